@@ -1,0 +1,47 @@
+/* settings.h: the one table of configuration keys and the structs it fills. */
+#ifndef BRIDGEPOOL_APP_SETTINGS_H
+#define BRIDGEPOOL_APP_SETTINGS_H
+
+#include "bridgepool/base/config.h"
+
+struct pool_settings {
+	char *name, *adapter, *directory, *script;
+	struct config_strings command, environment, pass_environment;
+	int64_t size, concurrency;
+	int state, on_session_loss;          /* enum pool_state, enum session_loss */
+	int64_t request_timeout, kill_grace, session_ttl, session_hook_timeout, start_timeout;
+	int64_t max_sessions, start_batch;
+	int64_t ping_interval, ping_timeout, backoff_min, backoff_max, stop_grace;
+	int64_t memory, open_files, core, max_frame_bytes;
+};
+
+struct source_settings {
+	char *topic, *pool;
+	struct config_strings commands, reply_topics;
+};
+
+struct settings {
+	struct { char *id; } instance;
+	struct {
+		char *brokers, *group, *results, *health, *dead_letters;
+		struct config_strings properties, consumer_properties, producer_properties;
+		int64_t linger, start_timeout;   /* how long to wait for the broker at start; 0: for ever */
+	} kafka;
+	struct config_list sources;          /* of struct source_settings */
+	struct config_list pools;            /* of struct pool_settings */
+	struct { int guarantee; int64_t max_attempts, retry_backoff, commit_interval, window; } delivery;
+	struct { int64_t shutdown, revoke; } drain;
+	struct { int64_t memory, request, result; } limits;
+	struct { int results, health; } encoding;
+	struct { struct config_strings copy; } headers;
+	struct { int64_t heartbeat; } health;
+	struct { int level, format; } log;
+	struct { struct config_strings extra; } schemas;
+};
+
+const struct config_key *settings_keys(size_t *n);
+/* config_load with our table, then what no single key can tell (a source's pool exists, names are unique, properties are not ours). */
+bool settings_load(const char *path, const char *const *sets, size_t nsets, struct settings *out, struct buf *errors);
+void settings_free(struct settings *s);
+
+#endif

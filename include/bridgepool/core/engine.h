@@ -1,0 +1,100 @@
+/* engine.h: the whole state of one instance, and every decision. Owns requests, sessions, slots, partitions and records until
+ * acknowledged. No descriptor, clock, thread, log or global; never blocks. It is told what happened and orders through the port.
+ *
+ * `now` is monotonic microseconds, the same or later at each call. `wall_ms` in the calls that need calendar time is given with
+ * engine_clock. Randomness comes from the seed: the same calls give the same orders. */
+#ifndef BRIDGEPOOL_CORE_ENGINE_H
+#define BRIDGEPOOL_CORE_ENGINE_H
+
+#include "bridgepool/core/port.h"
+#include "bridgepool/wire/codec.h"
+
+enum pool_state { POOL_STATE_MEMORY, POOL_STATE_NONE };           /* where a session's state lives: "memory", "none" */
+enum session_loss { SESSION_LOSS_RUN, SESSION_LOSS_FAIL };
+
+struct pool_config {
+	const char *name;
+	uint32_t size;               /* workers, 1..1000 */
+	uint32_t concurrency;        /* calls in flight per worker at most; a worker may say less or more in its first answer up to this; 0: what the worker says */
+	enum pool_state state;
+	enum session_loss on_session_loss;
+	int64_t request_timeout_us;  /* bound of one run */
+	int64_t kill_grace_us;       /* after a timed-out run's cancel, until its worker is replaced */
+	int64_t session_ttl_us;      /* idle time after which a session ends */
+	uint64_t max_sessions;       /* the longest idle ends to make room; all in use: REJECTED */
+	int64_t session_hook_timeout_us; /* for open_session and cleanup_session */
+	int64_t start_timeout_us;    /* from start to the answer of the first ping */
+	uint32_t start_batch;        /* workers that may be INITIALIZING at once */
+	int64_t ping_interval_us;    /* of an idle worker */
+	int64_t ping_timeout_us;
+	int64_t backoff_min_us, backoff_max_us; /* between failed starts, doubling, with jitter */
+	int64_t stop_grace_us;       /* between the steps shutdown, close, TERM, KILL */
+};
+
+struct source_config {
+	const char *topic;
+	uint16_t pool;               /* index into pools: for requests that name none */
+	const char *const *commands; /* fnmatch patterns */
+	size_t ncommands;
+};
+
+struct engine_config {
+	const char *instance_id;
+	const struct pool_config *pools;
+	size_t npools;
+	const struct source_config *sources;
+	size_t nsources;
+	uint32_t max_attempts;       /* runs of one request, 1..100 */
+	int64_t retry_backoff_us;    /* before the second run; doubles, jittered, at most 30 s */
+	int64_t drain_revoke_us;
+	int64_t commit_interval_us;
+	uint32_t commit_every;       /* finished requests that bring a commit forward */
+	uint32_t window_cap;         /* offsets between base and the newest taken, 16..OFFSETMAP_SPAN_MAX */
+	uint64_t memory_limit;       /* bytes of requests and records together; gates admission */
+	uint64_t request_limit;      /* bytes of a record's value */
+	uint64_t result_limit;       /* bytes of a worker's result */
+	int results_encoding;        /* enum encoding, or -1: mirror the request's */
+	const char *const *copy_headers; /* fnmatch patterns, case-insensitive, beside the built-in ones */
+	size_t ncopy_headers;
+};
+
+struct engine;
+
+/* Copies cfg and port, borrows codec until engine_free. Orders nothing before engine_start. */
+struct engine *engine_new(const struct engine_config *cfg, const struct port *port, struct codec *codec, uint64_t seed, int64_t now);
+void engine_free(struct engine *e);
+void engine_start(struct engine *e, int64_t now);                 /* starts the pools */
+void engine_clock(struct engine *e, int64_t wall_ms, int64_t now); /* call at each turn before events: pairs the two clocks */
+
+/* Kafka says */
+void engine_assigned(struct engine *e, const struct tp *tp, size_t n, int64_t now);
+void engine_offsets(struct engine *e, const struct committed *c, size_t n, int64_t now);
+void engine_revoked(struct engine *e, const struct tp *tp, size_t n, bool lost, int64_t now); /* answered by port.release, once, always; lost: within this call */
+size_t engine_credit(const struct engine *e);                     /* messages it takes now; 0: leave them where they are */
+void engine_receive(struct engine *e, const struct message *m, int64_t now); /* copies what it keeps */
+void engine_delivered(struct engine *e, uint64_t serial, enum delivery d, int64_t now);
+void engine_committed(struct engine *e, uint64_t commit, const struct tp_fault *faults, size_t n, int64_t now); /* n == 0: all accepted */
+
+/* Workers say. Stale generations change nothing but a counter. */
+void engine_started(struct engine *e, struct slot_ref w, int64_t now);
+void engine_answer(struct engine *e, struct slot_ref w, const struct answer *a, int64_t now);
+void engine_fault(struct engine *e, struct slot_ref w, enum worker_fault f, struct slice detail, int64_t now);
+void engine_gone(struct engine *e, struct slot_ref w, const struct exit_report *x, int64_t now); /* last word of that generation */
+
+/* Time, life, views */
+int64_t engine_next(const struct engine *e);                      /* when engine_tick is due; INT64_MAX: never */
+void engine_tick(struct engine *e, int64_t now);
+bool engine_ready(const struct engine *e, const char **why);      /* every pool READY or DEGRADED; *why names the first that is not */
+/* Shut down: 1. engine_drain: nothing new is taken; what runs may finish until `until`; then everything is cancelled and put back.
+ * 2. when engine_drained: results acknowledged or given up, offsets committed; workers are then stopped. 3. engine_idle: no worker left. */
+void engine_drain(struct engine *e, int64_t until, int64_t now);
+bool engine_drained(const struct engine *e);
+bool engine_idle(const struct engine *e);
+void engine_snapshot(const struct engine *e, int64_t now, struct snapshot *s); /* fills; snapshot_free */
+void engine_check(const struct engine *e);                        /* every invariant, O(n); aborts on a breach */
+
+/* For logs and results: "pool/slot.generation" into out; borrowed names stay valid for the engine's life. */
+void engine_worker_id(const struct engine *e, struct slot_ref w, char out[96]);
+const char *engine_pool_name(const struct engine *e, uint16_t pool);
+
+#endif

@@ -1,0 +1,39 @@
+/* note.h: something worth telling, as plain data. The engine makes notes; app turns them into log lines and health events by one table. */
+#ifndef BRIDGEPOOL_CORE_NOTE_H
+#define BRIDGEPOOL_CORE_NOTE_H
+
+#include "bridgepool/core/message.h"
+#include "bridgepool/wire/record.h"
+
+enum note_kind {
+	NOTE_WORKER_STATE,       /* worker, from, to, reason */
+	NOTE_WORKER_EXIT,        /* worker, reason, count = sessions lost with it */
+	NOTE_WORKER_PROTOCOL,    /* worker, reason: what it said that it may not say */
+	NOTE_WORKER_BACKOFF,     /* worker, reason, count = milliseconds until the next start */
+	NOTE_POOL_STATE,         /* pool in worker.pool, from, to, reason */
+	NOTE_INSTANCE_STATE,     /* from, to, reason */
+	NOTE_SESSIONS_LOST,      /* worker, count */
+	NOTE_PARTITION_ASSIGNED, /* tp, count = offset it starts at */
+	NOTE_PARTITION_REVOKED,  /* tp, count = requests put back */
+	NOTE_PARTITION_LOST,     /* tp, count = requests dropped */
+	NOTE_PARTITION_STUCK,    /* tp, count = milliseconds without progress */
+	NOTE_MAP_UNREADABLE,     /* tp: the commit metadata did not decode; starting at the base */
+	NOTE_BACKPRESSURE,       /* tp, from/to say on (DEGRADED) or off (READY), reason */
+	NOTE_AFFINITY_VIOLATION, /* tp, reason = session ID: it was seen in two partitions */
+	NOTE_REQUEST_POISON,     /* tp, count = offset, reason */
+	NOTE_DELIVERY_REFUSED,   /* reason: topic missing or forbidden; count = records waiting */
+	NOTE_COMMIT_REFUSED,     /* tp, reason */
+	NOTE_KINDS
+};
+
+struct note {
+	enum note_kind kind;
+	struct slot_ref worker; /* generation 0: not about a worker */
+	bool has_pool;          /* worker.pool is meant */
+	struct tp tp;           /* epoch 0: not about a partition */
+	enum health_state from, to;
+	int64_t count;
+	struct slice reason;    /* foreign text possible; borrowed */
+};
+
+#endif

@@ -1,0 +1,53 @@
+/* consumer.h: one group member on the loop. Copies nothing, decides nothing; knows eager from cooperative so that nobody else must. */
+#ifndef BRIDGEPOOL_KAFKA_CONSUMER_H
+#define BRIDGEPOOL_KAFKA_CONSUMER_H
+
+#include "bridgepool/core/port.h"
+
+struct uv_loop_s;
+struct consumer;
+
+enum kafka_fault {
+	KAFKA_UNREACHABLE,   /* no broker answers; librdkafka goes on trying */
+	KAFKA_REACHABLE,     /* it does again */
+	KAFKA_TOPIC_MISSING, /* `why` names it */
+	KAFKA_FORBIDDEN,     /* authorisation or authentication refused */
+	KAFKA_FENCED,        /* another process uses our instance.id */
+	KAFKA_FATAL          /* this client is of no use any more */
+};
+
+/* All are called from the loop, never from inside a consumer_ function. */
+struct consumer_events {
+	void *ctx;
+	void (*assigned)(void *ctx, const struct tp *tp, size_t n);
+	void (*revoked)(void *ctx, const struct tp *tp, size_t n, bool lost); /* librdkafka stands still until consumer_release */
+	void (*offsets)(void *ctx, const struct committed *c, size_t n);
+	size_t (*want)(void *ctx);                                            /* messages taken now */
+	void (*message)(void *ctx, const struct message *m);
+	void (*committed)(void *ctx, uint64_t commit, const struct tp_fault *faults, size_t n);
+	void (*fault)(void *ctx, enum kafka_fault fault, const char *why);
+	void (*closed)(void *ctx);
+};
+
+struct consumer_config {
+	const char *brokers, *group, *instance_id; /* instance_id NULL or "": dynamic membership */
+	const char *const *topics;                 /* index = tp.topic */
+	size_t ntopics;
+	const char *const *properties;             /* "name=value", NULL-terminated: kafka.properties, then kafka.consumer_properties */
+	const char *const *more_properties;
+};
+
+struct consumer *consumer_new(struct uv_loop_s *loop, const struct consumer_config *c, const struct consumer_events *ev, char *errstr, size_t size); /* copies c */
+void consumer_subscribe(struct consumer *c);
+void consumer_read_offsets(struct consumer *c, const struct tp *tp, size_t n); /* in the side thread, again until clean */
+void consumer_release(struct consumer *c);
+void consumer_hold(struct consumer *c, struct tp tp, bool on);
+void consumer_commit(struct consumer *c, const struct commit *k);  /* asynchronous */
+void consumer_kick(struct consumer *c);                            /* want() may be > 0 again */
+void consumer_close(struct consumer *c);                           /* leaves the group (a static member does not); `closed` is the last event; then consumer_free */
+void consumer_free(struct consumer *c);
+
+/* Names of properties that are ours, so that `check` can refuse them: NULL-terminated. */
+const char *const *consumer_owned_properties(void);
+
+#endif

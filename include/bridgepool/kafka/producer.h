@@ -1,0 +1,30 @@
+/* producer.h: publishes records; their bytes are borrowed until the delivery report. Idempotent, acks=all, no message timeout. */
+#ifndef BRIDGEPOOL_KAFKA_PRODUCER_H
+#define BRIDGEPOOL_KAFKA_PRODUCER_H
+
+#include "bridgepool/kafka/consumer.h"
+
+struct producer;
+
+struct producer_events {
+	void *ctx;
+	void (*delivered)(void *ctx, uint64_t serial, enum delivery d);
+	void (*fault)(void *ctx, enum kafka_fault fault, const char *why);
+};
+
+struct producer_config {
+	const char *brokers;
+	const char *const *properties;      /* "name=value", NULL-terminated; may be NULL */
+	const char *const *more_properties;
+	int64_t linger_us;
+};
+
+struct producer *producer_new(struct uv_loop_s *loop, const struct producer_config *c, const struct producer_events *ev, char *errstr, size_t size);
+/* topic is borrowed for the call. serial 0: no delivery event (health), and the bytes are copied. False: queue full. partition -1: by key. */
+bool producer_send(struct producer *p, const char *topic, const struct record *r);
+size_t producer_pending(const struct producer *p);
+/* Waits for nothing: what is not acknowledged yet is dropped. Call when producer_pending is 0 or time is up; frees p in a later turn of the loop. */
+void producer_close(struct producer *p);
+const char *const *producer_owned_properties(void);
+
+#endif

@@ -1,0 +1,45 @@
+/* adapter.h: how the engine's orders reach bridge workers. Two kinds: `process` (child processes on pipes) and `mock` (inside the
+ * daemon, scripted, for tests). Every event carries the slot_ref that its worker was started with. */
+#ifndef BRIDGEPOOL_WORKER_ADAPTER_H
+#define BRIDGEPOOL_WORKER_ADAPTER_H
+
+#include "bridgepool/core/port.h"
+
+struct uv_loop_s;
+struct adapter;
+
+/* Called from the loop, never from inside an adapter_ function. Slices are borrowed for the call. */
+struct worker_events {
+	void *ctx;
+	void (*started)(void *ctx, struct slot_ref w, int pid);
+	void (*answer)(void *ctx, struct slot_ref w, const struct answer *a);
+	void (*fault)(void *ctx, struct slot_ref w, enum worker_fault f, struct slice detail);
+	void (*gone)(void *ctx, struct slot_ref w, const struct exit_report *x); /* once, last; nothing of it lives */
+	void (*line)(void *ctx, struct slot_ref w, struct slice line);           /* one stderr line, without its end; cut at 8 KiB */
+};
+
+struct adapter_config {
+	const char *kind;                 /* "process" or "mock" */
+	const char *const *command;       /* argv, NULL-terminated; process */
+	const char *directory;            /* working directory; NULL or "": the daemon's */
+	const char *const *environment;   /* "NAME=value" to set, NULL-terminated; may be NULL */
+	const char *const *pass;          /* fnmatch patterns of the daemon's variables that are passed on, beside the built-in ones; may be NULL */
+	const char *guard_path;           /* bridgepool-guard; NULL: beside the running program, else the installed one */
+	size_t max_frame_bytes;
+	int64_t memory_limit;             /* bytes of address space or resident size per worker, 0: none */
+	int64_t open_files;               /* RLIMIT_NOFILE, 0: as it is */
+	int64_t core_bytes;               /* RLIMIT_CORE */
+	const char *pool_name;            /* goes into BRIDGEPOOL_POOL; BRIDGEPOOL_WORKER_ID is pool/slot.generation */
+	const char *script;               /* mock: see mock.h; NULL: echo */
+};
+
+/* Copies c. NULL: errstr says what to mend (command not found, guard not found). */
+struct adapter *adapter_new(struct uv_loop_s *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size);
+void adapter_start(struct adapter *a, struct slot_ref w);
+void adapter_call(struct adapter *a, struct slot_ref w, const struct call *c); /* buffered until adapter_flush; a w that is gone is ignored */
+void adapter_stop(struct adapter *a, struct slot_ref w, enum stop_step s);
+void adapter_flush(struct adapter *a);   /* one writev per worker that has something to say */
+size_t adapter_live(const struct adapter *a); /* workers whose `gone` has not been said */
+void adapter_close(struct adapter *a);   /* kills what lives; frees itself in the last close callback; no event after it */
+
+#endif
