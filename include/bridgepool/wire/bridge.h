@@ -45,9 +45,11 @@ struct answer {
 	uint32_t protocol, concurrency, capabilities; /* 0, 0 and 0 when not said */
 };
 
-/* Appends one whole frame, head included. False: over out's limit, nothing added. */
+/* Appends one whole frame, head included. False: over out's limit, nothing added. session_id is added to a request's args as the
+ * last member, so it wins over one that the client sent: readers take the last of two members of one name. */
 bool bridge_write(struct buf *out, const struct call *c);
-/* Never fails: what is no answer is UNREADABLE. a borrows body and scratch (reset by the call; holds unescaped strings). */
+/* Never fails: what is no answer is UNREADABLE. An error that is a plain string, or names no code, gets the code PROGRAM_ERROR.
+ * Members it does not know are ignored; a usage that is no object of numbers is left out. a borrows body and scratch (reset by the call; holds unescaped strings). */
 void bridge_read(struct slice body, struct buf *scratch, struct answer *a);
 
 #endif

@@ -1,11 +1,12 @@
-/* json.h: validates a whole JSON document (RFC 8259, UTF-8), finds members of its top object, never rewrites it. libyajl inside. */
+/* json.h: validates a whole JSON document (RFC 8259, UTF-8), finds members of its top object, never rewrites it. libyajl inside.
+ * Names stay clear of those that libjansson exports. */
 #ifndef BRIDGEPOOL_WIRE_JSON_H
 #define BRIDGEPOOL_WIRE_JSON_H
 
 #include "bridgepool/base/buf.h"
 
 enum { JSON_MAX_DEPTH = 512 };
-enum json_kind { JSON_NONE, JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_OBJECT, JSON_ARRAY };
+enum json_kind { JSON_KIND_NONE, JSON_KIND_NULL, JSON_KIND_BOOL, JSON_KIND_NUMBER, JSON_KIND_STRING, JSON_KIND_OBJECT, JSON_KIND_ARRAY };
 
 struct json_member {
 	const char *name;   /* what to look for; given by the caller */
@@ -15,9 +16,9 @@ struct json_member {
 
 /* True: doc is one valid JSON object, nested at most max_depth deep. Fills kind and value of each wanted member; values borrow
  * doc. False: errstr says what and at which byte; members found before the error are filled in. */
-bool json_object(struct slice doc, struct json_member *members, size_t n, unsigned max_depth, char *errstr, size_t size);
+bool json_read_object(struct slice doc, struct json_member *members, size_t n, unsigned max_depth, char *errstr, size_t size);
 /* True: doc is one valid JSON value; *kind says which. */
-bool json_value(struct slice doc, enum json_kind *kind, unsigned max_depth, char *errstr, size_t size);
+bool json_read_value(struct slice doc, enum json_kind *kind, unsigned max_depth, char *errstr, size_t size);
 /* Calls back for each member of a valid object, key and value as they stand in doc (key without quotes, still escaped). False from each stops. */
 bool json_each(struct slice object, bool (*each)(void *ctx, struct slice key, struct slice value, enum json_kind kind), void *ctx);
 

@@ -1,0 +1,428 @@
+/* json.c: looks into JSON texts without changing a byte of them.
+ *
+ * libyajl reads; where a value begins and ends is told by its count of consumed bytes. Two things it lets pass are refused here,
+ * because the next reader in line (a worker, a client) would fail over them: bytes that are not UTF-8, and vertical tab and form
+ * feed between tokens. An escaped lone surrogate is grammatical and passes; only json_unescape refuses it. */
+#include "bridgepool/wire/json.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yajl/yajl_parse.h>
+
+/* What is known in the middle of one reading. */
+struct json_scan {
+	yajl_handle yajl;
+	struct slice doc;
+	unsigned depth, max_depth;
+	bool want_object;
+	enum json_kind top;
+	/* the member of the top object that is being read */
+	size_t cursor;           /* where the text after the last token of the top object begins */
+	struct slice key;        /* as it stands, without quotes */
+	struct json_member *member;
+	size_t value_at;
+	enum json_kind kind;
+	/* who wants to know */
+	struct json_member *members;
+	size_t nmembers;
+	bool (*each)(void *ctx, struct slice key, struct slice value, enum json_kind kind);
+	void *each_ctx;
+	/* why it was stopped, when not by libyajl */
+	const char *stopped;
+};
+
+static const char *const json_kind_names[] = {"nothing", "null", "a boolean", "a number", "a string", "an object", "an array"};
+
+static const char *scan_byte(const struct json_scan *s, size_t at)
+{
+	return (const char *)s->doc.data + at;
+}
+
+/* Skips white space and the one separator that stands between the tokens of an object. */
+static size_t scan_skip(const struct json_scan *s, size_t at)
+{
+	while (at < s->doc.len && strchr(" \t\r\n:,", *scan_byte(s, at)) && *scan_byte(s, at))
+		at++;
+	return at;
+}
+
+static int scan_stop(struct json_scan *s, const char *why)
+{
+	s->stopped = why;
+	return 0;
+}
+
+static int scan_begin(struct json_scan *s, enum json_kind kind)
+{
+	if (s->depth == 0) {
+		s->top = kind;
+		if (s->want_object && kind != JSON_KIND_OBJECT)
+			return scan_stop(s, "not an object");
+	} else if (s->depth == 1) {
+		s->kind = kind;
+		s->value_at = scan_skip(s, s->cursor);
+	}
+	return 1;
+}
+
+static int scan_end(struct json_scan *s)
+{
+	size_t end;
+
+	if (s->depth != 1 || s->top != JSON_KIND_OBJECT)
+		return 1;
+	end = yajl_get_bytes_consumed(s->yajl);
+	s->cursor = end;
+	if (s->member) {
+		s->member->kind = s->kind;
+		s->member->value = (struct slice){scan_byte(s, s->value_at), end - s->value_at};
+	}
+	if (s->each && !s->each(s->each_ctx, s->key, (struct slice){scan_byte(s, s->value_at), end - s->value_at}, s->kind))
+		return scan_stop(s, "stopped by the reader");
+	return 1;
+}
+
+static int scan_scalar(struct json_scan *s, enum json_kind kind)
+{
+	return scan_begin(s, kind) && scan_end(s);
+}
+
+static int scan_open(struct json_scan *s, enum json_kind kind)
+{
+	if (!scan_begin(s, kind))
+		return 0;
+	if (s->depth == s->max_depth)
+		return scan_stop(s, "nested deeper than the limit");
+	if (s->depth++ == 0)
+		s->cursor = yajl_get_bytes_consumed(s->yajl);
+	return 1;
+}
+
+static int scan_close(struct json_scan *s)
+{
+	s->depth--;
+	return scan_end(s);
+}
+
+static struct json_member *scan_find(struct json_scan *s, const char *key, size_t len)
+{
+	for (size_t i = 0; i < s->nmembers; i++) {
+		struct json_member *m = &s->members[i];
+
+		if (!strncmp(m->name, key, len) && !m->name[len])
+			return m;
+	}
+	return NULL;
+}
+
+static int on_key(void *ctx, const unsigned char *key, size_t len)
+{
+	struct json_scan *s = ctx;
+	size_t at, end;
+
+	if (s->depth != 1)
+		return 1;
+	at = scan_skip(s, s->cursor) + 1;
+	end = yajl_get_bytes_consumed(s->yajl);
+	s->key = (struct slice){scan_byte(s, at), end - 1 - at};
+	s->cursor = end;
+	/* A NUL in the key would end the comparison early. */
+	s->member = memchr(key, 0, len) ? NULL : scan_find(s, (const char *)key, len);
+	return 1;
+}
+
+static int on_null(void *ctx)
+{
+	return scan_scalar(ctx, JSON_KIND_NULL);
+}
+
+static int on_boolean(void *ctx, int value)
+{
+	(void)value;
+	return scan_scalar(ctx, JSON_KIND_BOOL);
+}
+
+static int on_number(void *ctx, const char *text, size_t len)
+{
+	(void)text;
+	(void)len;
+	return scan_scalar(ctx, JSON_KIND_NUMBER);
+}
+
+static int on_string(void *ctx, const unsigned char *text, size_t len)
+{
+	(void)text;
+	(void)len;
+	return scan_scalar(ctx, JSON_KIND_STRING);
+}
+
+static int on_object(void *ctx)
+{
+	return scan_open(ctx, JSON_KIND_OBJECT);
+}
+
+static int on_array(void *ctx)
+{
+	return scan_open(ctx, JSON_KIND_ARRAY);
+}
+
+static int on_close(void *ctx)
+{
+	return scan_close(ctx);
+}
+
+static const yajl_callbacks json_callbacks = {
+	.yajl_null = on_null,
+	.yajl_boolean = on_boolean,
+	.yajl_number = on_number,
+	.yajl_string = on_string,
+	.yajl_start_map = on_object,
+	.yajl_map_key = on_key,
+	.yajl_end_map = on_close,
+	.yajl_start_array = on_array,
+	.yajl_end_array = on_close,
+};
+
+static void scan_explain(struct json_scan *s, char *errstr, size_t size)
+{
+	size_t at = yajl_get_bytes_consumed(s->yajl);
+	unsigned char *why;
+
+	if (s->want_object && s->top != JSON_KIND_OBJECT && s->top != JSON_KIND_NONE) {
+		snprintf(errstr, size, "is %s, not an object", json_kind_names[s->top]);
+		return;
+	}
+	if (s->stopped) {
+		snprintf(errstr, size, "%s at byte %zu", s->stopped, at);
+		return;
+	}
+	why = yajl_get_error(s->yajl, 0, s->doc.data, s->doc.len);
+	if (why)
+		why[strcspn((char *)why, "\n")] = '\0';
+	snprintf(errstr, size, "%s at byte %zu", why ? (char *)why : "not JSON", at);
+	yajl_free_error(s->yajl, why);
+}
+
+static bool scan_text(struct json_scan *s, char *errstr, size_t size)
+{
+	bool good = yajl_parse(s->yajl, s->doc.data, s->doc.len) == yajl_status_ok && yajl_complete_parse(s->yajl) == yajl_status_ok;
+
+	if (!good)
+		scan_explain(s, errstr, size);
+	return good;
+}
+
+/* The whole text, besides what libyajl looks at. */
+static bool scan_bytes(const struct json_scan *s, char *errstr, size_t size)
+{
+	if (!slice_is_utf8(s->doc))
+		snprintf(errstr, size, "the text is not valid UTF-8");
+	else if (memchr(s->doc.data, '\v', s->doc.len) || memchr(s->doc.data, '\f', s->doc.len))
+		snprintf(errstr, size, "the text has a vertical tab or form feed, which JSON does not allow");
+	else
+		return true;
+	return false;
+}
+
+static bool scan_run(struct json_scan *s, char *errstr, size_t size)
+{
+	bool good;
+
+	if (!s->doc.data || !s->doc.len) {
+		snprintf(errstr, size, "is empty");
+		return false;
+	}
+	s->yajl = yajl_alloc(&json_callbacks, NULL, s);
+	yajl_config(s->yajl, yajl_dont_validate_strings, 1);
+	good = scan_text(s, errstr, size) && scan_bytes(s, errstr, size);
+	yajl_free(s->yajl);
+	return good;
+}
+
+bool json_read_object(struct slice doc, struct json_member *members, size_t n, unsigned max_depth, char *errstr, size_t size)
+{
+	struct json_scan s = {.doc = doc, .members = members, .nmembers = n, .max_depth = max_depth, .want_object = true};
+
+	for (size_t i = 0; i < n; i++) {
+		members[i].kind = JSON_KIND_NONE;
+		members[i].value = (struct slice){NULL, 0};
+	}
+	return scan_run(&s, errstr, size);
+}
+
+bool json_read_value(struct slice doc, enum json_kind *kind, unsigned max_depth, char *errstr, size_t size)
+{
+	struct json_scan s = {.doc = doc, .max_depth = max_depth};
+	bool good = scan_run(&s, errstr, size);
+
+	*kind = good ? s.top : JSON_KIND_NONE;
+	return good;
+}
+
+bool json_each(struct slice object, bool (*each)(void *ctx, struct slice key, struct slice value, enum json_kind kind), void *ctx)
+{
+	struct json_scan s = {.doc = object, .max_depth = UINT32_MAX, .want_object = true, .each = each, .each_ctx = ctx};
+	char errstr[64];
+
+	return scan_run(&s, errstr, sizeof(errstr));
+}
+
+/* Escapes are rare and left to jansson, which refuses lone surrogates. */
+static bool unescape_slow(struct slice quoted, struct buf *out)
+{
+	json_t *value = json_loadb(quoted.data, quoted.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+	bool good = json_is_string(value) && buf_append(out, json_string_value(value), json_string_length(value));
+
+	json_decref(value);
+	return good;
+}
+
+bool json_unescape(struct slice quoted, struct buf *out)
+{
+	const char *p = quoted.data;
+
+	if (!p || quoted.len < 2 || p[0] != '"' || p[quoted.len - 1] != '"')
+		return false;
+	if (memchr(p, '\\', quoted.len))
+		return unescape_slow(quoted, out);
+	return !memchr(p + 1, '"', quoted.len - 2) && buf_append(out, p + 1, quoted.len - 2);
+}
+
+static bool quote_byte(struct buf *out, uint8_t c)
+{
+	static const char short_form[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
+	char two[2] = {'\\', short_form[c]};
+
+	return two[1] ? buf_append(out, two, 2) : buf_printf(out, "\\u%04x", c);
+}
+
+static bool quote_utf8(struct buf *out, const uint8_t *p, size_t n)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
+			continue;
+		if (!buf_append(out, p + from, i - from) || !quote_byte(out, p[i]))
+			return false;
+		from = i + 1;
+	}
+	return buf_append(out, p + from, n - from);
+}
+
+/* How many bytes the character at p has; 0: it is none. */
+static size_t utf8_length(const uint8_t *p, size_t n)
+{
+	for (size_t len = 1; len <= 4 && len <= n; len++) {
+		if (slice_is_utf8((struct slice){p, len}))
+			return len;
+	}
+	return 0;
+}
+
+static bool quote_bytes(struct buf *out, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0, len; i < n; i += len ? len : 1) {
+		len = utf8_length(p + i, n - i);
+		if (!(len ? quote_utf8(out, p + i, len) : buf_text(out, "\xef\xbf\xbd")))
+			return false;
+	}
+	return true;
+}
+
+bool json_quote(struct buf *out, struct slice utf8)
+{
+	const uint8_t *p = utf8.data ? utf8.data : (const uint8_t *)"";
+	size_t before = out->len;
+
+	if (buf_append(out, "\"", 1) && (slice_is_utf8(utf8) ? quote_utf8 : quote_bytes)(out, p, utf8.len) && buf_append(out, "\"", 1))
+		return true;
+	out->len = before;
+	return false;
+}
+
+/* A decimal number taken apart: mantissa * 10^scale. */
+struct json_decimal {
+	bool negative;
+	uint64_t mantissa;
+	int scale;
+};
+
+enum { DECIMAL_SCALE_MAX = 100000 };
+
+static bool decimal_digit(struct json_decimal *d, char c)
+{
+	return !__builtin_mul_overflow(d->mantissa, 10U, &d->mantissa) && !__builtin_add_overflow(d->mantissa, (unsigned)(c - '0'), &d->mantissa);
+}
+
+static int decimal_exponent(const char *p, const char *end)
+{
+	bool negative = p < end && *p == '-';
+	int v = 0;
+
+	if (p < end && (*p == '-' || *p == '+'))
+		p++;
+	while (p < end && v < DECIMAL_SCALE_MAX)
+		v = v * 10 + (*p++ - '0');
+	return negative ? -v : v;
+}
+
+static bool decimal_read(struct slice number, struct json_decimal *d)
+{
+	const char *p = number.data, *end = p + number.len;
+	const char *e = memchr(p, 'e', number.len), *stop, *dot;
+
+	if (!e)
+		e = memchr(p, 'E', number.len);
+	stop = e ? e : end;
+	dot = memchr(p, '.', (size_t)(stop - p));
+	d->scale = e ? decimal_exponent(e + 1, end) : 0;
+	while (dot && stop > dot + 1 && stop[-1] == '0')
+		stop--;
+	d->negative = *p == '-';
+	for (p += d->negative; p < stop; p++) {
+		if (p == dot)
+			continue;
+		if (!decimal_digit(d, *p))
+			return false;
+		d->scale -= dot && p > dot;
+	}
+	return true;
+}
+
+bool json_int(struct slice number, int64_t *out)
+{
+	struct json_decimal d = {0};
+
+	if (!number.data || !number.len || !strchr("-0123456789", *(const char *)number.data) || number.len > DECIMAL_SCALE_MAX || !decimal_read(number, &d))
+		return false;
+	for (; d.scale < 0 && d.mantissa; d.scale++) {
+		if (d.mantissa % 10)
+			return false;
+		d.mantissa /= 10;
+	}
+	for (; d.scale > 0 && d.mantissa; d.scale--) {
+		if (__builtin_mul_overflow(d.mantissa, 10U, &d.mantissa))
+			return false;
+	}
+	if (d.mantissa > (uint64_t)INT64_MAX + d.negative)
+		return false;
+	*out = d.negative ? (int64_t)(0 - d.mantissa) : (int64_t)d.mantissa;
+	return true;
+}
+
+bool json_double(struct slice number, double *out)
+{
+	char text[512];
+
+	if (!number.data || !number.len || number.len >= sizeof(text) || !strchr("-0123456789", *(const char *)number.data))
+		return false;
+	memcpy(text, number.data, number.len);
+	text[number.len] = '\0';
+	*out = strtod(text, NULL);
+	return isfinite(*out);
+}
