@@ -1,0 +1,84 @@
+"""Errors that a command can raise, and the one shape in which every error is answered."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+MESSAGE_MAX = 8192  # characters of an error's message; the whole text is on stderr
+
+
+class CommandError(Exception):
+    """The command says no: becomes the request's error as it stands, without a traceback in the log.
+
+    ``code`` is a stable word for programs, ``message`` a sentence for people, ``details`` anything that is JSON.
+    A retriable error asks the daemon to run the request again, after ``retry_after`` seconds if given.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str = "",
+        retriable: bool = False,
+        details: Any = None,
+        retry_after: Optional[float] = None,
+    ) -> None:
+        super().__init__(message or code)
+        self.code = str(code)
+        self.message = str(message or code)
+        self.retriable = bool(retriable)
+        self.details = details
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Retry(CommandError):
+    """Ask for the request to be run again, ``after`` seconds from now: ``raise Retry("rate_limited", after=2.0)``."""
+
+    def __init__(self, code: str, message: str = "", after: Optional[float] = None, details: Any = None) -> None:
+        super().__init__(code, message, retriable=True, details=details, retry_after=after)
+
+
+class InvalidArguments(CommandError):
+    """The request's arguments do not fit the command. ``problems`` is a list of (field, what is wrong)."""
+
+    def __init__(self, command: str, problems: list) -> None:
+        self.problems = problems
+        text = "; ".join(f"{field}: {problem}" if field else problem for field, problem in problems)
+        details = {
+            "field": problems[0][0],
+            "problems": [{"field": field, "problem": problem} for field, problem in problems],
+        }
+        super().__init__("INVALID_ARGUMENTS", f"{command}: {text}", details=details)
+
+
+class InvalidResult(CommandError):
+    """What the command returned cannot be written as JSON."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("INVALID_RESULT", message)
+
+
+class LoadError(Exception):
+    """The application cannot be used as it is written or named; the message says what to mend."""
+
+
+def error_body(error: BaseException) -> dict:
+    """The ``error`` member of an answer for any exception."""
+    if not isinstance(error, CommandError):
+        code = type(error).__name__
+        return {"code": code, "message": (_text(error) or code)[:MESSAGE_MAX], "retriable": False}
+    body = {"code": error.code, "message": error.message[:MESSAGE_MAX], "retriable": error.retriable}
+    if error.retry_after is not None:
+        body["retry_after_ms"] = max(0, round(error.retry_after * 1000))
+    if error.details is not None:
+        body["details"] = error.details
+    return body
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a __str__ that fails must not hide the error itself
+        return ""

@@ -1,0 +1,54 @@
+"""Finds the App that a command line names: ``module:attribute`` or ``path/to/file.py:attribute``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from typing import Any
+
+from ._app import App
+from ._errors import LoadError
+
+
+def load_app(target: str) -> App:
+    """Imports and prepares it. Raises LoadError, or whatever the user's module raises."""
+    where, _, attribute = target.partition(":")
+    if not where:
+        raise LoadError(f"{target!r} names no module; write module:app or path/to/file.py:app")
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    module = _import_file(where) if where.endswith(".py") or os.sep in where else importlib.import_module(where)
+    app = _find(module, where, attribute or "app")
+    app.prepare()
+    return app
+
+
+def _import_file(path: str) -> Any:
+    full = os.path.abspath(path)
+    if not os.path.isfile(full):
+        raise LoadError(f"there is no file {full}")
+    name = os.path.splitext(os.path.basename(full))[0]
+    directory = os.path.dirname(full)
+    if directory not in sys.path:
+        sys.path.insert(0, directory)  # as `python file.py` would
+    spec = importlib.util.spec_from_file_location(name, full)
+    if spec is None or spec.loader is None:
+        raise LoadError(f"{full} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _find(module: Any, where: str, attribute: str) -> App:
+    found: Any = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, App):
+        return found
+    apps = [name for name, value in vars(module).items() if isinstance(value, App)]
+    hint = f"; did you mean {where}:{apps[0]}?" if apps else "; make one with app = bridgepool.App()"
+    what = "has no" if found is None else f"has a {type(found).__name__}, not an App, named"
+    raise LoadError(f"{where} {what} {attribute!r}{hint}")

@@ -1,0 +1,481 @@
+"""Runs an App's commands for whoever sends calls: the worker's pipes, or `python -m bridgepool call`.
+
+Every call under an id gets exactly one answer. A command that never waits is answered within the read that brought it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+import traceback
+from typing import Any, Callable, Dict, List, Optional
+
+from ._app import App, Command, is_async
+from ._channel import PENDING_HIGH
+from ._context import Context, Session
+from ._errors import CommandError, InvalidArguments, InvalidResult, error_body
+from ._results import encode_error, encode_partial, encode_result
+from ._threads import Threads
+from ._version import __version__
+
+PROTOCOL = 1
+CAPABILITIES = ["partial", "cancel", "ping_busy", "sessions"]
+TURN = 0.002  # seconds of work after which finished answers are written, before further frames of the same read
+
+_raw_decode = json.JSONDecoder().raw_decode
+
+if sys.version_info >= (3, 12):
+
+    def start_now(loop: asyncio.AbstractEventLoop, coroutine: Any) -> asyncio.Task:
+        """A task that runs up to its first wait before this returns."""
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+
+else:
+
+    def start_now(loop: asyncio.AbstractEventLoop, coroutine: Any) -> asyncio.Task:
+        """A task that runs up to its first wait before this returns.
+
+        Below 3.12 asyncio has no eager tasks, but an ordinary task's first step is the last thing in the loop's queue
+        right after its creation: taken out and run here, by a callback of the loop, it is the same step, only earlier.
+        So current_task(), timeouts and cancel scopes see nothing unusual.
+        """
+        task = loop.create_task(coroutine)
+        if asyncio.current_task(loop) is not None:  # called from a task: it has to wait its turn
+            return task
+        ready = getattr(loop, "_ready", None)
+        if ready and getattr(getattr(ready[-1], "_callback", None), "__self__", None) is task:
+            ready.pop()._run()
+        return task
+
+
+def decode(body: bytes) -> dict:
+    """A call. Raises ValueError or RecursionError for what is none."""
+    text = body.decode()
+    call, end = _raw_decode(text)
+    if end != len(text):
+        call = json.loads(text)
+    if type(call) is not dict:
+        raise ValueError("it is no object")
+    return call
+
+
+class Run:
+    """A request that is being worked on."""
+
+    __slots__ = ("id", "command", "args", "meta", "ctx", "session", "task", "timer", "ended", "waiting")
+
+    def __init__(self, call_id: int, command: Command, args: dict, meta: dict) -> None:
+        self.id = call_id
+        self.command = command
+        self.args = args
+        self.meta = meta
+        self.ctx: Optional[Context] = None
+        self.session: Optional[Session] = None
+        self.task: Optional[asyncio.Task] = None
+        self.timer: Optional[asyncio.TimerHandle] = None
+        self.ended = ""                        # why it was told to stop: TIMEOUT or CANCELLED
+        self.waiting: List[bytes] = []         # answers to calls that asked for its end
+
+
+class Server:
+    """An App at work. ``send`` takes finished frames; everything here runs in the loop's thread."""
+
+    def __init__(self, app: App, loop: asyncio.AbstractEventLoop, send: Callable[[bytes], None]) -> None:
+        self.app = app
+        self._loop = loop
+        self._send = send
+        self._flush: Callable[[], None] = lambda: None
+        self._room: Optional[Callable[[], Any]] = None
+        self._pending: Callable[[], int] = lambda: 0
+        self._threads = Threads(loop, app.threads)
+        self._commands = app.commands
+        self._sessions: Dict[str, Session] = {}
+        self._uses_sessions = app.uses_sessions
+        self._running: Dict[int, Run] = {}
+        self._own_tasks: set = set()
+        self._own = {
+            "ping": self._ping,
+            "shutdown": self._shutdown,
+            "open_session": self._open_session,
+            "cleanup_session": self._cleanup_session,
+            "cancel": self._cancel,
+        }
+        self._started_at = time.time()
+        self._idle: Optional[asyncio.Future] = None
+        self.closing = False
+
+    def connect(self, channel: Any) -> None:
+        """Writes through a channel, which can say how full it is."""
+        self._flush, self._room = channel.flush, channel.room
+        self._pending = lambda: channel.pending
+
+    # ---- calls ----
+
+    def take_bodies(self, bodies: List[bytes]) -> None:
+        began = time.monotonic()
+        for body in bodies:
+            try:
+                call = decode(body)
+            except (ValueError, RecursionError) as error:
+                self._refuse(body, error)
+                continue
+            self.take(call)
+            if len(bodies) > 1 and time.monotonic() - began > TURN:
+                self._flush()
+                began = time.monotonic()
+
+    def _refuse(self, body: bytes, error: Exception) -> None:
+        """Not a call. If it says whose it is, that id gets an answer; the daemon writes the id first."""
+        import re
+
+        print(f"bridgepool: a frame of {len(body)} bytes is no call: {type(error).__name__}: {error}: {body[:80]!r}", file=sys.stderr)
+        found = re.match(rb'\s*\{\s*"id"\s*:\s*(\d{1,19})\s*[,}]', body)
+        if found:
+            self._send(encode_error(int(found.group(1)), {"code": "INVALID_CALL", "message": f"the call is not valid: {error}", "retriable": False}))
+
+    def take(self, call: dict) -> None:
+        """Anything sent under an id."""
+        call_id = call.get("id")
+        if type(call_id) is not int:
+            print(f"bridgepool: a call has no id that is a whole number: {call_id!r}", file=sys.stderr)
+            return
+        name = call.get("command")
+        args = call.get("args")
+        meta = call.get("meta")
+        if type(args) is not dict:
+            if args is not None:
+                return self._answer_error(call_id, CommandError("INVALID_ARGUMENTS", "args must be an object"))
+            args = {}
+        if type(meta) is not dict:
+            meta = {}
+        command = self._commands.get(name) if type(name) is str else None
+        if command is not None:
+            self._request(Run(call_id, command, args, meta))
+        elif type(name) is str and name in self._own:
+            try:
+                self._own[name](call_id, args, meta)
+            except CommandError as error:
+                self._answer_error(call_id, error)
+        else:
+            known = ", ".join(sorted(self._commands))
+            self._answer_error(call_id, CommandError("UNKNOWN_COMMAND", f"no command {name!r}; known are {known}", details={"commands": sorted(self._commands)}))
+
+    # ---- requests ----
+
+    def _request(self, run: Run) -> None:
+        if self.closing:
+            return self._answer_error(run.id, CommandError("SHUTTING_DOWN", "this worker takes nothing new any more", retriable=True))
+        command, meta, args = run.command, run.meta, run.args
+        try:
+            run.args = command.bind(args)
+            start = self._find_session(run, args) if self._uses_sessions else None
+        except CommandError as error:
+            return self._answer_error(run.id, error)
+        if command.wants_context:
+            self._make_context(run)
+        if command.is_async or start is not None:
+            self._running[run.id] = run
+            task = start_now(self._loop, self._drive(run, start))
+            if run.id not in self._running:
+                return
+            if not task.done():
+                run.task = task
+        else:
+            self._running[run.id] = run
+            self._start_thread(run)
+        remaining = meta.get("remaining_ms")
+        if type(remaining) is int:
+            run.timer = self._loop.call_later(remaining / 1000, self._stop, run, "TIMEOUT")
+
+    def _make_context(self, run: Run) -> None:
+        remaining = run.meta.get("remaining_ms")
+        deadline = time.monotonic() + remaining / 1000 if type(remaining) is int else None
+        in_loop = run.command.is_async
+
+        def emit(value: Any) -> Any:
+            if run.id not in self._running:  # it was answered, and a partial answer comes before the answer
+                return None
+            frame = encode_partial(run.id, value)
+            if not in_loop:
+                return self._threads.post(self._emit_late, run, frame)
+            self._send(frame)
+            return self._room() if self._room is not None and self._pending() >= PENDING_HIGH else None
+
+        run.ctx = Context(run.meta, command=run.command.name, deadline=deadline, emit=emit)
+        run.ctx.session = run.session
+
+    def _emit_late(self, run: Run, frame: bytes) -> None:
+        if run.id in self._running:
+            self._send(frame)
+
+    def _arguments(self, run: Run) -> tuple:
+        """What the function is called with."""
+        if run.ctx is not None:
+            run.ctx.session = run.session
+            run.args["ctx"] = run.ctx
+        if not run.command.wants_session:
+            return ()
+        if run.session is None and not run.command.needs_session:
+            return ()  # its default
+        return (run.session,)
+
+    async def _drive(self, run: Run, start: Optional[Session]) -> None:
+        """The task of a request. Never raises: whatever happens becomes its answer."""
+        try:
+            if start is not None:
+                await self._start_session(start)
+            if not run.command.is_async:
+                run.task = None
+                return self._start_thread(run)
+            result = await run.command.function(*self._arguments(run), **run.args)
+            frame = encode_result(run.id, result, run.ctx._usage if run.ctx is not None else None)
+        except BaseException as error:
+            frame = self._failed(run, error)
+        self._finish(run, frame)
+
+    def _call_plain(self, run: Run) -> Any:
+        return run.command.function(*self._arguments(run), **run.args)
+
+    def _start_thread(self, run: Run) -> None:
+        def job() -> None:
+            try:
+                if run.ended:
+                    raise CommandError(run.ended, "it was over before a thread was free")
+                result = self._call_plain(run)
+                frame = encode_result(run.id, result, run.ctx._usage if run.ctx is not None else None)
+            except BaseException as error:
+                frame = self._failed(run, error)
+            self._threads.post(self._finish, run, frame)
+
+        self._threads.run(job)
+
+    def _stop(self, run: Run, why: str) -> None:
+        """Tells a running command to give up. It is answered when it has."""
+        if run.ended:
+            return
+        run.ended = why
+        if run.ctx is not None:
+            run.ctx.cancelled = True
+        if run.task is not None:
+            run.task.cancel()
+
+    def _failed(self, run: Run, error: BaseException) -> bytes:
+        usage = run.ctx._usage if run.ctx is not None else None
+        if run.ended and not isinstance(error, CommandError):
+            what = "stopped at its deadline" if run.ended == "TIMEOUT" else "cancelled"
+            tail = "" if isinstance(error, asyncio.CancelledError) else f" ({type(error).__name__}: {error})"
+            return encode_error(run.id, {"code": run.ended, "message": f"{run.command.name} was {what}{tail}", "retriable": False}, usage)
+        if isinstance(error, InvalidResult):
+            print(f"bridgepool: command {run.command.name}{_of(run)}: {error}", file=sys.stderr)
+        elif not isinstance(error, CommandError):
+            log_exception(f"command {run.command.name}{_of(run)} failed", error)
+        return encode_error(run.id, error_body(error), usage)
+
+    def _finish(self, run: Run, frame: bytes) -> None:
+        self._running.pop(run.id, None)
+        if run.timer is not None:
+            run.timer.cancel()
+        self._send(frame)
+        for answer in run.waiting:
+            self._send(answer)
+        if self._idle is not None and not self._running and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _answer(self, call_id: int, result: Any) -> None:
+        self._send(encode_result(call_id, result, None))
+
+    def _answer_error(self, call_id: int, error: CommandError) -> None:
+        self._send(encode_error(call_id, error_body(error)))
+
+    # ---- sessions ----
+
+    def _find_session(self, run: Run, args: dict) -> Optional[Session]:
+        """Fills run.session. Returns it too if its start is still to be waited for."""
+        info = run.meta.get("session")
+        if type(info) is not dict:
+            info = {"id": args.get("session_id")}
+        session_id = info.get("id")
+        if type(session_id) is not str:
+            if run.command.needs_session:
+                raise InvalidArguments(run.command.name, [("session", "this command needs a session; send session_id, or a record key")])
+            return None
+        epoch, new = info.get("epoch"), bool(info.get("new"))
+        session = self._sessions.get(session_id)
+        if session is not None and _same_life(session, epoch, new):
+            session.new = new
+            session._used = True
+            run.session = session
+            return None
+        fresh = Session(session_id, epoch, new or session is None)
+        run.session = fresh
+        fresh._used = True
+        if session is not None or self.app.hooks("session_start"):
+            return fresh
+        self._sessions[session_id] = fresh
+        return None
+
+    async def _start_session(self, session: Session) -> None:
+        old = self._sessions.pop(session.id, None)
+        if old is not None:
+            await self._end_session(old, "replaced", quiet=True)
+        for hook in self.app.hooks("session_start"):
+            await self._call_hook(hook, session)
+        self._sessions[session.id] = session
+
+    async def _end_session(self, session: Session, reason: str, quiet: bool = False) -> None:
+        failure: Optional[BaseException] = None
+        for hook in self.app.hooks("session_end"):
+            try:
+                await self._call_hook(hook, session, reason)
+            except Exception as error:
+                log_exception(f"session_end of session {session.id!r} failed", error)
+                failure = error
+        if failure is not None and not quiet:
+            raise failure
+
+    async def _call_hook(self, hook: Callable, *args: Any) -> None:
+        if is_async(hook):
+            await hook(*args)
+        else:
+            await self._threads.call(hook, *args)
+
+    def _open_session(self, call_id: int, args: dict, meta: dict) -> None:
+        info = meta.get("session") if type(meta.get("session")) is dict else {}
+        session_id = _session_id(args, info)
+        session = Session(session_id, info.get("epoch"), True)
+        if session_id not in self._sessions and not self.app.hooks("session_start"):
+            self._sessions[session_id] = session
+            self._answer(call_id, {"session_id": session_id, "opened": True})
+            return
+        self._hook_task(call_id, self._start_session(session), {"session_id": session_id, "opened": True})
+
+    def _cleanup_session(self, call_id: int, args: dict, meta: dict) -> None:
+        info = meta.get("session") if type(meta.get("session")) is dict else {}
+        session_id = _session_id(args, info)
+        session = self._sessions.pop(session_id, None)
+        result = {"session_id": session_id, "status": "cleaned" if session is not None else "not_found"}
+        if session is None or not self.app.hooks("session_end"):
+            self._answer(call_id, result)
+            return
+        self._hook_task(call_id, self._end_session(session, str(args.get("reason") or "ended")), result)
+
+    def _hook_task(self, call_id: int, coroutine: Any, result: dict) -> None:
+        async def hook() -> None:
+            try:
+                await coroutine
+                self._answer(call_id, result)
+            except BaseException as error:
+                if not isinstance(error, CommandError):
+                    log_exception(f"a hook of session {result['session_id']!r} failed", error)
+                self._send(encode_error(call_id, error_body(error)))
+
+        task = start_now(self._loop, hook())
+        if not task.done():
+            self._own_tasks.add(task)
+            task.add_done_callback(self._own_tasks.discard)
+
+    # ---- the daemon's own calls ----
+
+    def hello(self) -> dict:
+        return {
+            "protocol": PROTOCOL,
+            "version": self.app.version,
+            "concurrency": self.app.places,
+            "commands": sorted(self._commands),
+            "capabilities": [c for c in CAPABILITIES if c != "sessions" or self._uses_sessions],
+        }
+
+    def _ping(self, call_id: int, args: dict, meta: dict) -> None:
+        result = {"status": "ok", "timestamp": time.time(), "uptime": time.time() - self._started_at, "running": len(self._running), "sessions": len(self._sessions)}
+        result.update(self.hello())
+        result.update(python=sys.version.split()[0], sdk=__version__, worker_id=os.environ.get("BRIDGEPOOL_WORKER_ID"))
+        self._answer(call_id, result)
+
+    def _shutdown(self, call_id: int, args: dict, meta: dict) -> None:
+        self.closing = True
+        self._answer(call_id, {"status": "shutting_down", "running": len(self._running)})
+
+    def _cancel(self, call_id: int, args: dict, meta: dict) -> None:
+        """Answered after the answer of the call that it ends, so its answer means: it does not run any more."""
+        run = self._running.get(args.get("id"))  # type: ignore[arg-type]
+        if run is None:
+            self._answer(call_id, {"found": False})
+            return
+        run.waiting.append(encode_result(call_id, {"found": True}, None))
+        self._stop(run, "CANCELLED")
+
+    # ---- life ----
+
+    async def startup(self) -> None:
+        for hook in self.app.hooks("startup"):
+            if is_async(hook):
+                await hook()
+            else:
+                hook()  # in the main thread, on purpose
+
+    async def finish(self, grace: float) -> None:
+        """Lets what runs come to its end, at most for so many seconds, then ends sessions and the app."""
+        self.closing = True
+        if not await self._wait_idle(grace):
+            for run in list(self._running.values()):
+                self._stop(run, "CANCELLED")
+            await self._wait_idle(1.0)
+        for session in list(self._sessions.values()):
+            await self._guarded(self._end_session(session, "shutdown", quiet=True), "session_end")
+        self._sessions.clear()
+        for hook in self.app.hooks("shutdown"):
+            await self._guarded(self._call_hook(hook), "shutdown")
+
+    async def _wait_idle(self, seconds: float) -> bool:
+        if not self._running:
+            return True
+        self._idle = self._loop.create_future()
+        try:
+            await asyncio.wait_for(asyncio.shield(self._idle), seconds)
+        except asyncio.TimeoutError:
+            return False
+        finally:
+            self._idle = None
+        return True
+
+    async def _guarded(self, coroutine: Any, what: str) -> None:
+        try:
+            await coroutine
+        except Exception as error:
+            log_exception(f"{what} failed", error)
+
+
+def _same_life(session: Session, epoch: Optional[str], new: bool) -> bool:
+    """Whether what is kept belongs to the session as the daemon knows it."""
+    if epoch is not None and session.epoch is not None:
+        return epoch == session.epoch
+    return not (new and session._used)
+
+
+def _session_id(args: dict, info: dict) -> str:
+    session_id = args.get("session_id") or info.get("id")
+    if type(session_id) is not str:
+        raise CommandError("INVALID_ARGUMENTS", "session_id: missing")
+    return session_id
+
+
+def _of(run: Run) -> str:
+    session = run.session.id if run.session is not None else None
+    parts = [f"{word} {value!r}" for word, value in (("request", run.meta.get("request_id")), ("session", session)) if value]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def log_exception(what: str, error: BaseException) -> None:
+    """The traceback on stderr, from the user's first frame on; the daemon logs it line by line."""
+    here = os.path.dirname(__file__)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == here:
+        trace = trace.tb_next
+    try:
+        lines = traceback.format_exception(type(error), error, trace)
+    except Exception:  # an exception that cannot even be printed
+        lines = [f"{type(error).__name__}\n"]
+    print(f"bridgepool: {what}\n{''.join(lines)}", end="", file=sys.stderr, flush=True)

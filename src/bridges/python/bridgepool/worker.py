@@ -1,0 +1,134 @@
+"""The bridge worker: ``python -m bridgepool.worker app:app``, started by the daemon.
+
+Frames come on standard input and go to standard output. Both are moved to descriptors of the worker's own at once, and
+standard output then leads to standard error: what the application, its C extensions and its child processes print ends up
+in the daemon's log and never among the frames.
+
+Environment: BRIDGEPOOL_MAX_FRAME_BYTES (64 MiB), BRIDGEPOOL_STOP_GRACE (10 seconds for running commands at the end),
+BRIDGEPOOL_LOG_LEVEL (INFO). Exit codes: 0 ended in order, 64 usage, 76 the protocol was broken, 78 the application cannot be
+loaded, 1 a startup hook failed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import List, Optional, Tuple
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_PROTOCOL, EXIT_CONFIG = 0, 1, 64, 76, 78
+
+
+def take_stdio() -> Tuple[int, int]:
+    """Moves the protocol away from descriptors 0 and 1; returns where it is now."""
+    read_fd, write_fd = os.dup(0), os.dup(1)  # not inherited by child processes
+    sys.stdout.flush()
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    return read_fd, write_fd
+
+
+def _setting(name: str, default: float) -> float:
+    text = os.environ.get(name, "")
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = -1
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name}={text!r}: must be a number above 0; leave it out for {default:g}")
+    return value
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    arguments = sys.argv[1:] if argv is None else argv
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print("usage: python -m bridgepool.worker MODULE:APP | PATH/TO/FILE.py:APP", file=sys.stderr)
+        return EXIT_USAGE
+    if os.isatty(0):
+        print(f"This is a bridge worker; the daemon starts it and talks to it. To try your commands: python -m bridgepool call {arguments[0]} COMMAND name=value", file=sys.stderr)
+        return EXIT_USAGE
+    read_fd, write_fd = take_stdio()
+    import traceback
+
+    from ._errors import LoadError
+    from ._loading import load_app
+
+    try:
+        max_frame = int(_setting("BRIDGEPOOL_MAX_FRAME_BYTES", 64 << 20))
+        grace = _setting("BRIDGEPOOL_STOP_GRACE", 10.0)
+        app = load_app(arguments[0])
+    except (LoadError, ValueError) as error:
+        if not isinstance(error, LoadError):
+            traceback.print_exc()
+            return EXIT_CONFIG
+        print(f"bridgepool: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    except BaseException:  # a sys.exit() in the user's module included
+        traceback.print_exc()
+        return EXIT_CONFIG
+    return serve(app, read_fd, write_fd, max_frame, grace)
+
+
+def serve(app, read_fd: int, write_fd: int, max_frame: int, grace: float) -> int:
+    """Runs the loop until the input ends or a signal says so."""
+    import asyncio
+    import logging
+
+    level = os.environ.get("BRIDGEPOOL_LOG_LEVEL", "INFO").upper()
+    logging.basicConfig(stream=sys.stderr, level=getattr(logging, level, logging.INFO), format="%(levelname)s %(name)s: %(message)s")
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(_serve(app, loop, read_fd, write_fd, max_frame, grace))
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+async def _serve(app, loop, read_fd: int, write_fd: int, max_frame: int, grace: float) -> int:
+    import asyncio
+    import gc
+    import signal
+
+    from ._channel import Channel
+    from ._serve import Server, log_exception
+
+    channel = Channel(loop, read_fd, write_fd, max_frame)
+    server = Server(app, loop, channel.send)
+    server.connect(channel)
+    over = loop.create_future()
+
+    def end(why: Optional[Exception]) -> None:
+        if not over.done():
+            over.set_result(why)
+
+    def on_signal(number: int) -> None:
+        if over.done():
+            os._exit(128 + number)  # asked for the second time
+        channel.stop_reading()
+        end(None)
+
+    try:
+        await server.startup()
+    except BaseException as error:
+        log_exception("startup failed", error)
+        # The daemon shows the last line; a startup that failed may work the next time, so it is no wrong configuration.
+        return EXIT_FAILED
+    gc.freeze()  # what was loaded stays: not looked at again by every full collection
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    channel.on_bodies = server.take_bodies
+    channel.on_end = end
+    channel.start()
+    why = await over
+    if why is not None and not channel.broken:
+        print(f"bridgepool: the daemon's end of the protocol: {type(why).__name__}: {why}", file=sys.stderr)
+    await server.finish(0.0 if channel.broken else grace)
+    await channel.close(timeout=2.0)
+    return EXIT_OK if why is None or channel.broken else EXIT_PROTOCOL
+
+
+if __name__ == "__main__":
+    sys.exit(main())
