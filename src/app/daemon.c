@@ -1,0 +1,386 @@
+/* daemon.c: the life of the daemon: STARTING, READY, UNAVAILABLE, DRAINING, STOPPED; signals; exit code. */
+#include "bridgepool/app/daemon.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "bridgepool/app/preflight.h"
+#include "bridgepool/base/check.h"
+#include "bridgepool/base/clock.h"
+#include "bridgepool/base/log.h"
+#include "bridgepool/kafka/admin.h"
+#include "flow.h"
+#include "starts.h"
+
+enum {
+	REACH_SLICE_MS = 500,	     /* one try at the broker; signals are looked at between tries */
+	REACH_SAY_MS = 5000,	     /* between log lines while the broker is away */
+	FLUSH_MS = 2000,	     /* for the last health events */
+	DRAIN_EXTRA_MS = 30 * 1000,  /* beyond drain.shutdown: commit, leave the group, end the workers */
+	CLOSE_MS = 3000,	     /* for closing what is left */
+	FINISH_MS = 1000,	     /* for the loop's own last callbacks */
+};
+
+/* How far a drain has come. Each step begins when the one before is over. */
+enum leaving { LEAVING_WORK, LEAVING_GROUP, LEAVING_WORKERS, LEAVING_RECORDS, LEAVING_DONE };
+
+struct daemon {
+	const struct settings *settings;
+	const struct daemon_hooks *hooks;
+	struct identity identity;
+	struct wiring wiring;
+	uv_loop_t loop;
+	uv_signal_t signals[3];
+	uv_timer_t patience; /* a drain or close that takes too long */
+	struct flow *flow;
+	struct starts *starts;
+	enum health_state state; /* daemon_move is its only writer */
+	enum leaving leaving;
+	bool told_ready;  /* hooks.ready was called */
+	bool serving;	  /* the pools were started */
+	bool stop_asked;  /* a signal came */
+	bool halt;	  /* close everything at the next turn */
+	int64_t flush_by;
+	int exit_code;
+};
+
+/* STARTING -> READY <-> UNAVAILABLE; any -> DRAINING -> STOPPED; any -> STOPPED. */
+static const bool legal[HEALTH_STATE_COUNT][HEALTH_STATE_COUNT] = {
+	[HEALTH_UNKNOWN] = {[HEALTH_STARTING] = true},
+	[HEALTH_STARTING] = {[HEALTH_READY] = true, [HEALTH_DRAINING] = true, [HEALTH_STOPPED] = true},
+	[HEALTH_READY] = {[HEALTH_UNAVAILABLE] = true, [HEALTH_DRAINING] = true, [HEALTH_STOPPED] = true},
+	[HEALTH_UNAVAILABLE] = {[HEALTH_READY] = true, [HEALTH_DRAINING] = true, [HEALTH_STOPPED] = true},
+	[HEALTH_DRAINING] = {[HEALTH_STOPPED] = true},
+};
+
+static void daemon_move(struct daemon *d, enum health_state to, const char *reason)
+{
+	const struct note n = {.kind = NOTE_INSTANCE_STATE, .from = d->state, .to = to, .reason = slice_of(reason)};
+
+	CHECK(legal[d->state][to]);
+	d->state = to;
+	flow_note(d->flow, &n);
+}
+
+/* Closes everything at the next turn. The first reason counts. */
+static void daemon_halt(struct daemon *d, int code, const char *reason)
+{
+	if (d->halt)
+		return;
+	d->halt = true;
+	d->exit_code = code;
+	daemon_move(d, HEALTH_STOPPED, reason);
+}
+
+/* ---- leaving ---- */
+
+static void on_drain_overdue(uv_timer_t *timer)
+{
+	struct daemon *d = timer->data;
+
+	log_line(LOG_WARN, "drain_overdue", "stopping takes too long, probably because the broker is away; what is not committed will run again");
+	if (d->state == HEALTH_DRAINING)
+		daemon_halt(d, EXIT_OK, "drain overdue");
+}
+
+static void on_flush_overdue(uv_timer_t *timer)
+{
+	(void)timer; /* it has only woken the loop; leave_records looks at the time */
+}
+
+static void on_close_overdue(uv_timer_t *timer)
+{
+	uv_stop(timer->loop);
+}
+
+static void leave_work(struct daemon *d)
+{
+	if (flow_drained(d->flow)) {
+		flow_leave(d->flow);
+		d->leaving = LEAVING_GROUP; /* ends in on_closed */
+	}
+}
+
+static void leave_workers(struct daemon *d)
+{
+	if (flow_idle(d->flow)) {
+		daemon_move(d, HEALTH_STOPPED, "drained");
+		d->flush_by = clock_mono_us() + FLUSH_MS * MS_US;
+		uv_timer_start(&d->patience, on_flush_overdue, FLUSH_MS, 0);
+		d->leaving = LEAVING_RECORDS;
+	}
+}
+
+static void leave_records(struct daemon *d)
+{
+	if (flow_flushed(d->flow) || clock_mono_us() >= d->flush_by) {
+		d->halt = true;
+		d->leaving = LEAVING_DONE;
+	}
+}
+
+static void leave_nothing(struct daemon *d)
+{
+	(void)d;
+}
+
+static void daemon_leave(struct daemon *d)
+{
+	static void (*const steps[])(struct daemon * d) = {
+		[LEAVING_WORK] = leave_work,
+		[LEAVING_GROUP] = leave_nothing,
+		[LEAVING_WORKERS] = leave_workers,
+		[LEAVING_RECORDS] = leave_records,
+		[LEAVING_DONE] = leave_nothing,
+	};
+
+	steps[d->leaving](d);
+}
+
+static void daemon_drain(struct daemon *d, const char *reason)
+{
+	daemon_move(d, HEALTH_DRAINING, reason);
+	flow_drain(d->flow, clock_mono_us() + d->settings->drain.shutdown);
+	uv_timer_start(&d->patience, on_drain_overdue, (uint64_t)(d->settings->drain.shutdown / MS_US) + DRAIN_EXTRA_MS, 0);
+}
+
+/* ---- what the flow tells ---- */
+
+static void start_step(struct daemon *d)
+{
+	const char *why;
+	char text[768];
+	uint16_t pool;
+
+	if (starts_hopeless(d->starts, &pool, &why)) {
+		snprintf(text, sizeof text, "the workers of pool \"%s\" cannot start: %s", wiring_pool(d->settings, pool)->name, why);
+		log_line(LOG_ERROR, "workers_cannot_start", "%s; run its command by hand, or `bridgepool check -c FILE`", text);
+		daemon_halt(d, EXIT_CONFIGURATION, text);
+	} else if (flow_ready(d->flow, &why)) {
+		flow_subscribe(d->flow);
+		daemon_move(d, HEALTH_READY, "workers are ready, joining the group");
+	}
+}
+
+static void on_turn(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->state == HEALTH_STARTING)
+		start_step(d);
+	else if (d->state == HEALTH_DRAINING || d->leaving == LEAVING_RECORDS)
+		daemon_leave(d);
+	if (d->halt) {
+		flow_close(d->flow);
+		uv_timer_start(&d->patience, on_close_overdue, CLOSE_MS, 0);
+	}
+}
+
+static void on_note(void *ctx, const struct note *n)
+{
+	struct daemon *d = ctx;
+
+	if (n->worker.generation)
+		starts_note(d->starts, n);
+}
+
+static void on_line(void *ctx, const char *text)
+{
+	struct daemon *d = ctx;
+
+	if (d->hooks && d->hooks->event)
+		d->hooks->event(d->hooks->ctx, text);
+}
+
+static void on_assigned(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->told_ready)
+		return;
+	d->told_ready = true;
+	log_line(LOG_INFO, "joined", "this instance is a member of the group and works instance=%s group=%s", d->identity.instance,
+		d->settings->kafka.group);
+	if (d->hooks && d->hooks->ready)
+		d->hooks->ready(d->hooks->ctx);
+}
+
+static void on_exec_failed(void *ctx, struct slot_ref w, struct slice why)
+{
+	starts_exec_failed(((struct daemon *)ctx)->starts, w.pool, why);
+}
+
+static void on_fault(void *ctx, enum kafka_fault fault, const char *why)
+{
+	struct daemon *d = ctx;
+
+	if (fault == KAFKA_UNREACHABLE && d->state == HEALTH_READY)
+		daemon_move(d, HEALTH_UNAVAILABLE, why);
+	else if (fault == KAFKA_REACHABLE && d->state == HEALTH_UNAVAILABLE)
+		daemon_move(d, HEALTH_READY, "a broker answers again");
+	else if ((fault == KAFKA_FENCED || fault == KAFKA_FATAL) && d->state != HEALTH_STOPPED)
+		daemon_halt(d, EXIT_INTERNAL, why);
+}
+
+static void on_closed(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->leaving == LEAVING_GROUP)
+		d->leaving = LEAVING_WORKERS;
+}
+
+/* ---- signals ---- */
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct daemon *d = handle->data;
+
+	if (number == SIGHUP) {
+		log_line(LOG_WARN, "no_reload", "SIGHUP: this version does not reload; restart to use a changed configuration");
+		return;
+	}
+	if (d->stop_asked && d->state != HEALTH_STOPPED) {
+		log_line(LOG_WARN, "stopped_at_once", "a second signal: stopping at once; what was running will run again");
+		daemon_halt(d, EXIT_INTERNAL, "second signal");
+	}
+	if (!d->stop_asked && d->serving && d->state != HEALTH_STOPPED)
+		daemon_drain(d, number == SIGTERM ? "SIGTERM" : "SIGINT");
+	d->stop_asked = true;
+}
+
+static void open_signals(struct daemon *d)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+
+	signal(SIGPIPE, SIG_IGN); /* a worker or a log reader that went away is an error of write, not our end */
+	for (size_t i = 0; i < 3; i++) {
+		uv_signal_init(&d->loop, &d->signals[i]);
+		d->signals[i].data = d;
+		uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+		uv_unref((uv_handle_t *)&d->signals[i]);
+	}
+	uv_timer_init(&d->loop, &d->patience);
+	d->patience.data = d;
+	uv_unref((uv_handle_t *)&d->patience);
+}
+
+static void close_signals(struct daemon *d)
+{
+	for (size_t i = 0; i < 3; i++)
+		uv_close((uv_handle_t *)&d->signals[i], NULL);
+	uv_close((uv_handle_t *)&d->patience, NULL);
+}
+
+/* ---- start ---- */
+
+/* True: go on. False: exit_code says how it ended; a signal ends it well. */
+static bool await_broker(struct daemon *d, struct admin *a)
+{
+	int64_t begun = clock_mono_us(), said = begun - REACH_SAY_MS * MS_US;
+	int64_t patience = d->settings->kafka.start_timeout;
+	char why[512];
+
+	while (!admin_reach(a, REACH_SLICE_MS, why, sizeof why)) {
+		uv_run(&d->loop, UV_RUN_NOWAIT);
+		if (d->stop_asked || d->halt)
+			return false;
+		if (patience && clock_mono_us() - begun >= patience) {
+			log_line(LOG_ERROR, "broker_unavailable", "no broker answered within kafka.start_timeout: %s", why);
+			d->exit_code = EXIT_BROKER;
+			return false;
+		}
+		if (clock_mono_us() - said >= REACH_SAY_MS * MS_US) {
+			log_line(LOG_WARN, "broker_away", "waiting for a broker: %s", why);
+			said = clock_mono_us();
+		}
+	}
+	return true;
+}
+
+static void log_finding(void *ctx, enum verdict verdict, const char *what, const char *mend)
+{
+	static const enum log_level levels[] = {LOG_DEBUG, LOG_WARN, LOG_ERROR};
+
+	(void)ctx;
+	log_line(levels[verdict], "topic", "%s%s%s", what, mend ? "; " : "", mend ? mend : "");
+}
+
+static bool kafka_ready(struct daemon *d)
+{
+	const struct preflight_report report = {d, log_finding};
+	char why[512];
+	struct admin *a = admin_new(d->settings->kafka.brokers, (const char *const *)d->settings->kafka.properties.items, why, sizeof why);
+	bool ready;
+
+	if (!a) {
+		log_line(LOG_ERROR, "kafka_configuration", "%s", why);
+		d->exit_code = EXIT_CONFIGURATION;
+		return false;
+	}
+	ready = await_broker(d, a);
+	if (ready)
+		d->exit_code = preflight_topics(a, d->settings, &report);
+	admin_free(a);
+	return ready && d->exit_code == EXIT_OK;
+}
+
+static void daemon_open(struct daemon *d, const struct flow_events *ev)
+{
+	char why[1024];
+
+	d->flow = flow_new(&d->loop, d->settings, &d->wiring, &d->identity, ev, why, sizeof why);
+	if (d->flow) {
+		daemon_move(d, HEALTH_STARTING, NULL);
+	} else {
+		log_line(LOG_ERROR, "configuration", "%s", why);
+		d->exit_code = EXIT_CONFIGURATION;
+	}
+}
+
+static void daemon_serve(struct daemon *d)
+{
+	d->serving = true;
+	flow_start(d->flow);
+	uv_run(&d->loop, UV_RUN_DEFAULT);
+}
+
+/* Runs what is closing to its end. False: something did not close in time; it must not be freed. */
+static bool daemon_finish(struct daemon *d)
+{
+	int64_t until = clock_mono_us() + FINISH_MS * MS_US;
+
+	close_signals(d);
+	while (uv_run(&d->loop, UV_RUN_NOWAIT) && clock_mono_us() < until)
+		usleep(1000);
+	return uv_loop_close(&d->loop) == 0;
+}
+
+int daemon_run(const struct settings *settings, const struct daemon_hooks *hooks)
+{
+	struct daemon d = {.settings = settings, .hooks = hooks, .exit_code = EXIT_OK};
+	const struct flow_events ev = {&d, on_turn, on_note, on_line, on_assigned, on_exec_failed, on_fault, on_closed};
+
+	log_setup((enum log_level)settings->log.level, (enum log_format)settings->log.format);
+	wiring_identity(settings, &d.identity);
+	wiring_init(&d.wiring, settings, &d.identity);
+	d.starts = starts_new(settings->pools.n);
+	CHECK(uv_loop_init(&d.loop) == 0);
+	open_signals(&d);
+	log_line(LOG_INFO, "start", "bridgepool %s instance=%s group=%s brokers=%s", BRIDGEPOOL_VERSION, d.identity.instance, settings->kafka.group,
+		settings->kafka.brokers);
+	daemon_open(&d, &ev);
+	if (d.flow && kafka_ready(&d))
+		daemon_serve(&d);
+	else if (d.flow)
+		flow_close(d.flow);
+	if (daemon_finish(&d) && d.flow)
+		flow_free(d.flow);
+	log_line(LOG_INFO, "end", "exit code %d", d.exit_code);
+	starts_free(d.starts);
+	wiring_free(&d.wiring);
+	return d.exit_code;
+}

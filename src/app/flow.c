@@ -1,0 +1,545 @@
+/* flow.c: the two translations: events of Kafka and workers -> engine; orders of the engine -> consumer, producer, adapters, health.
+ *
+ * The engine is called from callbacks of the loop only. Its port functions below never call it back: `inside` proves that. */
+#include "flow.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bridgepool/base/check.h"
+#include "bridgepool/base/clock.h"
+#include "bridgepool/base/random.h"
+#include "bridgepool/wire/pairs.h"
+#include "notes.h"
+
+enum {
+	HEALTH_RING = 1024,   /* events kept while the broker is away */
+	TEXT_LIMIT = 4096,    /* bytes of one log line's text */
+	NOTE_BURST = 50,      /* lines of one kind of note per NOTE_PER_US */
+	STDERR_BURST = 100,   /* lines of one worker per STDERR_PER_US */
+	FAULT_BURST = 3,      /* lines of one kind of Kafka fault per FAULT_PER_US */
+};
+static const int64_t NOTE_PER_US = 10 * SECOND_US, STDERR_PER_US = 10 * SECOND_US, FAULT_PER_US = 30 * SECOND_US;
+
+struct flow {
+	uv_loop_t *loop;
+	const struct settings *settings;
+	const struct wiring *wiring;
+	struct flow_events events;
+	struct codec *codec;
+	struct engine *engine;
+	struct consumer *consumer;
+	struct producer *producer;
+	struct health *health;
+	struct adapter **adapters; /* by pool */
+	size_t nadapters;
+	struct log_limit **stderr_limits; /* by pool, slot */
+	struct log_limit note_limits[NOTE_KINDS], fault_limits[KAFKA_FATAL + 1];
+	uv_prepare_t prepare;
+	uv_timer_t timer, beat;
+	int64_t armed_for; /* what `timer` waits for; INT64_MAX: nothing */
+	bool starved;	   /* the consumer was told that there is no credit */
+	bool inside;	   /* the engine is being called */
+	bool consumer_closed, closing;
+};
+
+/* Every call of the engine stands between enter and leave. */
+static int64_t flow_enter(struct flow *f)
+{
+	CHECK(!f->inside);
+	f->inside = true;
+	return clock_mono_us();
+}
+
+static void flow_exit(struct flow *f)
+{
+	f->inside = false;
+}
+
+/* ---- notes -> log and health ---- */
+
+static bool emit_health(void *ctx, struct slice key, struct slice value, enum encoding encoding)
+{
+	struct flow *f = ctx;
+	struct buf headers;
+	bool sent;
+
+	if (!f->producer)
+		return false;
+	buf_init(&headers, 256);
+	pairs_add(&headers, SLICE("content-type"), slice_of(codec_content_type(encoding)));
+	sent = producer_send(f->producer, f->settings->kafka.health,
+		&(struct record){.key = key, .value = value, .headers = buf_slice(&headers)});
+	buf_free(&headers);
+	return sent;
+}
+
+static void say_note(struct flow *f, const struct note *n)
+{
+	const struct note_row *row = notes_row(n->kind);
+	struct buf text;
+	unsigned dropped;
+
+	if (!log_allow(&f->note_limits[n->kind], NOTE_BURST, NOTE_PER_US, clock_mono_us(), &dropped))
+		return;
+	buf_init(&text, TEXT_LIMIT);
+	notes_text(f->settings, n, &text);
+	if (dropped)
+		buf_printf(&text, " (%u lines like this were left out)", dropped);
+	buf_append(&text, "", 1);
+	if (text.overflow)
+		text.data[text.len - 1] = '\0';
+	log_line(notes_level(n), row->event, "%s", (const char *)text.data);
+	f->events.line(f->events.ctx, (const char *)text.data);
+	buf_free(&text);
+}
+
+void flow_note(struct flow *f, const struct note *n)
+{
+	struct health_fields event;
+	char worker_id[96];
+
+	say_note(f, n);
+	if (notes_row(n->kind)->kind != KIND_UNKNOWN) {
+		notes_event(f->settings, n, worker_id, &event);
+		health_event(f->health, &event, clock_wall_ms());
+	}
+	f->events.note(f->events.ctx, n);
+}
+
+/* ---- port of the engine ---- */
+
+static void port_read_offsets(void *ctx, const struct tp *tp, size_t n)
+{
+	consumer_read_offsets(((struct flow *)ctx)->consumer, tp, n);
+}
+
+static void port_release(void *ctx)
+{
+	consumer_release(((struct flow *)ctx)->consumer);
+}
+
+static void port_hold(void *ctx, struct tp tp, bool on)
+{
+	consumer_hold(((struct flow *)ctx)->consumer, tp, on);
+}
+
+static void port_commit(void *ctx, const struct commit *c)
+{
+	consumer_commit(((struct flow *)ctx)->consumer, c);
+}
+
+static bool port_produce(void *ctx, const struct record *r)
+{
+	struct flow *f = ctx;
+	const char *topic[] = {[RECORD_RESULT] = f->settings->kafka.results, [RECORD_DEAD_LETTER] = f->settings->kafka.dead_letters};
+
+	return f->producer && producer_send(f->producer, topic[r->kind], r);
+}
+
+static void port_worker_start(void *ctx, struct slot_ref w)
+{
+	struct flow *f = ctx;
+
+	if (!f->closing)
+		adapter_start(f->adapters[w.pool], w);
+}
+
+static void port_worker_call(void *ctx, struct slot_ref w, const struct call *c)
+{
+	struct flow *f = ctx;
+
+	if (!f->closing)
+		adapter_call(f->adapters[w.pool], w, c);
+}
+
+static void port_worker_stop(void *ctx, struct slot_ref w, enum stop_step step)
+{
+	struct flow *f = ctx;
+
+	if (!f->closing)
+		adapter_stop(f->adapters[w.pool], w, step);
+}
+
+static void port_note(void *ctx, const struct note *n)
+{
+	flow_note(ctx, n);
+}
+
+/* ---- events of Kafka ---- */
+
+static void on_assigned(void *ctx, const struct tp *tp, size_t n)
+{
+	struct flow *f = ctx;
+	int64_t now = flow_enter(f);
+
+	engine_assigned(f->engine, tp, n, now);
+	flow_exit(f);
+	f->events.assigned(f->events.ctx);
+}
+
+static void on_revoked(void *ctx, const struct tp *tp, size_t n, bool lost)
+{
+	struct flow *f = ctx;
+	int64_t now = flow_enter(f);
+
+	engine_revoked(f->engine, tp, n, lost, now);
+	flow_exit(f);
+}
+
+static void on_offsets(void *ctx, const struct committed *c, size_t n)
+{
+	struct flow *f = ctx;
+	int64_t now = flow_enter(f);
+
+	engine_offsets(f->engine, c, n, now);
+	flow_exit(f);
+}
+
+static size_t on_want(void *ctx)
+{
+	struct flow *f = ctx;
+	size_t credit = engine_credit(f->engine);
+
+	f->starved = credit == 0;
+	return credit;
+}
+
+static void on_message(void *ctx, const struct message *m)
+{
+	struct flow *f = ctx;
+	int64_t now = flow_enter(f);
+
+	engine_receive(f->engine, m, now);
+	flow_exit(f);
+}
+
+static void on_committed(void *ctx, uint64_t commit, const struct tp_fault *faults, size_t n)
+{
+	struct flow *f = ctx;
+	int64_t now = flow_enter(f);
+
+	engine_committed(f->engine, commit, faults, n, now);
+	flow_exit(f);
+}
+
+static void on_delivered(void *ctx, uint64_t serial, enum delivery d)
+{
+	struct flow *f = ctx;
+	int64_t now = flow_enter(f);
+
+	engine_delivered(f->engine, serial, d, now);
+	flow_exit(f);
+}
+
+static const struct {
+	enum log_level level;
+	const char *event, *sentence;
+} fault_rows[] = {
+	[KAFKA_UNREACHABLE] = {LOG_WARN, "broker_away", "no broker answers; it is tried again until one does, nothing is lost meanwhile"},
+	[KAFKA_REACHABLE] = {LOG_INFO, "broker_back", "a broker answers again"},
+	[KAFKA_TOPIC_MISSING] = {LOG_ERROR, "topic_missing", "a topic does not exist; `bridgepool topics -c FILE` creates them all"},
+	[KAFKA_FORBIDDEN] = {LOG_ERROR, "forbidden",
+		"the broker refuses us; look at kafka.properties and at the ACLs that `bridgepool topics --print -c FILE` shows"},
+	[KAFKA_FENCED] = {LOG_ERROR, "fenced", "another process uses our instance.id; each instance needs a name of its own"},
+	[KAFKA_FATAL] = {LOG_ERROR, "kafka_fatal", "the Kafka client cannot go on"},
+};
+
+static void on_fault(void *ctx, enum kafka_fault fault, const char *why)
+{
+	struct flow *f = ctx;
+	unsigned dropped;
+
+	if (log_allow(&f->fault_limits[fault], FAULT_BURST, FAULT_PER_US, clock_mono_us(), &dropped))
+		log_line(fault_rows[fault].level, fault_rows[fault].event, "%s reason=\"%s\" left_out=%u", fault_rows[fault].sentence,
+			why ? why : "", dropped);
+	if (fault == KAFKA_REACHABLE)
+		health_retry(f->health);
+	f->events.fault(f->events.ctx, fault, why ? why : "");
+}
+
+static void on_closed(void *ctx)
+{
+	struct flow *f = ctx;
+
+	f->consumer_closed = true;
+	f->events.closed(f->events.ctx);
+}
+
+/* ---- events of workers ---- */
+
+static void on_started(void *ctx, struct slot_ref w, int pid)
+{
+	struct flow *f = ctx;
+	char id[96];
+	int64_t now;
+
+	notes_worker_id(f->settings, w, id);
+	log_line(LOG_DEBUG, "worker_started", "a worker process was started worker=%s pid=%d", id, pid);
+	now = flow_enter(f);
+	engine_started(f->engine, w, now);
+	flow_exit(f);
+}
+
+static void on_answer(void *ctx, struct slot_ref w, const struct answer *a)
+{
+	struct flow *f = ctx;
+	int64_t now = flow_enter(f);
+
+	engine_answer(f->engine, w, a, now);
+	flow_exit(f);
+}
+
+static void on_worker_fault(void *ctx, struct slot_ref w, enum worker_fault fault, struct slice detail)
+{
+	struct flow *f = ctx;
+	int64_t now = flow_enter(f);
+
+	engine_fault(f->engine, w, fault, detail, now);
+	flow_exit(f);
+	if (fault == FAULT_EXEC)
+		f->events.exec_failed(f->events.ctx, w, detail);
+}
+
+static void on_gone(void *ctx, struct slot_ref w, const struct exit_report *x)
+{
+	struct flow *f = ctx;
+	int64_t now = flow_enter(f);
+
+	engine_gone(f->engine, w, x, now);
+	flow_exit(f);
+}
+
+static void on_line(void *ctx, struct slot_ref w, struct slice line)
+{
+	struct flow *f = ctx;
+	unsigned dropped;
+	char id[96];
+
+	if (!log_allow(&f->stderr_limits[w.pool][w.slot], STDERR_BURST, STDERR_PER_US, clock_mono_us(), &dropped))
+		return;
+	notes_worker_id(f->settings, w, id);
+	if (dropped)
+		log_line(LOG_WARN, "worker_stderr", "worker=%s wrote %u lines too many; they were left out", id, dropped);
+	log_line(LOG_INFO, "worker_stderr", "worker=%s %.*s", id, (int)line.len, (const char *)line.data);
+}
+
+/* ---- the turn ---- */
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct flow *f = timer->data;
+
+	f->armed_for = INT64_MAX; /* it has only woken the loop; flow_turn does the work */
+}
+
+static void turn_arm(struct flow *f, int64_t now)
+{
+	int64_t next = engine_next(f->engine);
+
+	if (next == f->armed_for)
+		return;
+	f->armed_for = next;
+	if (next == INT64_MAX) {
+		uv_timer_stop(&f->timer);
+		return;
+	}
+	uv_update_time(f->loop); /* uv_timer_start counts from the loop's own, cached time */
+	uv_timer_start(&f->timer, on_timer, next <= now ? 0 : (uint64_t)((next - now + MS_US - 1) / MS_US), 0);
+}
+
+/* Once per turn, before the loop waits: time first, then credit, then what all callbacks of the last turn had to say to workers. */
+static void flow_turn(uv_prepare_t *prepare)
+{
+	struct flow *f = prepare->data;
+	int64_t now;
+
+	f->events.turn(f->events.ctx);
+	if (f->closing)
+		return;
+	now = flow_enter(f);
+	engine_clock(f->engine, clock_wall_ms(), now);
+	if (engine_next(f->engine) <= now)
+		engine_tick(f->engine, now);
+	flow_exit(f);
+	turn_arm(f, now);
+	if (f->starved && engine_credit(f->engine) > 0) {
+		f->starved = false;
+		consumer_kick(f->consumer);
+	}
+	for (size_t i = 0; i < f->nadapters; i++)
+		adapter_flush(f->adapters[i]);
+}
+
+static void on_beat(uv_timer_t *timer)
+{
+	struct flow *f = timer->data;
+	struct snapshot snapshot;
+
+	health_retry(f->health);
+	engine_snapshot(f->engine, clock_mono_us(), &snapshot);
+	health_beat(f->health, &snapshot, clock_wall_ms());
+	snapshot_free(&snapshot);
+}
+
+/* ---- life ---- */
+
+static bool open_adapters(struct flow *f, char *errstr, size_t size)
+{
+	const struct worker_events ev = {f, on_started, on_answer, on_worker_fault, on_gone, on_line};
+	char why[512];
+
+	f->adapters = xcalloc(f->settings->pools.n, sizeof *f->adapters);
+	f->stderr_limits = xcalloc(f->settings->pools.n, sizeof *f->stderr_limits);
+	for (size_t i = 0; i < f->settings->pools.n; i++) {
+		const struct pool_settings *p = wiring_pool(f->settings, i);
+		struct adapter_config c = wiring_adapter(p);
+		f->adapters[i] = adapter_new(f->loop, &c, &ev, why, sizeof why);
+		if (!f->adapters[i]) {
+			snprintf(errstr, size, "pool \"%s\": %s", p->name, why);
+			return false;
+		}
+		f->nadapters++;
+		f->stderr_limits[i] = xcalloc((size_t)p->size, sizeof **f->stderr_limits);
+	}
+	return true;
+}
+
+static bool open_kafka(struct flow *f, char *errstr, size_t size)
+{
+	const struct consumer_events cev = {f, on_assigned, on_revoked, on_offsets, on_want, on_message, on_committed, on_fault, on_closed};
+	const struct producer_events pev = {f, on_delivered, on_fault};
+
+	f->producer = producer_new(f->loop, &f->wiring->producer, &pev, errstr, size);
+	if (!f->producer)
+		return false;
+	f->consumer = consumer_new(f->loop, &f->wiring->consumer, &cev, errstr, size);
+	return f->consumer != NULL;
+}
+
+static void open_handles(struct flow *f)
+{
+	uv_prepare_init(f->loop, &f->prepare);
+	uv_timer_init(f->loop, &f->timer);
+	uv_timer_init(f->loop, &f->beat);
+	f->prepare.data = f->timer.data = f->beat.data = f;
+}
+
+static void open_engine(struct flow *f)
+{
+	const struct port port = {f, port_read_offsets, port_release, port_hold, port_commit, port_produce, port_worker_start,
+		port_worker_call, port_worker_stop, port_note};
+
+	f->engine = engine_new(&f->wiring->engine, &port, f->codec, random_entropy(), clock_mono_us());
+}
+
+struct flow *flow_new(uv_loop_t *loop, const struct settings *s, const struct wiring *w, const struct identity *id, const struct flow_events *ev,
+	char *errstr, size_t size)
+{
+	struct flow *f = xcalloc(1, sizeof *f);
+	const struct health_config health = {id->instance, id->incarnation, id->host, w->health_encoding, HEALTH_RING};
+
+	f->loop = loop;
+	f->settings = s;
+	f->wiring = w;
+	f->events = *ev;
+	f->armed_for = INT64_MAX;
+	open_handles(f);
+	f->codec = codec_new(&w->codec, errstr, size);
+	if (f->codec && open_adapters(f, errstr, size) && open_kafka(f, errstr, size)) {
+		f->health = health_new(&health, f->codec, emit_health, f);
+		open_engine(f);
+		return f;
+	}
+	flow_close(f);
+	while (uv_run(loop, UV_RUN_DEFAULT))
+		;
+	flow_free(f);
+	return NULL;
+}
+
+void flow_start(struct flow *f)
+{
+	uint64_t beat_ms = (uint64_t)(f->settings->health.heartbeat / MS_US);
+	int64_t now;
+
+	uv_prepare_start(&f->prepare, flow_turn);
+	if (beat_ms)
+		uv_timer_start(&f->beat, on_beat, beat_ms, beat_ms);
+	now = flow_enter(f);
+	engine_clock(f->engine, clock_wall_ms(), now);
+	engine_start(f->engine, now);
+	flow_exit(f);
+}
+
+bool flow_ready(const struct flow *f, const char **why)
+{
+	return engine_ready(f->engine, why);
+}
+
+void flow_subscribe(struct flow *f)
+{
+	consumer_subscribe(f->consumer);
+}
+
+void flow_drain(struct flow *f, int64_t until_us)
+{
+	int64_t now = flow_enter(f);
+
+	engine_drain(f->engine, until_us, now);
+	flow_exit(f);
+}
+
+bool flow_drained(const struct flow *f)
+{
+	return engine_drained(f->engine);
+}
+
+void flow_leave(struct flow *f)
+{
+	consumer_close(f->consumer);
+}
+
+bool flow_idle(const struct flow *f)
+{
+	return engine_idle(f->engine);
+}
+
+bool flow_flushed(const struct flow *f)
+{
+	return producer_pending(f->producer) == 0;
+}
+
+void flow_close(struct flow *f)
+{
+	CHECK(!f->closing);
+	f->closing = true;
+	uv_close((uv_handle_t *)&f->prepare, NULL);
+	uv_close((uv_handle_t *)&f->timer, NULL);
+	uv_close((uv_handle_t *)&f->beat, NULL);
+	for (size_t i = 0; i < f->nadapters; i++)
+		adapter_close(f->adapters[i]);
+	if (f->consumer && !f->consumer_closed)
+		consumer_close(f->consumer);
+	if (f->producer)
+		producer_close(f->producer);
+	f->producer = NULL;
+}
+
+void flow_free(struct flow *f)
+{
+	if (f->consumer)
+		consumer_free(f->consumer);
+	if (f->engine)
+		engine_free(f->engine);
+	if (f->health)
+		health_free(f->health);
+	if (f->codec)
+		codec_free(f->codec);
+	for (size_t i = 0; i < f->nadapters; i++)
+		free(f->stderr_limits[i]);
+	free(f->stderr_limits);
+	free(f->adapters);
+	free(f);
+}

@@ -1,0 +1,142 @@
+/* notes.c: one table says what each note means to people: its log line and its health event. */
+#include "notes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "bridgepool/app/settings.h"
+#include "bridgepool/base/check.h"
+
+static const struct note_row rows[NOTE_KINDS] = {
+	[NOTE_WORKER_STATE] = {"worker_state", "a worker changed its state", LOG_INFO, KIND_WORKER_STATE, true},
+	[NOTE_WORKER_EXIT] = {"worker_exit", "a worker ended; count says how many sessions ended with it", LOG_WARN, KIND_WORKER_EXIT, false},
+	[NOTE_WORKER_PROTOCOL] = {"worker_protocol", "a worker broke the protocol", LOG_WARN, KIND_WORKER_STATE, false},
+	[NOTE_WORKER_BACKOFF] = {"worker_backoff", "a worker did not start; count says after how many milliseconds it is tried again", LOG_WARN,
+		KIND_UNKNOWN, false},
+	[NOTE_POOL_STATE] = {"pool_state", "a pool changed its state", LOG_INFO, KIND_POOL_STATE, true},
+	[NOTE_INSTANCE_STATE] = {"instance_state", "this instance changed its state", LOG_INFO, KIND_INSTANCE_STATE, true},
+	[NOTE_SESSIONS_LOST] = {"sessions_lost", "sessions lost the state that a worker held for them", LOG_WARN, KIND_SESSIONS_LOST, false},
+	[NOTE_PARTITION_ASSIGNED] = {"partition_assigned", "a partition came; count is the offset it starts at", LOG_INFO,
+		KIND_PARTITIONS_ASSIGNED, false},
+	[NOTE_PARTITION_REVOKED] = {"partition_revoked", "a partition was given back; count says how many requests were put back with it",
+		LOG_INFO, KIND_PARTITIONS_REVOKED, false},
+	[NOTE_PARTITION_LOST] = {"partition_lost", "a partition was lost; count says how many requests were dropped for its next owner",
+		LOG_WARN, KIND_PARTITIONS_REVOKED, false},
+	[NOTE_PARTITION_STUCK] = {"partition_stuck", "a partition makes no progress; count says for how many milliseconds", LOG_WARN,
+		KIND_PARTITION_STUCK, false},
+	[NOTE_MAP_UNREADABLE] = {"map_unreadable", "commit metadata did not decode; reading starts at the base, some requests may run again",
+		LOG_WARN, KIND_UNKNOWN, false},
+	[NOTE_BACKPRESSURE] = {"backpressure", "reading of a partition is held (DEGRADED) or goes on (READY)", LOG_INFO, KIND_BACKPRESSURE,
+		true},
+	[NOTE_AFFINITY_VIOLATION] = {"affinity_violation",
+		"a session was found in two partitions: its producers must use one partitioner and one key", LOG_WARN, KIND_AFFINITY_VIOLATION,
+		false},
+	[NOTE_REQUEST_POISON] = {"request_poison", "a request killed its worker again and will not run any more; count is its offset",
+		LOG_WARN, KIND_UNKNOWN, false},
+	[NOTE_DELIVERY_REFUSED] = {"delivery_refused",
+		"the broker takes no records for a topic (missing, or forbidden): they are kept and sent again; count says how many wait",
+		LOG_ERROR, KIND_INSTANCE_STATE, false},
+	[NOTE_COMMIT_REFUSED] = {"commit_refused", "a commit was refused and is made again", LOG_WARN, KIND_UNKNOWN, false},
+};
+
+static const enum log_level state_level[HEALTH_STATE_COUNT] = {
+	[HEALTH_UNKNOWN] = LOG_INFO,
+	[HEALTH_INITIALIZING] = LOG_INFO,
+	[HEALTH_STARTING] = LOG_INFO,
+	[HEALTH_READY] = LOG_INFO,
+	[HEALTH_DEGRADED] = LOG_WARN,
+	[HEALTH_UNAVAILABLE] = LOG_ERROR,
+	[HEALTH_DRAINING] = LOG_INFO,
+	[HEALTH_TERMINATING] = LOG_INFO,
+	[HEALTH_TERMINATED] = LOG_INFO,
+	[HEALTH_STOPPED] = LOG_INFO,
+};
+
+const struct note_row *notes_row(enum note_kind kind)
+{
+	CHECK((size_t)kind < NOTE_KINDS && rows[kind].event);
+	return &rows[kind];
+}
+
+enum log_level notes_level(const struct note *n)
+{
+	const struct note_row *row = notes_row(n->kind);
+
+	if (n->kind == NOTE_WORKER_EXIT && n->from == HEALTH_TERMINATING && n->count == 0)
+		return LOG_INFO; /* we ended it ourselves, and told why then; nothing was lost with it */
+	return row->by_state && state_level[n->to] > row->level ? state_level[n->to] : row->level;
+}
+
+enum severity notes_severity(const struct note *n)
+{
+	static const enum severity by_level[] = {
+		[LOG_DEBUG] = SEVERITY_INFO, [LOG_INFO] = SEVERITY_INFO, [LOG_WARN] = SEVERITY_WARN, [LOG_ERROR] = SEVERITY_ERROR};
+
+	return by_level[notes_level(n)];
+}
+
+static const char *pool_name(const struct settings *s, uint16_t pool)
+{
+	CHECK(pool < s->pools.n);
+	return ((const struct pool_settings *)s->pools.items)[pool].name;
+}
+
+static const char *topic_name(const struct settings *s, uint32_t topic)
+{
+	CHECK(topic < s->sources.n);
+	return ((const struct source_settings *)s->sources.items)[topic].topic;
+}
+
+void notes_worker_id(const struct settings *s, struct slot_ref w, char out[96])
+{
+	snprintf(out, 96, "%.64s/%u.%" PRIu32, pool_name(s, w.pool), w.slot, w.generation);
+}
+
+static void text_place(const struct settings *s, const struct note *n, struct buf *out)
+{
+	char id[96];
+
+	if (n->worker.generation) {
+		notes_worker_id(s, n->worker, id);
+		buf_printf(out, " worker=%s", id);
+	} else if (n->has_pool) {
+		buf_printf(out, " pool=%s", pool_name(s, n->worker.pool));
+	}
+	if (n->tp.epoch)
+		buf_printf(out, " topic=%s partition=%" PRId32, topic_name(s, n->tp.topic), n->tp.partition);
+}
+
+void notes_text(const struct settings *s, const struct note *n, struct buf *out)
+{
+	buf_text(out, notes_row(n->kind)->sentence);
+	text_place(s, n, out);
+	if (n->from != HEALTH_UNKNOWN)
+		buf_printf(out, " from=%s", health_state_name(n->from));
+	if (n->to != HEALTH_UNKNOWN)
+		buf_printf(out, " to=%s", health_state_name(n->to));
+	if (n->count)
+		buf_printf(out, " count=%" PRId64, n->count);
+	if (n->reason.len) {
+		buf_text(out, " reason=\"");
+		buf_add(out, n->reason);
+		buf_text(out, "\"");
+	}
+}
+
+void notes_event(const struct settings *s, const struct note *n, char worker_id[96], struct health_fields *out)
+{
+	*out = (struct health_fields){
+		.kind = notes_row(n->kind)->kind,
+		.severity = notes_severity(n),
+		.from_state = n->from,
+		.to_state = n->to,
+		.reason = n->reason,
+		.count = n->count,
+	};
+	if (n->worker.generation) {
+		notes_worker_id(s, n->worker, worker_id);
+		out->worker_id = slice_of(worker_id);
+	}
+	if (n->worker.generation || n->has_pool)
+		out->pool = slice_of(pool_name(s, n->worker.pool));
+}

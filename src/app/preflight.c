@@ -1,0 +1,118 @@
+/* preflight.c: are the topics in place, and can they keep what is promised? */
+#include "bridgepool/app/preflight.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridgepool/app/daemon.h"
+#include "bridgepool/kafka/admin.h"
+#include "wiring.h"
+
+enum { TOPIC_TIMEOUT_MS = 10000, SETTING_TIMEOUT_MS = 5000 };
+
+struct topic_role {
+	const char *topic, *key; /* key: what the configuration calls it */
+	int64_t largest;	 /* bytes of the largest record that we write to it; 0: we only read */
+};
+
+/* Calls `each` for every topic we use, sources first. */
+static void each_topic(const struct settings *s, void (*each)(void *ctx, const struct topic_role *t), void *ctx)
+{
+	const struct topic_role ours[] = {
+		{s->kafka.results, "kafka.results", s->limits.result},
+		{s->kafka.health, "kafka.health", 0},
+		{s->kafka.dead_letters, "kafka.dead_letters", s->limits.request},
+	};
+
+	for (size_t i = 0; i < s->sources.n; i++)
+		each(ctx, &(struct topic_role){wiring_source(s, i)->topic, "sources[].topic", 0});
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		each(ctx, &ours[i]);
+}
+
+struct look {
+	struct admin *admin;
+	const struct preflight_report *report;
+	int code;
+};
+
+static const struct {
+	enum verdict verdict;
+	int code;
+	const char *what, *mend;
+} topic_rows[] = {
+	[TOPIC_OK] = {VERDICT_OK, EXIT_OK, "is there", NULL},
+	[TOPIC_MISSING] = {VERDICT_FAIL, EXIT_CONFIGURATION, "does not exist",
+		"create all topics with `bridgepool topics -c FILE`, or see with `bridgepool topics --print` how an administrator does it"},
+	[TOPIC_FORBIDDEN] = {VERDICT_FAIL, EXIT_CONFIGURATION, "is forbidden for us",
+		"grant what `bridgepool topics --print` lists under ACLs, or look at the credentials in kafka.properties"},
+	[TOPIC_UNKNOWN] = {VERDICT_FAIL, EXIT_BROKER, "could not be asked for", "look at the broker's log; it answers, but not about this topic"},
+};
+
+static void look_topic(void *ctx, const struct topic_role *t)
+{
+	struct look *l = ctx;
+	struct topic_info info = {.state = TOPIC_UNKNOWN};
+	char what[768], partitions[32] = "";
+
+	if (!admin_topic(l->admin, t->topic, TOPIC_TIMEOUT_MS, &info))
+		info.state = info.state == TOPIC_OK ? TOPIC_UNKNOWN : info.state;
+	if (info.state == TOPIC_OK)
+		snprintf(partitions, sizeof partitions, ", %d partition%s", info.partitions, info.partitions == 1 ? "" : "s");
+	snprintf(what, sizeof what, "topic %s (%s) %s%s%s%s", t->topic, t->key, topic_rows[info.state].what, partitions, *info.why ? ": " : "",
+		info.why);
+	l->report->found(l->report->ctx, topic_rows[info.state].verdict, what, topic_rows[info.state].mend);
+	if (l->code == EXIT_OK)
+		l->code = topic_rows[info.state].code;
+}
+
+int preflight_topics(struct admin *a, const struct settings *s, const struct preflight_report *r)
+{
+	struct look l = {a, r, EXIT_OK};
+
+	each_topic(s, look_topic, &l);
+	return l.code;
+}
+
+static void look_cleanup(struct look *l, const struct topic_role *t)
+{
+	char value[64], what[512];
+
+	if (!admin_setting(l->admin, t->topic, "cleanup.policy", SETTING_TIMEOUT_MS, value, sizeof value) || !strstr(value, "compact"))
+		return;
+	snprintf(what, sizeof what, "topic %s (%s) has cleanup.policy=%s: Kafka drops older records of the same key from it", t->topic, t->key,
+		value);
+	l->report->found(l->report->ctx, VERDICT_WARN, what, "set cleanup.policy=delete on it: every request and result must stay readable");
+}
+
+static void look_size(struct look *l, const struct topic_role *t)
+{
+	char value[64], what[512], mend[256];
+	int64_t allowed;
+
+	if (!t->largest || !admin_setting(l->admin, t->topic, "max.message.bytes", SETTING_TIMEOUT_MS, value, sizeof value))
+		return;
+	allowed = strtoll(value, NULL, 10);
+	if (allowed <= 0 || allowed >= t->largest)
+		return;
+	snprintf(what, sizeof what, "topic %s (%s) takes records of %" PRId64 " bytes, but ours may have %" PRId64, t->topic, t->key, allowed,
+		t->largest);
+	snprintf(mend, sizeof mend, "set max.message.bytes=%" PRId64 " on it, or lower limits.request and limits.result",
+		t->largest + 64 * 1024);
+	l->report->found(l->report->ctx, VERDICT_WARN, what, mend);
+}
+
+static void look_settings(void *ctx, const struct topic_role *t)
+{
+	look_cleanup(ctx, t);
+	look_size(ctx, t);
+}
+
+void preflight_topic_settings(struct admin *a, const struct settings *s, const struct preflight_report *r)
+{
+	struct look l = {a, r, EXIT_OK};
+
+	each_topic(s, look_settings, &l);
+}
