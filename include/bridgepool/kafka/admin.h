@@ -29,5 +29,6 @@ bool admin_topic(struct admin *a, const char *topic, int timeout_ms, struct topi
 bool admin_create(struct admin *a, const struct topic_spec *t, int timeout_ms, bool *created, char *errstr, size_t size);
 bool admin_setting(struct admin *a, const char *topic, const char *name, int timeout_ms, char *value, size_t size);
 void admin_free(struct admin *a);
+const char *admin_library_version(void);
 
 #endif
