@@ -1,0 +1,32 @@
+/* run.c: `bridgepool run`: the daemon. */
+#include "cli.h"
+#include "commands.h"
+
+static int run(int argc, char **argv)
+{
+	struct cli_args a = {0};
+	struct settings s;
+	int code;
+
+	if (!cli_parse(&a, &command_run, argc, argv, &code))
+		return code;
+	if (!cli_settings(&a, &s))
+		return EXIT_CONFIGURATION;
+	code = daemon_run(&s, NULL);
+	settings_free(&s);
+	return code;
+}
+
+static const struct cli_option options[] = {CLI_OPTION_CONFIG, CLI_OPTION_SET, CLI_OPTION_HELP, {0}};
+
+const struct cli_command command_run = {
+	.name = "run",
+	.run = run,
+	.summary = "Run the daemon",
+	.operands = "",
+	.options = options,
+	.more = "Stops with SIGTERM or SIGINT: nothing new is taken, what runs may finish within drain.shutdown, results are\n"
+		"acknowledged, offsets committed, workers asked to end. A second signal stops at once.\n"
+		"Exit codes: 0 drained, 64 usage, 69 no broker, 70 internal or stopped at once, 78 configuration.",
+	.configuration = true,
+};

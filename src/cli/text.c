@@ -1,0 +1,57 @@
+/* text.c: bytes of records as text for a terminal. */
+#include "text.h"
+
+#include <stdio.h>
+
+#include "bridgepool/wire/json.h"
+#include "bridgepool/wire/pairs.h"
+
+void text_base64(struct slice bytes, struct buf *out)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const uint8_t *in = bytes.data;
+
+	for (size_t i = 0; i < bytes.len; i += 3) {
+		size_t left = bytes.len - i;
+		uint32_t three = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0u);
+		char four[4] = {digits[three >> 18], digits[three >> 12 & 63], left > 1 ? digits[three >> 6 & 63] : '=',
+			left > 2 ? digits[three & 63] : '='};
+		buf_append(out, four, sizeof four);
+	}
+}
+
+void text_bytes(struct slice bytes, struct buf *out)
+{
+	if (!bytes.data) {
+		buf_text(out, "null");
+	} else if (slice_is_utf8(bytes)) {
+		json_quote(out, bytes);
+	} else {
+		buf_text(out, "{\"base64\":\"");
+		text_base64(bytes, out);
+		buf_text(out, "\"}");
+	}
+}
+
+void text_pairs(struct slice pairs, struct buf *out)
+{
+	struct slice name, value;
+	const char *comma = "";
+
+	buf_text(out, "{");
+	while (pairs_next(&pairs, &name, &value)) {
+		buf_text(out, comma);
+		json_quote(out, name);
+		buf_text(out, ":");
+		text_bytes(value, out);
+		comma = ",";
+	}
+	buf_text(out, "}");
+}
+
+void text_line(const struct buf *line)
+{
+	fwrite(line->data, 1, line->len, stdout);
+	putchar('\n');
+	fflush(stdout);
+}

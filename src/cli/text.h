@@ -1,0 +1,14 @@
+/* text.h: bytes of records as text for a terminal. */
+#ifndef CLI_TEXT_H
+#define CLI_TEXT_H
+
+#include "bridgepool/base/buf.h"
+
+void text_base64(struct slice bytes, struct buf *out);
+/* A JSON string if the bytes are UTF-8, else {"base64": "..."}; null if absent. */
+void text_bytes(struct slice bytes, struct buf *out);
+/* A pairs.h list as a JSON object. */
+void text_pairs(struct slice pairs, struct buf *out);
+void text_line(const struct buf *line); /* to stdout, with its end */
+
+#endif

@@ -1,0 +1,152 @@
+/* words.c: `bridgepool help`, `version` and `man`: what the tables say, as text. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "bridgepool/base/check.h"
+#include "bridgepool/kafka/admin.h"
+#include "cli.h"
+#include "commands.h"
+#include "words.h"
+
+const struct cli_command *const cli_commands[] = {&command_run, &command_demo, &command_check, &command_submit, &command_tail, &command_topics,
+	&command_mock_worker, &command_broker, &command_version, &command_help, &command_man, NULL};
+
+void words_usage(FILE *out)
+{
+	fprintf(out, "bridgepool runs program requests from Kafka on pools of warm workers, in order for each session.\n\n"
+		     "Usage: bridgepool COMMAND [options]\n\n");
+	for (const struct cli_command *const *c = cli_commands; *c; c++)
+		if (!(*c)->hidden)
+			fprintf(out, "  %-12s %s\n", (*c)->name, (*c)->summary);
+	fprintf(out, "\n`bridgepool COMMAND --help` tells more; `bridgepool run --help` lists every configuration key.\n");
+}
+
+static int run_help(int argc, char **argv)
+{
+	const struct cli_command *c = argc > 1 ? cli_find(argv[1]) : NULL;
+	size_t n;
+	const struct config_key *keys = settings_keys(&n);
+	struct buf reference;
+
+	if (argc > 1 && argv[1][0] != '-' && !c)
+		return cli_usage(&command_help, "there is no command \"%s\"", argv[1]);
+	if (c) {
+		cli_help(c, stdout);
+		return EXIT_OK;
+	}
+	words_usage(stdout);
+	buf_init(&reference, 256 * 1024);
+	config_reference(keys, n, &reference);
+	printf("\nConfiguration keys:\n%.*s", (int)reference.len, (const char *)reference.data);
+	buf_free(&reference);
+	return EXIT_OK;
+}
+
+static const struct cli_option options[] = {CLI_OPTION_HELP, {0}};
+
+static int run_version(int argc, char **argv)
+{
+	struct cli_args a = {0};
+	int code;
+
+	if (!cli_parse(&a, &command_version, argc, argv, &code))
+		return code;
+	printf("bridgepool %s\nlibrdkafka %s\nlibuv %s\njansson %s\n", BRIDGEPOOL_VERSION, admin_library_version(), uv_version_string(),
+		jansson_version_str());
+	return EXIT_OK;
+}
+
+/* ---- man ---- */
+
+/* Text for man(7): backslashes and leading dots must not be read as requests. */
+static void man_text(const char *text)
+{
+	bool start = true;
+
+	for (; *text; text++) {
+		if (start && (*text == '.' || *text == '\''))
+			fputs("\\&", stdout);
+		if (*text == '\\')
+			fputs("\\e", stdout);
+		else if (*text == '-')
+			fputs("\\-", stdout);
+		else
+			putchar(*text);
+		start = *text == '\n';
+	}
+}
+
+static void man_command(const struct cli_command *c)
+{
+	printf(".SS bridgepool %s [options] %s\n", c->name, c->operands);
+	man_text(c->summary);
+	printf(".\n");
+	for (const struct cli_option *o = c->options; o && o->name; o++) {
+		printf(".TP\n.B ");
+		if (o->id < CLI_SET)
+			printf("\\-%c, ", o->id);
+		printf("\\-\\-");
+		man_text(o->name);
+		printf("%s%s\n", o->arg ? " " : "", o->arg ? o->arg : "");
+		man_text(o->help);
+		printf("\n");
+	}
+	if (c->more) {
+		printf(".PP\n");
+		man_text(c->more);
+		printf("\n");
+	}
+}
+
+static int run_man(int argc, char **argv)
+{
+	size_t n;
+	const struct config_key *keys = settings_keys(&n);
+	struct cli_args a = {0};
+	struct buf man;
+	int code;
+
+	if (!cli_parse(&a, &command_man, argc, argv, &code))
+		return code;
+	printf(".TH BRIDGEPOOL 1 \"\" \"bridgepool %s\" \"bridgepool manual\"\n.SH NAME\nbridgepool \\- run program requests from Kafka on warm "
+	       "workers\n.SH SYNOPSIS\n.B bridgepool\n.I COMMAND\n[options]\n.SH COMMANDS\n",
+		BRIDGEPOOL_VERSION);
+	for (const struct cli_command *const *c = cli_commands; *c; c++)
+		if (!(*c)->hidden)
+			man_command(*c);
+	printf(".SH CONFIGURATION\n");
+	buf_init(&man, 256 * 1024);
+	config_man(keys, n, &man);
+	fwrite(man.data, 1, man.len, stdout);
+	buf_free(&man);
+	printf(".SH EXIT STATUS\n");
+	man_text("0 done; 1 a request did not end OK (submit); 64 usage; 69 no broker; 70 internal, or stopped at once; 75 not all results came\n"
+		 "in time (submit); 78 configuration.\n");
+	printf(".SH FILES\n.I ./bridgepool.cfg\n.br\n.I /etc/bridgepool/bridgepool.cfg\n");
+	return EXIT_OK;
+}
+
+const struct cli_command command_help = {
+	.name = "help",
+	.run = run_help,
+	.summary = "Tell about the commands and every configuration key",
+	.operands = "[COMMAND]",
+};
+const struct cli_command command_version = {
+	.name = "version",
+	.run = run_version,
+	.summary = "Print the versions of bridgepool and its libraries",
+	.operands = "",
+	.options = options,
+};
+const struct cli_command command_man = {
+	.name = "man",
+	.run = run_man,
+	.summary = "Print the man page",
+	.operands = "",
+	.options = options,
+	.hidden = true,
+};

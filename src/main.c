@@ -1,0 +1,37 @@
+/* main.c: words to functions. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "commands.h"
+#include "words.h"
+
+/* What people type instead of a command. */
+static const struct {
+	const char *word, *command;
+} aliases[] = {{"--help", "help"}, {"-h", "help"}, {"--version", "version"}, {"-V", "version"}};
+
+static const char *without_dashes(const char *word)
+{
+	for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+		if (strcmp(aliases[i].word, word) == 0)
+			return aliases[i].command;
+	return word;
+}
+
+int main(int argc, char **argv)
+{
+	const struct cli_command *command;
+
+	if (argc < 2) {
+		words_usage(stderr);
+		return EXIT_USAGE_ERROR;
+	}
+	command = cli_find(without_dashes(argv[1]));
+	if (!command) {
+		fprintf(stderr, "bridgepool: there is no command \"%s\"\n\n", argv[1]);
+		words_usage(stderr);
+		return EXIT_USAGE_ERROR;
+	}
+	return command->run(argc - 1, argv + 1);
+}
