@@ -15,13 +15,13 @@ import asyncio
 import json
 import os
 import sys
-import traceback
 from typing import Any, Dict, List, Optional
 
 from ._app import App, Command
 from ._errors import LoadError
 from ._loading import load_app
-from ._serve import Server, log_exception
+from ._serve import Server
+from ._trace import log_exception, print_exception
 from ._version import __version__
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_CONFIG = 0, 1, 64, 78
@@ -33,26 +33,38 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m bridgepool", description="Try the commands of a bridgepool App without Kafka and without a daemon.")
-    parser.add_argument("--version", action="version", version=f"bridgepool {__version__}")
-    words = parser.add_subparsers(dest="word", metavar="call|list", parser_class=_Parser)
-    words.required = True
-    call = words.add_parser("call", help="run one command and print its result as JSON")
+def _parsers() -> Dict[str, argparse.ArgumentParser]:
+    call = _Parser(prog="python -m bridgepool call", description="Run one command and print its result as JSON.")
     call.add_argument("app", metavar="APP", help="module:app or path/to/file.py:app")
     call.add_argument("command", metavar="COMMAND")
     call.add_argument("arguments", metavar="NAME=VALUE", nargs="*", help="values are read as the command's signature says")
     call.add_argument("--json", metavar="OBJECT", help="arguments as a JSON object; NAME=VALUE adds to it")
     call.add_argument("--session", metavar="ID", help="run it in a (new) session")
     call.add_argument("--timeout", metavar="SECONDS", type=float, help="the command's deadline")
-    show = words.add_parser("list", help="show the commands and what they take")
-    show.add_argument("app", metavar="APP")
+    show = _Parser(prog="python -m bridgepool list", description="Show the commands of an App and what they take.")
+    show.add_argument("app", metavar="APP", help="module:app or path/to/file.py:app")
     show.add_argument("--json", action="store_true", help="as a JSON list")
-    return parser
+    return {"call": call, "list": show}
+
+
+def _parse(argv: List[str]) -> Any:
+    """The word's own parser reads the rest, so that options may stand between NAME=VALUE words."""
+    parsers = _parsers()
+    top = _Parser(
+        prog="python -m bridgepool",
+        description="Try the commands of a bridgepool App without Kafka and without a daemon.",
+        epilog="More with `python -m bridgepool call --help` and `python -m bridgepool list --help`.",
+    )
+    top.add_argument("--version", action="version", version=f"bridgepool {__version__}")
+    top.add_argument("word", choices=sorted(parsers))
+    word = top.parse_args(argv[:1]).word
+    options = parsers[word].parse_intermixed_args(argv[1:])
+    options.word = word
+    return options
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    options = _parser().parse_args(argv)
+    options = _parse(sys.argv[1:] if argv is None else argv)
     out = os.fdopen(os.dup(1), "w")
     sys.stdout.flush()
     os.dup2(2, 1)  # what the application prints is not the result
@@ -61,8 +73,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     except LoadError as error:
         print(f"bridgepool: {error}", file=sys.stderr)
         return EXIT_CONFIG
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        print_exception(error)
         return EXIT_CONFIG
     with out:
         if options.word == "list":

@@ -13,6 +13,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 RESERVED = frozenset(("ping", "shutdown", "open_session", "cleanup_session", "cancel", "end_session"))
 
 
+HOOK_ARGUMENTS = {"startup": (), "shutdown": (), "session_start": ("session",), "session_end": ("session", "reason")}
+
+
+def _check_hook(kind: str, hook: Callable) -> None:
+    wanted = HOOK_ARGUMENTS[kind]
+    try:
+        inspect.signature(hook).bind(*wanted)
+    except TypeError as error:
+        name = getattr(hook, "__name__", repr(hook))
+        raise LoadError(f"the {kind} hook {name!r} must be callable as {name}({', '.join(wanted)}): {error}") from None
+
+
 def is_async(function: Callable) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
 
@@ -96,6 +108,9 @@ class App:
         """Reads all signatures; raises LoadError for what cannot be served."""
         for command in self._commands.values():
             command.prepare()
+        for kind, hooks in self._hooks.items():
+            for hook in hooks:
+                _check_hook(kind, hook)
         if not self._commands:
             raise LoadError("the app has no commands; put @app.command above a function")
 

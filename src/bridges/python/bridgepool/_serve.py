@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import time
-import traceback
 from typing import Any, Callable, Dict, List, Optional
 
 from ._app import App, Command, is_async
@@ -19,6 +18,7 @@ from ._context import Context, Session
 from ._errors import CommandError, InvalidArguments, InvalidResult, error_body
 from ._results import encode_error, encode_partial, encode_result
 from ._threads import Threads
+from ._trace import log_exception
 from ._version import __version__
 
 PROTOCOL = 1
@@ -466,16 +466,3 @@ def _of(run: Run) -> str:
     session = run.session.id if run.session is not None else None
     parts = [f"{word} {value!r}" for word, value in (("request", run.meta.get("request_id")), ("session", session)) if value]
     return f" ({', '.join(parts)})" if parts else ""
-
-
-def log_exception(what: str, error: BaseException) -> None:
-    """The traceback on stderr, from the user's first frame on; the daemon logs it line by line."""
-    here = os.path.dirname(__file__)
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == here:
-        trace = trace.tb_next
-    try:
-        lines = traceback.format_exception(type(error), error, trace)
-    except Exception:  # an exception that cannot even be printed
-        lines = [f"{type(error).__name__}\n"]
-    print(f"bridgepool: {what}\n{''.join(lines)}", end="", file=sys.stderr, flush=True)

@@ -31,13 +31,15 @@ def take_stdio() -> Tuple[int, int]:
 
 
 def _setting(name: str, default: float) -> float:
+    from ._errors import LoadError
+
     text = os.environ.get(name, "")
     try:
         value = float(text) if text else default
     except ValueError:
         value = -1
     if not 0 < value < float("inf"):
-        raise ValueError(f"{name}={text!r}: must be a number above 0; leave it out for {default:g}")
+        raise LoadError(f"{name}={text!r}: must be a number above 0; leave it out for {default:g}")
     return value
 
 
@@ -50,23 +52,19 @@ def main(argv: Optional[List[str]] = None) -> int:
         print(f"This is a bridge worker; the daemon starts it and talks to it. To try your commands: python -m bridgepool call {arguments[0]} COMMAND name=value", file=sys.stderr)
         return EXIT_USAGE
     read_fd, write_fd = take_stdio()
-    import traceback
-
     from ._errors import LoadError
     from ._loading import load_app
+    from ._trace import print_exception
 
     try:
         max_frame = int(_setting("BRIDGEPOOL_MAX_FRAME_BYTES", 64 << 20))
         grace = _setting("BRIDGEPOOL_STOP_GRACE", 10.0)
         app = load_app(arguments[0])
-    except (LoadError, ValueError) as error:
-        if not isinstance(error, LoadError):
-            traceback.print_exc()
-            return EXIT_CONFIG
+    except LoadError as error:
         print(f"bridgepool: {error}", file=sys.stderr)
         return EXIT_CONFIG
-    except BaseException:  # a sys.exit() in the user's module included
-        traceback.print_exc()
+    except BaseException as error:  # a sys.exit() in the user's module included
+        print_exception(error)
         return EXIT_CONFIG
     return serve(app, read_fd, write_fd, max_frame, grace)
 
@@ -93,7 +91,8 @@ async def _serve(app, loop, read_fd: int, write_fd: int, max_frame: int, grace: 
     import signal
 
     from ._channel import Channel
-    from ._serve import Server, log_exception
+    from ._serve import Server
+    from ._trace import log_exception
 
     channel = Channel(loop, read_fd, write_fd, max_frame)
     server = Server(app, loop, channel.send)
