@@ -43,7 +43,7 @@ struct daemon {
 	bool serving;	  /* the pools were started */
 	bool stop_asked;  /* a signal came */
 	bool halt;	  /* close everything at the next turn */
-	int64_t flush_by;
+	bool flush_over;  /* no more waiting for the last records */
 	int exit_code;
 };
 
@@ -88,7 +88,7 @@ static void on_drain_overdue(uv_timer_t *timer)
 
 static void on_flush_overdue(uv_timer_t *timer)
 {
-	(void)timer; /* it has only woken the loop; leave_records looks at the time */
+	((struct daemon *)timer->data)->flush_over = true;
 }
 
 static void on_close_overdue(uv_timer_t *timer)
@@ -108,7 +108,6 @@ static void leave_workers(struct daemon *d)
 {
 	if (flow_idle(d->flow)) {
 		daemon_move(d, HEALTH_STOPPED, "drained");
-		d->flush_by = clock_mono_us() + FLUSH_MS * MS_US;
 		uv_timer_start(&d->patience, on_flush_overdue, FLUSH_MS, 0);
 		d->leaving = LEAVING_RECORDS;
 	}
@@ -116,7 +115,7 @@ static void leave_workers(struct daemon *d)
 
 static void leave_records(struct daemon *d)
 {
-	if (flow_flushed(d->flow) || clock_mono_us() >= d->flush_by) {
+	if (flow_flushed(d->flow) || d->flush_over) {
 		d->halt = true;
 		d->leaving = LEAVING_DONE;
 	}

@@ -41,7 +41,7 @@ static void put_value(struct codec *codec, struct slice value, struct buf *out)
 	if (value.data && codec_to_json(codec, value, out, why, sizeof why))
 		return;
 	out->len = before;
-	if (value.len && json_value(value, &kind, 0, why, sizeof why))
+	if (value.len && json_read_value(value, &kind, JSON_MAX_DEPTH, why, sizeof why))
 		buf_add(out, value);
 	else
 		text_bytes(value, out);
