@@ -6,6 +6,7 @@
 #include "bridgepool/wire/json.h"
 #include "bridgepool/wire/pairs.h"
 #include "bridgepool/wire/record.h"
+#include "room.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -295,12 +296,11 @@ static void read_error_object(struct slice error, struct buf *scratch, struct an
 	char errstr[64];
 	int64_t after;
 
-	/* Code and message are no longer unescaped than escaped: this room keeps scratch where it is. */
-	a->message = error;
-	if (!buf_add(scratch, error))
+	/* Code and message are never longer unescaped than escaped: with this room scratch stays where it is. */
+	if (!room_make(scratch, error.len)) {
+		a->message = error;
 		return;
-	scratch->len = 0;
-	a->message = SLICE("the worker gave no message");
+	}
 	if (!json_read_object(error, m, E_COUNT, JSON_MAX_DEPTH, errstr, sizeof(errstr)))
 		return;
 	if (m[E_CODE].kind == JSON_KIND_STRING && m[E_CODE].value.len > 2)

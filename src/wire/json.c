@@ -37,6 +37,11 @@ struct json_scan {
 
 static const char *const json_kind_names[] = {"nothing", "null", "a boolean", "a number", "a string", "an object", "an array"};
 
+const char *json_kind_name(enum json_kind k)
+{
+	return json_kind_names[k];
+}
+
 static const char *scan_byte(const struct json_scan *s, size_t at)
 {
 	return (const char *)s->doc.data + at;
@@ -193,7 +198,7 @@ static void scan_explain(struct json_scan *s, char *errstr, size_t size)
 	unsigned char *why;
 
 	if (s->want_object && s->top != JSON_KIND_OBJECT && s->top != JSON_KIND_NONE) {
-		snprintf(errstr, size, "is %s, not an object", json_kind_names[s->top]);
+		snprintf(errstr, size, "is %s, not an object", json_kind_name(s->top));
 		return;
 	}
 	if (s->stopped) {

@@ -8,6 +8,8 @@
 enum { JSON_MAX_DEPTH = 512 };
 enum json_kind { JSON_KIND_NONE, JSON_KIND_NULL, JSON_KIND_BOOL, JSON_KIND_NUMBER, JSON_KIND_STRING, JSON_KIND_OBJECT, JSON_KIND_ARRAY };
 
+const char *json_kind_name(enum json_kind k); /* "a string", for messages */
+
 struct json_member {
 	const char *name;   /* what to look for; given by the caller */
 	struct slice value; /* the member's exact bytes in doc (strings with their quotes); absent if not found. The last of duplicates wins */
