@@ -1,0 +1,21 @@
+/* child.h: the daemon as a child process of the demo, so that signals and loops stay simple. */
+#ifndef CLI_CHILD_H
+#define CLI_CHILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct child {
+	pid_t pid; /* 0: not running */
+	int code;  /* once it has ended: its exit code, or 128 + signal */
+};
+
+/* Runs this program again with these arguments (argv[0] included, NULL-terminated), its stderr into a file. It is told to stop when
+ * we die. */
+bool child_start(struct child *c, char *const *argv, const char *log, char *errstr, size_t size);
+bool child_alive(struct child *c);
+/* SIGTERM, wait, SIGKILL if it takes longer. Then it is gone. */
+void child_stop(struct child *c, int timeout_ms);
+
+#endif

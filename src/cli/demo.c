@@ -1,0 +1,469 @@
+/* demo.c: `bridgepool demo`: the main job with nothing installed beside this program and Python, told as a story of five scenes. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "bridgepool/base/check.h"
+#include "bridgepool/base/clock.h"
+#include "bridgepool/kafka/client.h"
+#include "bridgepool/kafka/embedded.h"
+#include "child.h"
+#include "cli.h"
+#include "commands.h"
+#include "place.h"
+#include "requester.h"
+
+enum {
+	DIR = CLI_PRIVATE, KEEP, /* options */
+	PARTITIONS = 4, READY_MS = 30 * 1000, REPLY_MS = 15 * 1000, STOP_MS = 15 * 1000, SLICE_MS = 20, FOLLOW_MS = 15 * 1000, REASON = 768,
+	EVENTS_MAX = 256,
+};
+
+static const char requests[] = "bridgepool.requests", results[] = "bridgepool.results", health[] = "bridgepool.health";
+
+/* One request of the story, and what must come of it. */
+struct line {
+	const char *session, *command, *args;
+	enum status expected;
+	const char *result; /* what the result must contain; NULL: anything */
+	bool known_epoch;   /* names the session_epoch that the session had in its first result */
+};
+
+struct demo {
+	struct place place;
+	bool keep, coloured;
+	struct embedded *broker;
+	struct child daemon;
+	struct requester *requester;
+	struct client *watcher; /* of the health topic */
+	struct codec *codec;
+	struct buf event;
+	char epoch[256]; /* of the first scene's first session */
+	unsigned wrong;	 /* what did not go as told */
+	int64_t begun_us;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+/* ---- the terminal ---- */
+
+enum colour { PLAIN, BOLD, GREEN, YELLOW, RED, DIM };
+
+static const char *colour(const struct demo *d, enum colour c)
+{
+	static const char *const codes[] = {"\033[0m", "\033[1m", "\033[32m", "\033[33m", "\033[31m", "\033[2m"};
+
+	return d->coloured ? codes[c] : "";
+}
+
+static void say_scene(const struct demo *d, const char *title)
+{
+	printf("\n%s%s%s\n", colour(d, BOLD), title, colour(d, PLAIN));
+	fflush(stdout);
+}
+
+static bool wrong(struct demo *d, const char *what)
+{
+	d->wrong++;
+	printf("  %sNOT AS TOLD:%s %s\n", colour(d, RED), colour(d, PLAIN), what);
+	return false;
+}
+
+/* ---- health events ---- */
+
+static const char *member(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text ? text : "";
+}
+
+static void say_event(const struct demo *d, const json_t *e)
+{
+	const char *kind = member(e, "kind"), *to = member(e, "to_state"), *reason = member(e, "reason");
+	const char *who = *member(e, "worker_id") ? member(e, "worker_id") : member(e, "pool");
+
+	if (strcmp(kind, "HEARTBEAT") == 0)
+		return;
+	printf("  %sevent%s   %-20s %-14s %s %s\n", colour(d, DIM), colour(d, PLAIN), kind, who, to, reason);
+}
+
+/* Prints the events that came meanwhile; true if one of this kind went to this state (NULL: any). */
+static bool take_events(struct demo *d, int timeout_ms, const char *kind, const char *to)
+{
+	struct client_record record;
+	char why[REASON];
+	bool seen = false;
+
+	for (int n = 0; n < EVENTS_MAX && client_read(d->watcher, timeout_ms, &record, why, sizeof why); n++) {
+		json_t *event;
+		buf_reset(&d->event);
+		if (!codec_to_json(d->codec, record.value, &d->event, why, sizeof why))
+			continue;
+		event = json_loadb((const char *)d->event.data, d->event.len, 0, NULL);
+		if (!event)
+			continue;
+		say_event(d, event);
+		if (kind && strcmp(member(event, "kind"), kind) == 0 && (!to || strcmp(member(event, "to_state"), to) == 0))
+			seen = true;
+		json_decref(event);
+		timeout_ms = 0;
+	}
+	fflush(stdout);
+	return seen;
+}
+
+/* ---- requests ---- */
+
+/* "0.1" of "default/0.1": there is one pool only. */
+static const char *slot_of(const json_t *reply)
+{
+	const char *slash = strrchr(member(reply, "worker_id"), '/');
+
+	return slash ? slash + 1 : "-";
+}
+
+static void say_reply(const struct demo *d, const struct line *l, const json_t *reply)
+{
+	const char *status = member(reply, "status");
+	bool good = strcmp(status, "OK") == 0;
+	const json_t *result = json_object_get(reply, "result"), *error = json_object_get(reply, "error");
+	double ms = (double)json_integer_value(json_object_get(json_object_get(reply, "timings"), "run_us")) / 1000;
+	char *text = json_is_string(result) ? strdup(json_string_value(result)) : json_dumps(result, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	printf("  %-7s %-9s %-26s -> %s%-12s%s worker %-4s %5.1f ms  %s", l->session, l->command, l->args, colour(d, good ? GREEN : YELLOW), status,
+		colour(d, PLAIN), slot_of(reply), ms,
+		good && text ? text : "");
+	if (!good)
+		printf("%s: %s", member(error, "code"), member(error, "message"));
+	printf("\n");
+	fflush(stdout);
+	free(text);
+}
+
+static void check_reply(struct demo *d, const struct line *l, const struct reply *r)
+{
+	char text[REASON];
+
+	if (r->status != l->expected) {
+		snprintf(text, sizeof text, "the status should be %s", status_name(l->expected));
+		wrong(d, text);
+	}
+	if (l->result && !memmem(r->json.data, r->json.len, l->result, strlen(l->result))) {
+		snprintf(text, sizeof text, "the answer should contain %s", l->result);
+		wrong(d, text);
+	}
+}
+
+static bool send_line(struct demo *d, const struct line *l, size_t number)
+{
+	char id[64], why[REASON];
+	const struct request_fields f = {
+		.request_id = slice_of(id),
+		.session_id = slice_of(l->session),
+		.session_epoch = l->known_epoch ? slice_of(d->epoch) : slice_of(NULL),
+		.command = slice_of(l->command),
+		.args = slice_of(l->args),
+		.timeout_ms = TIME_NONE,
+		.deadline_ms = TIME_NONE,
+	};
+
+	snprintf(id, sizeof id, "demo-%zu-%zu", requester_sent(d->requester) + 1, number);
+	return requester_send(d->requester, &f, why, sizeof why) || wrong(d, why);
+}
+
+/* Which line of the scene this is the answer to: the id ends with its number. */
+static size_t line_number(struct slice id)
+{
+	const char *text = id.data;
+	size_t i = id.len;
+
+	while (i > 0 && text[i - 1] != '-')
+		i--;
+	return (size_t)strtoul(text + i, NULL, 10);
+}
+
+static bool take_reply(struct demo *d, const struct line *lines, size_t n)
+{
+	struct reply r;
+	char why[REASON];
+	size_t number;
+	json_t *reply;
+
+	if (!requester_next(d->requester, SLICE_MS, &r, why, sizeof why))
+		return false;
+	number = line_number(r.request_id);
+	reply = json_loadb(r.json.data, r.json.len, 0, NULL);
+	if (number >= n || !reply) {
+		json_decref(reply);
+		return wrong(d, "a result that cannot be read came");
+	}
+	say_reply(d, &lines[number], reply);
+	check_reply(d, &lines[number], &r);
+	if (!*d->epoch)
+		snprintf(d->epoch, sizeof d->epoch, "%s", member(reply, "session_epoch"));
+	json_decref(reply);
+	return true;
+}
+
+/* Sends the lines of a scene at once, shows what comes back. False: not all came; the story cannot go on. */
+static bool play(struct demo *d, const struct line *lines, size_t n)
+{
+	int64_t until = clock_mono_us() + REPLY_MS * MS_US;
+
+	for (size_t i = 0; i < n; i++)
+		if (!send_line(d, &lines[i], i))
+			return false;
+	while (requester_open_requests(d->requester) && !interrupted) {
+		take_reply(d, lines, n);
+		if (!child_alive(&d->daemon))
+			return wrong(d, "the daemon ended; its log says why");
+		if (clock_mono_us() >= until)
+			return wrong(d, "not all results came in time; the daemon's log may say why");
+	}
+	return !interrupted;
+}
+
+/* ---- the scenes ---- */
+
+#define PLAY(d, lines) play(d, lines, sizeof(lines) / sizeof *(lines))
+
+/* The epoch that d->epoch keeps is of the first result, so this one line goes alone. */
+static bool scene_sessions(struct demo *d)
+{
+	static const struct line first[] = {{"alice", "remember", "{\"what\":\"likes tea\"}", STATUS_OK, "likes tea", false}};
+	static const struct line lines[] = {
+		{"bob", "remember", "{\"what\":\"plays go\"}", STATUS_OK, NULL, false},
+		{"carol", "count", "{\"by\":2}", STATUS_OK, NULL, false},
+		{"alice", "remember", "{\"what\":\"has a cat\"}", STATUS_OK, NULL, false},
+		{"bob", "recall", "{}", STATUS_OK, "plays go", false},
+		{"carol", "count", "{\"by\":40}", STATUS_OK, "42", false},
+		{"alice", "recall", "{}", STATUS_OK, "has a cat", false},
+	};
+
+	say_scene(d, "1. Three sessions. Each keeps its state on one worker; its requests run in order, other sessions run beside it.");
+	return PLAY(d, first) && PLAY(d, lines);
+}
+
+static bool scene_errors(struct demo *d)
+{
+	static const struct line lines[] = {
+		{"bob", "fail", "{\"why\":\"as it was told\"}", STATUS_ERROR, "as it was told", false},
+		{"carol", "count", "{\"by\":\"two\"}", STATUS_ERROR, "INVALID_ARGUMENTS", false},
+		{"bob", "recall", "{}", STATUS_OK, "plays go", false},
+	};
+
+	say_scene(d, "2. Two requests that fail. An error is an answer; worker and session live on.");
+	return PLAY(d, lines);
+}
+
+static bool scene_crash(struct demo *d)
+{
+	static const struct line crash[] = {{"alice", "crash", "{}", STATUS_WORKER_LOST, NULL, false}};
+	static const struct line told[] = {{"alice", "recall", "{}", STATUS_SESSION_LOST, NULL, true}};
+
+	say_scene(d, "3. A worker dies, on purpose, in the middle of alice's session.");
+	if (!PLAY(d, crash))
+		return false;
+	say_scene(d, "4. alice's client names the session_epoch it knows. That state is gone, so its request does not run, and it is told.");
+	return PLAY(d, told);
+}
+
+static bool scene_again(struct demo *d)
+{
+	static const struct line lines[] = {
+		{"alice", "remember", "{\"what\":\"starts again\"}", STATUS_OK, "\"session_new\":true", false},
+		{"alice", "recall", "{}", STATUS_OK, "starts again", false},
+	};
+
+	say_scene(d, "5. It opens the session again, without an epoch, and says again what must be known.");
+	if (!PLAY(d, lines))
+		return false;
+	say_scene(d, "What the daemon told about itself meanwhile, on the health topic:");
+	return take_events(d, 1000, "WORKER_EXIT", NULL) || wrong(d, "there should be a WORKER_EXIT event");
+}
+
+static bool (*const scenes[])(struct demo *d) = {scene_sessions, scene_errors, scene_crash, scene_again};
+
+static bool await_ready(struct demo *d)
+{
+	int64_t until = clock_mono_us() + READY_MS * MS_US;
+
+	printf("Starting the daemon with two Python workers; joining the group takes the embedded broker three seconds.\n");
+	fflush(stdout);
+	while (!interrupted && clock_mono_us() < until) {
+		if (take_events(d, 100, "PARTITIONS_ASSIGNED", NULL))
+			return true;
+		if (!child_alive(&d->daemon))
+			return wrong(d, "the daemon ended before it was ready");
+	}
+	return interrupted ? false : wrong(d, "the daemon was not ready in time");
+}
+
+static void tell_story(struct demo *d)
+{
+	if (!await_ready(d))
+		return;
+	for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++)
+		if (!scenes[i](d))
+			return;
+}
+
+/* ---- what to try next ---- */
+
+static void say_keep(struct demo *d)
+{
+	printf("\nThe daemon and the broker at %s stay until Ctrl-C. In another terminal:\n\n"
+	       "  bridgepool submit -c %s --session dora remember what='the way here'\n"
+	       "  bridgepool submit -c %s --session dora recall\n"
+	       "  bridgepool tail -c %s health\n"
+	       "  tail -f %s\n",
+		embedded_brokers(d->broker), d->place.config, d->place.config, d->place.config, d->place.log);
+	fflush(stdout);
+	while (!interrupted && child_alive(&d->daemon))
+		usleep(200 * 1000);
+}
+
+static void say_next(const struct demo *d)
+{
+	printf("\nNext:\n"
+	       "  open %s, change a command, run this again\n"
+	       "  bridgepool demo --keep      everything stays up; it prints what to send from another terminal\n"
+	       "  %s   the configuration it ran with: a start for your own broker\n"
+	       "  %s       what the daemon logged\n",
+		d->place.app, d->place.config, d->place.log);
+}
+
+static void say_log(const struct demo *d)
+{
+	FILE *log = fopen(d->place.log, "r");
+	char text[2048];
+	size_t n;
+
+	if (!log)
+		return;
+	if (fseek(log, -(long)sizeof text, SEEK_END) != 0)
+		rewind(log);
+	n = fread(text, 1, sizeof text, log);
+	fclose(log);
+	fprintf(stderr, "\nThe end of %s:\n%.*s\n", d->place.log, (int)n, text);
+}
+
+/* ---- life ---- */
+
+static bool open_clients(struct demo *d, char *errstr, size_t size)
+{
+	const char *brokers = embedded_brokers(d->broker);
+	const struct requester_config rc = {brokers, NULL, requests, results, ENCODING_JSON};
+	const struct client_config cc = {brokers, NULL};
+	const struct codec_config codec = {.max_request = 1 << 20};
+	int code;
+
+	d->requester = requester_open(&rc, &code, errstr, size);
+	d->codec = d->requester ? codec_new(&codec, errstr, size) : NULL;
+	d->watcher = d->codec ? client_new(&cc, errstr, size) : NULL;
+	return d->watcher && client_follow(d->watcher, health, true, FOLLOW_MS, errstr, size);
+}
+
+static bool demo_open(struct demo *d, const char *dir, char *errstr, size_t size)
+{
+	static const char *const topics[] = {requests, results, health, "bridgepool.dead-letters", NULL};
+	char *argv[] = {(char[]){"bridgepool"}, (char[]){"run"}, (char[]){"-c"}, d->place.config, NULL};
+
+	if (!place_prepare(&d->place, dir, errstr, size))
+		return false;
+	d->broker = embedded_start(topics, PARTITIONS, errstr, size);
+	return d->broker && place_configure(&d->place, embedded_brokers(d->broker), errstr, size) &&
+	       child_start(&d->daemon, argv, d->place.log, errstr, size) && open_clients(d, errstr, size);
+}
+
+static void demo_close(struct demo *d)
+{
+	bool was_alive = child_alive(&d->daemon);
+
+	child_stop(&d->daemon, STOP_MS);
+	if (was_alive && d->daemon.code != EXIT_OK)
+		wrong(d, "the daemon should end with exit code 0");
+	if (d->watcher)
+		client_free(d->watcher);
+	if (d->codec)
+		codec_free(d->codec);
+	if (d->requester)
+		requester_close(d->requester);
+	if (d->broker)
+		embedded_stop(d->broker);
+	buf_free(&d->event);
+}
+
+static const struct cli_option options[] = {
+	{DIR, "dir", "DIR", "where app.py, configuration and log are put (default ./bridgepool-demo)"},
+	{KEEP, "keep", NULL, "stay up afterwards, to be tried from another terminal"},
+	CLI_OPTION_HELP,
+	{0},
+};
+
+static int demo_run(struct demo *d, const char *dir)
+{
+	char why[REASON];
+
+	d->begun_us = clock_mono_us();
+	if (demo_open(d, dir, why, sizeof why)) {
+		printf("%s is %s: open it, its commands are what runs here.\n", d->place.app, d->place.fresh ? "new" : "there already");
+		tell_story(d);
+		if (d->keep && !d->wrong && !interrupted)
+			say_keep(d);
+	} else {
+		wrong(d, why);
+	}
+	demo_close(d);
+	if (d->wrong) {
+		say_log(d);
+		return EXIT_FAILED;
+	}
+	if (!interrupted)
+		printf("\nAll went as told, in %.1f s.\n", (double)(clock_mono_us() - d->begun_us) / 1e6);
+	say_next(d);
+	return EXIT_OK;
+}
+
+static int run(int argc, char **argv)
+{
+	struct demo d = {.coloured = isatty(STDOUT_FILENO)};
+	struct cli_args a = {0};
+	const char *dir = "bridgepool-demo";
+	int id, code;
+
+	while ((id = cli_next(&a, &command_demo, argc, argv, &code)) >= 0) {
+		if (id == DIR)
+			dir = optarg;
+		else
+			d.keep = true;
+	}
+	if (id == CLI_STOP)
+		return code;
+	if (optind < argc)
+		return cli_usage(&command_demo, "it takes no \"%s\"", argv[optind]);
+	buf_init(&d.event, 4 << 20);
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
+	return demo_run(&d, dir);
+}
+
+const struct cli_command command_demo = {
+	.name = "demo",
+	.run = run,
+	.summary = "Show the main job: embedded broker, daemon, Python workers, sessions, failures, health events",
+	.operands = "",
+	.options = options,
+	.more = "Needs nothing but this program and Python 3.9 or later. Takes about ten seconds.",
+};

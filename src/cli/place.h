@@ -1,0 +1,21 @@
+/* place.h: where the demo lives: a directory with an app.py that the user may change, a configuration, a log; and a Python for it. */
+#ifndef CLI_PLACE_H
+#define CLI_PLACE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct place {
+	char dir[PATH_MAX]; /* absolute */
+	char app[PATH_MAX + 32], config[PATH_MAX + 32], log[PATH_MAX + 32];
+	char python[PATH_MAX + 32], package[PATH_MAX + 32]; /* package: for PYTHONPATH; "" when Python has it installed */
+	bool fresh;			/* app.py was put there just now */
+};
+
+/* Makes the directory and app.py unless they are there. False: errstr says why. */
+bool place_prepare(struct place *p, const char *dir, char *errstr, size_t size);
+/* Writes the configuration, anew each time. */
+bool place_configure(const struct place *p, const char *brokers, char *errstr, size_t size);
+
+#endif
