@@ -19,7 +19,8 @@ bool frame_feed(struct frame_reader *r, const void *p, size_t n)
 {
 	if (r->broken)
 		return false;
-	buf_consume(&r->in, r->consumed);
+	if (r->consumed)
+		buf_consume(&r->in, r->consumed);
 	r->consumed = 0;
 	if (!buf_append(&r->in, p, n))
 		r->broken = true;
