@@ -1,0 +1,217 @@
+/* app_daemon_test.c: the daemon's whole life in one process: embedded broker, mock workers, a client in a second thread. */
+#include <check.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bridgepool/app/daemon.h"
+#include "bridgepool/kafka/client.h"
+#include "bridgepool/kafka/embedded.h"
+#include "bridgepool/wire/codec.h"
+#include "bridgepool/wire/json.h"
+
+enum { REQUESTS = 60, SESSIONS = 6, REPLY_MS = 30000, REASON = 512 };
+
+static const char *const topics[] = {"bridgepool.requests", "bridgepool.results", "bridgepool.health", "bridgepool.dead-letters", NULL};
+
+/* A file that holds this configuration and no more. */
+static void write_config(char path[64], const char *format, const char *brokers)
+{
+	int fd;
+	FILE *out;
+
+	snprintf(path, 64, "/tmp/bridgepool-test-XXXXXX");
+	fd = mkstemp(path);
+	ck_assert_int_ge(fd, 0);
+	out = fdopen(fd, "w");
+	ck_assert_ptr_nonnull(out);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	fprintf(out, format, brokers);
+#pragma GCC diagnostic pop
+	ck_assert_int_eq(fclose(out), 0);
+}
+
+static void load(struct settings *s, const char *format, const char *brokers)
+{
+	struct buf errors;
+	char path[64];
+
+	write_config(path, format, brokers);
+	buf_init(&errors, 65536);
+	if (!settings_load(path, NULL, 0, s, &errors))
+		ck_abort_msg("%.*s", (int)errors.len, (const char *)errors.data);
+	buf_free(&errors);
+	unlink(path);
+}
+
+static const char mock_pool[] = "kafka = { brokers = \"%s\"; start_timeout = \"20s\"; consumer_properties = [ \"fetch.wait.max.ms=5\" ]; };\n"
+				"pools = ( { name = \"default\"; adapter = \"mock\"; command = [ \"unused\" ]; size = 2; } );\n"
+				"drain = { shutdown = \"5s\"; };\nlog = { level = \"warn\"; };\n";
+
+/* ---- the client's thread: what it does once the daemon is ready, and what it saw ---- */
+
+struct client_side {
+	pthread_t thread;
+	bool started;
+	const char *brokers;
+	int send;	      /* requests to send; then a signal ends the daemon */
+	int answers;	      /* results seen */
+	int wrong;	      /* results that are not OK, not ours, or out of order in their session */
+	int last[SESSIONS];   /* newest number seen, by session */
+	char trouble[REASON]; /* what the client itself met */
+};
+
+static bool send_requests(struct client_side *c, struct client *client)
+{
+	char session[16], value[256];
+
+	for (int i = 0; i < c->send; i++) {
+		snprintf(session, sizeof session, "s%d", i % SESSIONS);
+		snprintf(value, sizeof value, "{\"request_id\":\"%d\",\"session_id\":\"%s\",\"command\":\"echo\",\"args\":{\"n\":%d}}", i, session, i);
+		if (!client_send(client, topics[0], slice_of(session), slice_of(value), (struct slice){NULL, 0}, c->trouble, REASON))
+			return false;
+	}
+	return client_flush(client, REPLY_MS, c->trouble, REASON);
+}
+
+static void take_result(struct client_side *c, struct codec *codec, struct slice value)
+{
+	struct json_member m[] = {{.name = "request_id"}, {.name = "status"}, {.name = "final"}};
+	struct buf json;
+	char why[REASON];
+	int number;
+
+	buf_init(&json, 1 << 20);
+	c->answers++;
+	if (!codec_to_json(codec, value, &json, why, sizeof why) || !json_read_object(buf_slice(&json), m, 3, 64, why, sizeof why) ||
+		!slice_is(m[1].value, "\"OK\"") || !slice_is(m[2].value, "true") || m[0].value.len < 3) {
+		c->wrong++;
+		fprintf(stderr, "unexpected result: %.*s\n", (int)json.len, (const char *)json.data);
+	} else {
+		number = atoi((const char *)m[0].value.data + 1);
+		if (number < c->last[number % SESSIONS])
+			c->wrong++;
+		c->last[number % SESSIONS] = number;
+	}
+	buf_free(&json);
+}
+
+static void read_results(struct client_side *c, struct client *client)
+{
+	const struct codec_config config = {.max_request = 1 << 20};
+	struct codec *codec = codec_new(&config, c->trouble, REASON);
+	struct client_record r;
+
+	while (codec && c->answers < c->send && client_read(client, REPLY_MS, &r, c->trouble, REASON))
+		take_result(c, codec, r.value);
+	if (codec)
+		codec_free(codec);
+}
+
+static void *client_main(void *arg)
+{
+	struct client_side *c = arg;
+	const struct client_config config = {c->brokers, NULL};
+	struct client *client = client_new(&config, c->trouble, REASON);
+
+	if (client && client_follow(client, topics[1], false, REPLY_MS, c->trouble, REASON) && send_requests(c, client))
+		read_results(c, client);
+	if (client)
+		client_free(client);
+	kill(getpid(), SIGTERM);
+	return NULL;
+}
+
+static void on_ready(void *ctx)
+{
+	struct client_side *c = ctx;
+
+	c->started = pthread_create(&c->thread, NULL, client_main, c) == 0;
+}
+
+static int serve(struct client_side *c, const struct settings *s)
+{
+	const struct daemon_hooks hooks = {c, on_ready, NULL};
+	int code = daemon_run(s, &hooks);
+
+	ck_assert_msg(c->started, "the daemon was never ready");
+	pthread_join(c->thread, NULL);
+	ck_assert_str_eq(c->trouble, "");
+	return code;
+}
+
+START_TEST(requests_are_answered_in_order_and_none_runs_again_after_a_drain)
+{
+	char why[REASON];
+	struct embedded *broker = embedded_start(topics, 4, why, sizeof why);
+	struct client_side first = {.send = REQUESTS}, second = {.send = 1};
+	struct settings s;
+
+	ck_assert_msg(broker != NULL, "%s", why);
+	first.brokers = second.brokers = embedded_brokers(broker);
+	load(&s, mock_pool, embedded_brokers(broker));
+	ck_assert_int_eq(serve(&first, &s), EXIT_OK);
+	ck_assert_int_eq(first.answers, REQUESTS);
+	ck_assert_int_eq(first.wrong, 0);
+	/* Everything was committed: the next run answers the one new request; the first answer it sees is number 0, not an older one. */
+	ck_assert_int_eq(serve(&second, &s), EXIT_OK);
+	ck_assert_int_eq(second.answers, 1);
+	ck_assert_int_eq(second.last[0], 0);
+	ck_assert_int_eq(second.wrong, 0);
+	settings_free(&s);
+	embedded_stop(broker);
+}
+END_TEST
+
+static int run_until_it_refuses(const char *config, const char *brokers)
+{
+	struct settings s;
+	int code;
+
+	load(&s, config, brokers);
+	code = daemon_run(&s, NULL);
+	settings_free(&s);
+	return code;
+}
+
+START_TEST(no_broker_is_told_by_the_exit_code)
+{
+	/* Port 1 of the loopback is nobody's. */
+	ck_assert_int_eq(run_until_it_refuses("kafka = { brokers = \"%s\"; start_timeout = \"1s\"; };\n"
+					      "pools = ( { name = \"default\"; adapter = \"mock\"; command = [ \"unused\" ]; } );\n",
+				 "127.0.0.1:1"),
+		EXIT_BROKER);
+}
+END_TEST
+
+START_TEST(a_command_that_does_not_exist_is_a_configuration_error)
+{
+	ck_assert_int_eq(run_until_it_refuses("kafka = { brokers = \"%s\"; start_timeout = \"1s\"; };\n"
+					      "pools = ( { name = \"default\"; command = [ \"/nonexistent/worker\" ]; } );\n",
+				 "127.0.0.1:1"),
+		EXIT_CONFIGURATION);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("app_daemon");
+	TCase *tests = tcase_create("daemon");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tests, 100);
+	tcase_add_test(tests, requests_are_answered_in_order_and_none_runs_again_after_a_drain);
+	tcase_add_test(tests, no_broker_is_told_by_the_exit_code);
+	tcase_add_test(tests, a_command_that_does_not_exist_is_a_configuration_error);
+	suite_add_tcase(suite, tests);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
