@@ -463,4 +463,20 @@ class Signature:
         return f"; known are {', '.join(self.checks)}" if self.checks else "; this command takes none"
 
     def __str__(self) -> str:
-        return str(inspect.signature(self.function))
+        signature = inspect.signature(self.function)
+        parameters = [p.replace(annotation=_shown(p.annotation)) for p in signature.parameters.values()]
+        return str(signature.replace(parameters=parameters, return_annotation=_shown(signature.return_annotation)))
+
+
+class _shown:
+    """An annotation as it is written, without the quotes of one that is kept as text."""
+
+    def __new__(cls, annotation: Any) -> Any:
+        if not isinstance(annotation, str):
+            return annotation
+        self = super().__new__(cls)
+        self.text = annotation
+        return self
+
+    def __repr__(self) -> str:
+        return self.text
