@@ -77,7 +77,7 @@ bool isotime_read(struct slice text, int64_t *out)
 	char copy[ISOTIME_MAX];
 	const char *p = copy;
 	struct tm t = {0};
-	int ms, minutes, day;
+	int ms, minutes, day, second;
 
 	if (!text.data || text.len >= sizeof(copy))
 		return false;
@@ -90,7 +90,8 @@ bool isotime_read(struct slice text, int64_t *out)
 	t.tm_year -= 1900;
 	t.tm_mon -= 1;
 	day = t.tm_mday;
-	*out = ((int64_t)timegm(&t) - minutes * 60) * 1000 + ms;
-	/* timegm turns 31 February into 3 March; second 60 may move the day only at its very end. */
-	return (t.tm_mday == day || (t.tm_hour == 0 && t.tm_min == 0 && t.tm_sec == 0)) && *out >= 0;
+	second = t.tm_sec; /* added afterwards: a leap second may move the day */
+	t.tm_sec = 0;
+	*out = ((int64_t)timegm(&t) + second - minutes * 60) * 1000 + ms;
+	return t.tm_mday == day && *out >= 0; /* timegm turns 31 February into 3 March */
 }
