@@ -695,3 +695,37 @@ def test_the_context_carries_what_the_daemon_said(start):
     meta = dict(request_id="r1", attempt=2, headers={"traceparent": "00-1"}, attributes={"tenant": "t"}, source={"topic": "q", "partition": 1, "offset": 5})
     assert worker.result("show", session="s", **meta) == ["r1", 2, {"traceparent": "00-1"}, {"tenant": "t"}, {"topic": "q", "partition": 1, "offset": 5}, True, "show"]
     worker.wait_stderr("a line of log [request=r1 session=s]")
+
+
+def test_a_result_over_the_frame_limit_is_an_error_and_costs_no_worker(start):
+    worker = start(
+        """
+        from bridgepool import App
+        app = App()
+        @app.command
+        async def big(n: int, *, ctx):
+            if ctx.streaming: await ctx.partial("x" * n)
+            return "x" * n
+        @app.command
+        def plain(n: int): return "x" * n
+        """,
+        env={"BRIDGEPOOL_MAX_FRAME_BYTES": "5000"},
+    )
+    for command, meta in (("big", {}), ("plain", {}), ("big", {"stream": True})):
+        error = worker.error(command, {"n": 5000}, **meta)
+        assert error["code"] == "RESULT_TOO_LARGE" and "5000 (max_frame_bytes)" in error["message"]
+    assert len(worker.result("big", {"n": 4900})) == 4900
+
+
+def test_a_thread_that_hangs_does_not_keep_the_process(start):
+    worker = start(SLOW, env={"BRIDGEPOOL_STOP_GRACE": "0.2"})
+    worker.send("block", {"seconds": 600})
+    assert worker.result("ping")["running"] == 1
+    assert worker.close() == 0
+
+
+@pytest.mark.parametrize("name, value", [("BRIDGEPOOL_MAX_FRAME_BYTES", "many"), ("BRIDGEPOOL_STOP_GRACE", "-1")])
+def test_wrong_settings_are_named(start, name, value):
+    worker = start(HELLO, env={name: value}, ping=False)
+    assert worker.wait() == 78
+    assert worker.stderr().startswith(f"bridgepool: {name}={value!r}: must be a number above 0")

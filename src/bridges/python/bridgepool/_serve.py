@@ -83,8 +83,9 @@ class Run:
 class Server:
     """An App at work. ``send`` takes finished frames; everything here runs in the loop's thread."""
 
-    def __init__(self, app: App, loop: asyncio.AbstractEventLoop, send: Callable[[bytes], None]) -> None:
+    def __init__(self, app: App, loop: asyncio.AbstractEventLoop, send: Callable[[bytes], None], max_frame: int = (1 << 32) - 1) -> None:
         self.app = app
+        self._max_frame = max_frame
         self._loop = loop
         self._send = send
         self._flush: Callable[[], None] = lambda: None
@@ -198,7 +199,7 @@ class Server:
         def emit(value: Any) -> Any:
             if run.id not in self._running:  # it was answered, and a partial answer comes before the answer
                 return None
-            frame = encode_partial(run.id, value)
+            frame = self._fitting(encode_partial(run.id, value), "partial")
             if not in_loop:
                 return self._threads.post(self._emit_late, run, frame)
             self._send(frame)
@@ -231,7 +232,7 @@ class Server:
                 run.task = None
                 return self._start_thread(run)
             result = await run.command.function(*self._arguments(run), **run.args)
-            frame = encode_result(run.id, result, run.ctx._usage if run.ctx is not None else None)
+            frame = self._good(run, result)
         except BaseException as error:
             frame = self._failed(run, error)
         self._finish(run, frame)
@@ -245,7 +246,7 @@ class Server:
                 if run.ended:
                     raise CommandError(run.ended, "it was over before a thread was free")
                 result = self._call_plain(run)
-                frame = encode_result(run.id, result, run.ctx._usage if run.ctx is not None else None)
+                frame = self._good(run, result)
             except BaseException as error:
                 frame = self._failed(run, error)
             self._threads.post(self._finish, run, frame)
@@ -261,6 +262,15 @@ class Server:
             run.ctx.cancelled = True
         if run.task is not None:
             run.task.cancel()
+
+    def _good(self, run: Run, result: Any) -> bytes:
+        return self._fitting(encode_result(run.id, result, run.ctx._usage if run.ctx is not None else None), "result")
+
+    def _fitting(self, frame: bytes, what: str) -> bytes:
+        """A frame over the daemon's limit would cost the worker its life, and every session its state."""
+        if len(frame) - 4 > self._max_frame:
+            raise CommandError("RESULT_TOO_LARGE", f"the {what} takes {len(frame) - 4} bytes; the pool allows {self._max_frame} (max_frame_bytes)")
+        return frame
 
     def _failed(self, run: Run, error: BaseException) -> bytes:
         usage = run.ctx._usage if run.ctx is not None else None

@@ -95,7 +95,7 @@ async def _serve(app, loop, read_fd: int, write_fd: int, max_frame: int, grace: 
     from ._trace import log_exception
 
     channel = Channel(loop, read_fd, write_fd, max_frame)
-    server = Server(app, loop, channel.send)
+    server = Server(app, loop, channel.send, max_frame)
     server.connect(channel)
     over = loop.create_future()
 
