@@ -115,7 +115,14 @@ bool binary_bytes(struct binary *b, struct slice *v)
 
 bool binary_string(struct binary *b, struct slice *v)
 {
-	return binary_bytes(b, v) && (slice_is_utf8(*v) || binary_fail(b, "a string is not valid UTF-8"));
+	struct slice bytes;
+
+	if (!binary_bytes(b, &bytes))
+		return false;
+	if (!slice_is_utf8(bytes))
+		return binary_fail(b, "a string is not valid UTF-8");
+	*v = bytes;
+	return true;
 }
 
 bool binary_index(struct binary *b, size_t n, size_t *i)

@@ -1,8 +1,8 @@
 /* json.c: looks into JSON texts without changing a byte of them.
  *
- * libyajl reads; where a value begins and ends is told by its count of consumed bytes. Two things it lets pass are refused here,
- * because the next reader in line (a worker, a client) would fail over them: bytes that are not UTF-8, and vertical tab and form
- * feed between tokens. An escaped lone surrogate is grammatical and passes; only json_unescape refuses it. */
+ * libyajl reads; where a value begins and ends is told by its count of consumed bytes. Three things it lets pass are refused here,
+ * because the next reader in line (a worker, a client) would fail over them: bytes that are not UTF-8, vertical tab and form feed
+ * between tokens, and half a token after the end. An escaped lone surrogate is grammatical and passes; only json_unescape refuses it. */
 #include "bridgepool/wire/json.h"
 
 #include <errno.h>
@@ -19,7 +19,9 @@ struct json_scan {
 	struct slice doc;
 	unsigned depth, max_depth;
 	bool want_object;
+	bool ending;             /* libyajl has seen all bytes, and counts anew */
 	enum json_kind top;
+	size_t top_end;
 	/* the member of the top object that is being read */
 	size_t cursor;           /* where the text after the last token of the top object begins */
 	struct slice key;        /* as it stands, without quotes */
@@ -47,12 +49,22 @@ static const char *scan_byte(const struct json_scan *s, size_t at)
 	return (const char *)s->doc.data + at;
 }
 
+static size_t scan_over(const struct json_scan *s, size_t at, const char *these)
+{
+	while (at < s->doc.len && *scan_byte(s, at) && strchr(these, *scan_byte(s, at)))
+		at++;
+	return at;
+}
+
+static size_t scan_blank(const struct json_scan *s, size_t at)
+{
+	return scan_over(s, at, " \t\r\n");
+}
+
 /* Skips white space and the one separator that stands between the tokens of an object. */
 static size_t scan_skip(const struct json_scan *s, size_t at)
 {
-	while (at < s->doc.len && strchr(" \t\r\n:,", *scan_byte(s, at)) && *scan_byte(s, at))
-		at++;
-	return at;
+	return scan_over(s, at, " \t\r\n:,");
 }
 
 static int scan_stop(struct json_scan *s, const char *why)
@@ -74,13 +86,20 @@ static int scan_begin(struct json_scan *s, enum json_kind kind)
 	return 1;
 }
 
+static size_t scan_at(const struct json_scan *s)
+{
+	return s->ending ? s->doc.len : yajl_get_bytes_consumed(s->yajl);
+}
+
 static int scan_end(struct json_scan *s)
 {
 	size_t end;
 
+	if (s->depth == 0)
+		s->top_end = scan_at(s);
 	if (s->depth != 1 || s->top != JSON_KIND_OBJECT)
 		return 1;
-	end = yajl_get_bytes_consumed(s->yajl);
+	end = scan_at(s);
 	s->cursor = end;
 	if (s->member) {
 		s->member->kind = s->kind;
@@ -103,7 +122,7 @@ static int scan_open(struct json_scan *s, enum json_kind kind)
 	if (s->depth == s->max_depth)
 		return scan_stop(s, "nested deeper than the limit");
 	if (s->depth++ == 0)
-		s->cursor = yajl_get_bytes_consumed(s->yajl);
+		s->cursor = scan_at(s);
 	return 1;
 }
 
@@ -132,7 +151,7 @@ static int on_key(void *ctx, const unsigned char *key, size_t len)
 	if (s->depth != 1)
 		return 1;
 	at = scan_skip(s, s->cursor) + 1;
-	end = yajl_get_bytes_consumed(s->yajl);
+	end = scan_at(s);
 	s->key = (struct slice){scan_byte(s, at), end - 1 - at};
 	s->cursor = end;
 	/* A NUL in the key would end the comparison early. */
@@ -194,7 +213,7 @@ static const yajl_callbacks json_callbacks = {
 
 static void scan_explain(struct json_scan *s, char *errstr, size_t size)
 {
-	size_t at = yajl_get_bytes_consumed(s->yajl);
+	size_t at = scan_at(s);
 	unsigned char *why;
 
 	if (s->want_object && s->top != JSON_KIND_OBJECT && s->top != JSON_KIND_NONE) {
@@ -214,8 +233,12 @@ static void scan_explain(struct json_scan *s, char *errstr, size_t size)
 
 static bool scan_text(struct json_scan *s, char *errstr, size_t size)
 {
-	bool good = yajl_parse(s->yajl, s->doc.data, s->doc.len) == yajl_status_ok && yajl_complete_parse(s->yajl) == yajl_status_ok;
+	bool good = yajl_parse(s->yajl, s->doc.data, s->doc.len) == yajl_status_ok;
 
+	if (good) {
+		s->ending = true;
+		good = yajl_complete_parse(s->yajl) == yajl_status_ok;
+	}
 	if (!good)
 		scan_explain(s, errstr, size);
 	return good;
@@ -228,6 +251,8 @@ static bool scan_bytes(const struct json_scan *s, char *errstr, size_t size)
 		snprintf(errstr, size, "the text is not valid UTF-8");
 	else if (memchr(s->doc.data, '\v', s->doc.len) || memchr(s->doc.data, '\f', s->doc.len))
 		snprintf(errstr, size, "the text has a vertical tab or form feed, which JSON does not allow");
+	else if (scan_blank(s, s->top_end) < s->doc.len)
+		snprintf(errstr, size, "more text follows the value at byte %zu", s->top_end);
 	else
 		return true;
 	return false;
@@ -361,7 +386,7 @@ enum { DECIMAL_SCALE_MAX = 100000 };
 
 static bool decimal_digit(struct json_decimal *d, char c)
 {
-	return !__builtin_mul_overflow(d->mantissa, 10U, &d->mantissa) && !__builtin_add_overflow(d->mantissa, (unsigned)(c - '0'), &d->mantissa);
+	return c >= '0' && c <= '9' && !__builtin_mul_overflow(d->mantissa, 10U, &d->mantissa) && !__builtin_add_overflow(d->mantissa, (unsigned)(c - '0'), &d->mantissa);
 }
 
 static int decimal_exponent(const char *p, const char *end)
@@ -371,7 +396,7 @@ static int decimal_exponent(const char *p, const char *end)
 
 	if (p < end && (*p == '-' || *p == '+'))
 		p++;
-	while (p < end && v < DECIMAL_SCALE_MAX)
+	while (p < end && *p >= '0' && *p <= '9' && v < DECIMAL_SCALE_MAX)
 		v = v * 10 + (*p++ - '0');
 	return negative ? -v : v;
 }

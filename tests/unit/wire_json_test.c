@@ -74,7 +74,7 @@ END_TEST
 
 START_TEST(only_objects_are_objects)
 {
-	static const char *const others[] = {"[1]", "1", "\"a\"", "null", "true", "", " ", "{", "}", "{}{}", "{} x", "{\"a\"}", "{a:1}", "{\"a\":1,}"};
+	static const char *const others[] = {"[1]", "1", "\"a\"", "null", "true", "", " ", "{", "}", "{}{}", "{} x", "{} \"", "{} tru", "{} -", "{}{", "{\"a\"}", "{a:1}", "{\"a\":1,}"};
 	char errstr[128];
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
@@ -92,7 +92,7 @@ START_TEST(grammar)
 {
 	static const char *const good[] = {"0", "-0", "1.5e+10", "\"\"", "\"\\u0000\"", "\"\\ud800\"", "[[],{}]", "\t[\r\n] ", "123456789012345678901234567890"};
 	static const char *const bad[] = {"01", "+1", "1.", ".5", "1e", "-", "NaN", "Infinity", "'a'", "\"\t\"", "\"\\x\"", "\"\\u12\"", "[1,]", "[1 2]",
-		"//c\n1", "/*c*/1", "\v1", "1\f", "\xef\xbb\xbf{}", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "tru", "nul"};
+		"//c\n1", "/*c*/1", "\v1", "1\f", "\xef\xbb\xbf{}", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "tru", "nul", "1 \"a", "\"\" nul", "[] 1e", "1 -"};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
 		ck_assert_msg(valid(good[i]), "%s", good[i]);
