@@ -1,0 +1,123 @@
+/* commits.c: offsets with their maps go to the broker; its answer comes back as faults per partition. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridgepool/base/check.h"
+#include "inside.h"
+
+static struct pending_commit *pending_new(struct consumer *c, const struct commit *k)
+{
+	struct pending_commit *p = xcalloc(1, sizeof *p + k->n * sizeof *p->tp);
+
+	p->id = k->id;
+	p->consumer = c;
+	p->n = k->n;
+	for (size_t i = 0; i < k->n; i++)
+		p->tp[i] = k->entries[i].tp;
+	p->next = c->commits;
+	if (p->next)
+		p->next->prev = &p->next;
+	p->prev = &c->commits;
+	c->commits = p;
+	return p;
+}
+
+static void pending_free(struct pending_commit *p)
+{
+	*p->prev = p->next;
+	if (p->next)
+		p->next->prev = p->prev;
+	free(p);
+}
+
+static rd_kafka_topic_partition_list_t *list_of(const struct consumer *c, const struct commit *k)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)k->n);
+
+	for (size_t i = 0; i < k->n; i++) {
+		const struct commit_entry *e = &k->entries[i];
+		rd_kafka_topic_partition_t *elem =
+			rd_kafka_topic_partition_list_add(list, parts_topic(c->parts, e->tp.topic), e->tp.partition);
+		elem->offset = e->base;
+		elem->metadata = xstrdup(e->metadata); /* the list frees it */
+		elem->metadata_size = strlen(e->metadata);
+	}
+	return list;
+}
+
+/* An explicit list and not stored offsets: those lose the metadata in librdkafka before 2.2. */
+void consumer_commit(struct consumer *c, const struct commit *k)
+{
+	struct pending_commit *p;
+	rd_kafka_topic_partition_list_t *list;
+
+	if (c->closing)
+		return;
+	p = pending_new(c, k);
+	list = list_of(c, k);
+	p->err = rd_kafka_commit_queue(c->handle.rk, list, c->control, NULL, p);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (p->err) {
+		c->refused_commits = true;
+		wake_signal(c->handle.wake);
+	}
+}
+
+static rd_kafka_resp_err_t error_at(const rd_kafka_topic_partition_list_t *list, size_t i)
+{
+	return list && i < (size_t)list->cnt ? list->elems[i].err : RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* Errors per partition cannot be trusted to be complete: after any error every partition of the commit is unknown, at best. */
+static void tell(struct pending_commit *p, rd_kafka_resp_err_t err, const rd_kafka_topic_partition_list_t *list)
+{
+	struct consumer *c = p->consumer;
+	struct tp_fault *faults = xcalloc(p->n + 1, sizeof *faults);
+	bool any = err != RD_KAFKA_RESP_ERR_NO_ERROR;
+
+	for (size_t i = 0; i < p->n; i++)
+		any = any || error_at(list, i);
+	for (size_t i = 0; i < p->n; i++) {
+		rd_kafka_resp_err_t own = error_at(list, i);
+		/* Too large is said about one partition; the others of that commit are to be sent again. */
+		if (!own)
+			own = faults_commit(err) == COMMIT_TOO_LARGE && p->n > 1 ? RD_KAFKA_RESP_ERR__FAIL : err;
+		faults[i] = (struct tp_fault){p->tp[i], faults_commit(own), rd_kafka_err2str(own)};
+	}
+	c->events.committed(c->events.ctx, p->id, faults, any ? p->n : 0);
+	free(faults);
+	pending_free(p);
+}
+
+void commits_event(struct consumer *c, rd_kafka_event_t *event)
+{
+	struct pending_commit *p = rd_kafka_event_opaque(event);
+	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+
+	(void)c;
+	if (!p)
+		return;
+	if (err == RD_KAFKA_RESP_ERR__NO_OFFSET)
+		err = RD_KAFKA_RESP_ERR_NO_ERROR;
+	tell(p, err, rd_kafka_event_topic_partition_list(event));
+}
+
+void commits_refused(struct consumer *c)
+{
+	struct pending_commit *next;
+
+	if (!c->refused_commits)
+		return;
+	c->refused_commits = false;
+	for (struct pending_commit *p = c->commits; p; p = next) {
+		next = p->next;
+		if (p->err)
+			tell(p, p->err, NULL);
+	}
+}
+
+void commits_forget(struct consumer *c)
+{
+	while (c->commits)
+		pending_free(c->commits);
+}

@@ -1,0 +1,298 @@
+/* consumer.c: one group member on the loop: its life, and the way of a message.
+ *
+ * Two queues: control (rebalances, commit results, errors, log) is always served; messages only while somebody wants some. So a
+ * full house never costs the membership. */
+#include "bridgepool/kafka/consumer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bridgepool/base/check.h"
+#include "headers.h"
+#include "inside.h"
+#include "props.h"
+
+enum { EVENTS = RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG };
+
+/* ---- messages ---- */
+
+static struct slice bytes(const void *data, size_t len)
+{
+	return (struct slice){data, data ? len : 0};
+}
+
+static void deliver(struct consumer *c, const rd_kafka_message_t *m, struct part *part)
+{
+	rd_kafka_timestamp_type_t type;
+	struct message message = {
+		.source = {part->tp, m->offset},
+		.timestamp_ms = rd_kafka_message_timestamp(m, &type),
+		.key = bytes(m->key, m->key_len),
+		.value = bytes(m->payload, m->len),
+		.headers = headers_read(m, &c->headers),
+	};
+
+	if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE)
+		message.timestamp_ms = -1;
+	part->next = m->offset + 1;
+	c->events.message(c->events.ctx, &message);
+}
+
+static void partition_error(struct consumer *c, rd_kafka_resp_err_t err, const char *topic, int32_t partition, const char *why)
+{
+	struct part *part = topic ? parts_at(c->parts, topic, partition) : NULL;
+	char text[512];
+
+	snprintf(text, sizeof text, "%s%s%s", topic ? topic : "", topic ? ": " : "", why);
+	if (err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && part && part->state == PART_LIVE)
+		rebalance_out_of_range(c, part);
+	else
+		handle_error(&c->handle, err, text);
+}
+
+/* Late ones, of an assignment that is over or closing, and repeated ones are dropped: they are read again by whom they belong to. */
+static void one_message(struct consumer *c, const rd_kafka_message_t *m)
+{
+	const char *topic = m->rkt ? rd_kafka_topic_name(m->rkt) : NULL;
+	struct part *part;
+
+	if (m->err) {
+		partition_error(c, m->err, topic, m->partition, rd_kafka_message_errstr(m));
+		return;
+	}
+	part = parts_at(c->parts, topic, m->partition);
+	if (part && part->state == PART_LIVE && m->offset >= part->next)
+		deliver(c, m, part);
+}
+
+static void fetch_event(struct consumer *c, rd_kafka_event_t *event)
+{
+	const rd_kafka_message_t *m;
+
+	/* Taking the message out is what moves the position. */
+	while ((m = rd_kafka_event_message_next(event)))
+		one_message(c, m);
+}
+
+/* ---- queues ---- */
+
+static void error_event(struct consumer *c, rd_kafka_event_t *event)
+{
+	rd_kafka_topic_partition_t *at = rd_kafka_event_topic_partition(event);
+
+	if (at && !rd_kafka_event_error_is_fatal(event))
+		partition_error(c, rd_kafka_event_error(event), at->topic, at->partition, rd_kafka_event_error_string(event));
+	else
+		handle_event(&c->handle, event);
+	if (at)
+		rd_kafka_topic_partition_destroy(at);
+}
+
+static void one_event(struct consumer *c, rd_kafka_event_t *event)
+{
+	switch (rd_kafka_event_type(event)) {
+	case RD_KAFKA_EVENT_FETCH:
+		fetch_event(c, event);
+		break;
+	case RD_KAFKA_EVENT_REBALANCE:
+		rebalance_event(c, event);
+		break;
+	case RD_KAFKA_EVENT_OFFSET_COMMIT:
+		commits_event(c, event);
+		break;
+	case RD_KAFKA_EVENT_ERROR:
+		error_event(c, event);
+		break;
+	default:
+		handle_event(&c->handle, event);
+		break;
+	}
+}
+
+/* False: the queue is empty, or this wake-up has done enough. */
+static bool serve_one(struct consumer *c, rd_kafka_queue_t *queue, struct budget *b)
+{
+	rd_kafka_event_t *event;
+
+	if (c->closing || !budget_take(b))
+		return false;
+	event = rd_kafka_queue_poll(queue, 0);
+	if (!event)
+		return false;
+	one_event(c, event);
+	rd_kafka_event_destroy(event);
+	return true;
+}
+
+static void on_serve(void *ctx, struct budget *b)
+{
+	struct consumer *c = ctx;
+
+	rebalance_retry(c);
+	commits_refused(c);
+	while (serve_one(c, c->control, b))
+		;
+	while (!c->closing && c->events.want(c->events.ctx) > 0 && serve_one(c, c->messages, b))
+		;
+}
+
+void consumer_kick(struct consumer *c)
+{
+	if (!c->closing)
+		wake_signal(c->handle.wake);
+}
+
+/* Its queue is cut off from the queue of all; pause() would throw away what was fetched. */
+void consumer_hold(struct consumer *c, struct tp tp, bool on)
+{
+	struct part *part = c->closing ? NULL : parts_find(c->parts, tp);
+
+	if (!part || part->held == on)
+		return;
+	part->held = on;
+	if (part->queue)
+		rd_kafka_queue_forward(part->queue, on ? NULL : c->messages);
+	if (!on)
+		wake_signal(c->handle.wake);
+}
+
+/* ---- life ---- */
+
+static rd_kafka_conf_t *make_conf(const struct consumer_config *k, char *errstr, size_t size)
+{
+	bool is_static = k->instance_id && *k->instance_id;
+	const struct property given[] = {
+		{"bootstrap.servers", k->brokers, NULL},
+		{"group.id", k->group, NULL},
+		{"session.timeout.ms", is_static ? "45000" : "15000", NULL},
+		{"group.instance.id", is_static ? k->instance_id : NULL, NULL},
+		{NULL, NULL, NULL},
+	};
+	const char *const *lists[] = {k->properties, k->more_properties};
+	rd_kafka_conf_t *conf = props_make(&props_consumer, given, lists, 2, errstr, size);
+
+	if (conf)
+		rd_kafka_conf_set_events(conf, EVENTS);
+	return conf;
+}
+
+static bool check_topics(const struct consumer_config *k, char *errstr, size_t size)
+{
+	for (size_t i = 0; i < k->ntopics; i++)
+		if (!*k->topics[i] || *k->topics[i] == '^') {
+			snprintf(errstr, size, "\"%s\" is no name of a topic to read from; a pattern cannot be given, name each topic", k->topics[i]);
+			return false;
+		}
+	return true;
+}
+
+static void on_fault(void *ctx, enum kafka_fault fault, const char *why)
+{
+	struct consumer *c = ctx;
+
+	c->events.fault(c->events.ctx, fault, why);
+}
+
+static void leave_queue(struct consumer *c, rd_kafka_queue_t *queue)
+{
+	wake_ignore(c->handle.wake, queue);
+	rd_kafka_queue_destroy(queue);
+}
+
+/* In the side thread. Nobody polls meanwhile: consumer_close() serves the queues itself, and answers a revoke. */
+static void on_leave(void *ctx)
+{
+	struct consumer *c = ctx;
+
+	for (struct part *p = NULL; (p = parts_next(c->parts, p));) {
+		if (p->queue)
+			rd_kafka_queue_destroy(p->queue);
+		p->queue = NULL;
+	}
+	wake_ignore(c->handle.wake, c->control);
+	rd_kafka_consumer_close(c->handle.rk);
+	rd_kafka_queue_destroy(c->control);
+	leave_queue(c, c->messages);
+}
+
+static void on_closed(void *ctx)
+{
+	struct consumer *c = ctx;
+
+	c->closed = true;
+	c->events.closed(c->events.ctx);
+}
+
+static void consumer_clear(struct consumer *c)
+{
+	rebalance_forget(c);
+	commits_forget(c);
+	rd_kafka_topic_partition_list_destroy(c->subscription);
+	parts_free(c->parts);
+	buf_free(&c->headers);
+	free(c);
+}
+
+/* The library's log and the main queue's errors come through the control queue too. */
+static void open_queues(struct consumer *c)
+{
+	rd_kafka_t *rk = c->handle.rk;
+
+	rd_kafka_set_log_queue(rk, NULL);
+	rd_kafka_poll_set_consumer(rk);
+	c->control = rd_kafka_queue_get_consumer(rk);
+	c->messages = rd_kafka_queue_new(rk);
+	wake_watch(c->handle.wake, c->control);
+	wake_watch(c->handle.wake, c->messages);
+}
+
+struct consumer *consumer_new(struct uv_loop_s *loop, const struct consumer_config *k, const struct consumer_events *ev, char *errstr, size_t size)
+{
+	struct consumer *c;
+	rd_kafka_conf_t *conf;
+	const struct handle_events hev = {NULL, on_serve, on_fault, on_leave, on_closed};
+
+	if (!check_topics(k, errstr, size) || !(conf = make_conf(k, errstr, size)))
+		return NULL;
+	c = xcalloc(1, sizeof *c);
+	c->events = *ev;
+	c->parts = parts_new(k->topics, k->ntopics);
+	c->subscription = rd_kafka_topic_partition_list_new((int)k->ntopics);
+	for (size_t i = 0; i < k->ntopics; i++)
+		rd_kafka_topic_partition_list_add(c->subscription, k->topics[i], RD_KAFKA_PARTITION_UA);
+	headers_buf_init(&c->headers);
+	if (!handle_open(&c->handle, loop, RD_KAFKA_CONSUMER, conf, &hev, errstr, size)) {
+		consumer_clear(c);
+		return NULL;
+	}
+	c->handle.events.ctx = c;
+	open_queues(c);
+	return c;
+}
+
+void consumer_subscribe(struct consumer *c)
+{
+	rd_kafka_resp_err_t err = c->closing ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_subscribe(c->handle.rk, c->subscription);
+
+	if (err)
+		log_line(LOG_ERROR, "subscribe", "the topics cannot be subscribed to: %s", rd_kafka_err2str(err));
+}
+
+void consumer_close(struct consumer *c)
+{
+	if (c->closing)
+		return;
+	c->closing = true;
+	handle_close(&c->handle);
+}
+
+void consumer_free(struct consumer *c)
+{
+	CHECK(c->closed);
+	consumer_clear(c);
+}
+
+const char *const *consumer_owned_properties(void)
+{
+	return props_consumer_owned();
+}

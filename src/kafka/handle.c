@@ -1,0 +1,246 @@
+/* handle.c: one librdkafka client on the loop. */
+#include "handle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bridgepool/base/check.h"
+#include "bridgepool/base/clock.h"
+
+enum {
+	PROBE_TIMEOUT_MS = 1000,
+	PROBE_EVERY_MS = 1000,
+	LOG_BURST = 5,
+	FAULT_BURST = 3,
+};
+static const int64_t LIMIT_PER_US = 30 * SECOND_US;
+
+/* ---- log lines of the library ---- */
+
+static void handle_log(struct handle *h, rd_kafka_event_t *event)
+{
+	const char *facility, *text;
+	unsigned dropped;
+	int syslog_level;
+	enum log_level level;
+
+	if (rd_kafka_event_log(event, &facility, &text, &syslog_level))
+		return;
+	level = syslog_level >= 7 ? LOG_DEBUG : syslog_level >= 5 ? LOG_INFO : LOG_WARN;
+	if (level != LOG_DEBUG && !log_allow(&h->log_limit, LOG_BURST, LIMIT_PER_US, clock_mono_us(), &dropped))
+		return;
+	log_line(level, "librdkafka", "client=%s %s: %s", h->name, facility, text);
+}
+
+/* ---- does a broker answer? ----
+ *
+ * An error of a connection says little: the other brokers may be up, and an idle client hears nothing when they come back. So
+ * an error is only a reason to ask. */
+
+struct probe {
+	struct lane_job job;
+	struct handle *handle;
+	rd_kafka_resp_err_t err;
+};
+
+static void handle_reach(struct handle *h, enum reach_state to)
+{
+	enum reach_state from = h->reach;
+
+	if (from == to)
+		return;
+	h->reach = to;
+	if (to == REACH_AWAY)
+		h->events.fault(h->events.ctx, KAFKA_UNREACHABLE, h->reach_why);
+	else if (to == REACH_GOOD && from == REACH_AWAY)
+		h->events.fault(h->events.ctx, KAFKA_REACHABLE, "");
+}
+
+static void run_probe(struct lane_job *job)
+{
+	struct probe *p = (struct probe *)job;
+	const struct rd_kafka_metadata *metadata;
+
+	p->err = rd_kafka_metadata(p->handle->rk, 0, NULL, &metadata, PROBE_TIMEOUT_MS);
+	if (!p->err)
+		rd_kafka_metadata_destroy(metadata);
+}
+
+static void probe_done(struct lane_job *job)
+{
+	struct probe *p = (struct probe *)job;
+	struct handle *h = p->handle;
+	bool good = !p->err;
+
+	free(p);
+	h->probing = false;
+	if (h->closing)
+		return;
+	handle_reach(h, good ? REACH_GOOD : REACH_AWAY);
+	if (!good) {
+		h->probe_at_us = clock_mono_us() + PROBE_EVERY_MS * MS_US;
+		wake_within(h->wake, PROBE_EVERY_MS);
+	}
+}
+
+static void handle_probe(struct handle *h)
+{
+	struct probe *p = xcalloc(1, sizeof *p);
+
+	p->job = (struct lane_job){run_probe, probe_done, NULL};
+	p->handle = h;
+	h->probing = true;
+	h->probe_at_us = 0;
+	lane_post(h->lane, &p->job);
+}
+
+static void handle_suspect(struct handle *h, const char *why)
+{
+	if (h->reach != REACH_GOOD)
+		return;
+	snprintf(h->reach_why, sizeof h->reach_why, "%s", why);
+	handle_reach(h, REACH_SUSPECT);
+	handle_probe(h);
+}
+
+/* ---- errors ---- */
+
+void handle_fault(struct handle *h, enum kafka_fault fault, const char *why)
+{
+	unsigned dropped;
+
+	if (log_allow(&h->fault_limits[fault], FAULT_BURST, LIMIT_PER_US, clock_mono_us(), &dropped))
+		h->events.fault(h->events.ctx, fault, why);
+}
+
+static void handle_fatal(struct handle *h)
+{
+	char why[512];
+	rd_kafka_resp_err_t err = rd_kafka_fatal_error(h->rk, why, sizeof why);
+
+	handle_fault(h, err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? KAFKA_FENCED : KAFKA_FATAL, why);
+}
+
+void handle_error(struct handle *h, rd_kafka_resp_err_t err, const char *why)
+{
+	if (err == RD_KAFKA_RESP_ERR__FATAL) {
+		handle_fatal(h);
+		return;
+	}
+	switch (faults_class(err)) {
+	case ERROR_CONNECTION:
+		handle_suspect(h, why);
+		break;
+	case ERROR_TOPIC:
+		handle_fault(h, KAFKA_TOPIC_MISSING, why);
+		break;
+	case ERROR_FORBIDDEN:
+		handle_fault(h, KAFKA_FORBIDDEN, why);
+		break;
+	default:
+		log_line(LOG_DEBUG, "kafka_error", "client=%s %s: %s", h->name, rd_kafka_err2name(err), why);
+	}
+}
+
+void handle_event(struct handle *h, rd_kafka_event_t *event)
+{
+	switch (rd_kafka_event_type(event)) {
+	case RD_KAFKA_EVENT_LOG:
+		handle_log(h, event);
+		break;
+	case RD_KAFKA_EVENT_ERROR:
+		if (rd_kafka_event_error_is_fatal(event))
+			handle_fatal(h);
+		else
+			handle_error(h, rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- life ---- */
+
+struct ending {
+	struct lane_job job;
+	struct handle *handle;
+};
+
+static void run_ending(struct lane_job *job)
+{
+	struct handle *h = ((struct ending *)job)->handle;
+
+	h->events.leave(h->events.ctx);
+	rd_kafka_destroy(h->rk);
+}
+
+static void on_wake_closed(void *ctx)
+{
+	struct handle *h = ctx;
+
+	h->events.closed(h->events.ctx);
+}
+
+static void on_lane_closed(void *ctx)
+{
+	struct handle *h = ctx;
+
+	wake_close(h->wake, on_wake_closed);
+}
+
+static void ending_done(struct lane_job *job)
+{
+	struct handle *h = ((struct ending *)job)->handle;
+
+	free(job);
+	h->rk = NULL;
+	lane_close(h->lane, on_lane_closed, h);
+}
+
+static void handle_end(struct handle *h)
+{
+	struct ending *e = xcalloc(1, sizeof *e);
+
+	wake_stop(h->wake);
+	e->job = (struct lane_job){run_ending, ending_done, NULL};
+	e->handle = h;
+	lane_post(h->lane, &e->job);
+}
+
+static void on_serve(void *ctx, struct budget *b)
+{
+	struct handle *h = ctx;
+
+	if (h->probe_at_us && !h->probing && clock_mono_us() >= h->probe_at_us)
+		handle_probe(h);
+	h->serving = true;
+	h->events.serve(h->events.ctx, b);
+	h->serving = false;
+	if (h->closing)
+		handle_end(h);
+}
+
+bool handle_open(struct handle *h, uv_loop_t *loop, rd_kafka_type_t type, rd_kafka_conf_t *conf, const struct handle_events *ev, char *errstr,
+	size_t size)
+{
+	char why[512];
+
+	*h = (struct handle){.events = *ev, .name = type == RD_KAFKA_CONSUMER ? "consumer" : "producer"};
+	h->rk = rd_kafka_new(type, conf, why, sizeof why);
+	if (!h->rk) {
+		snprintf(errstr, size, "the Kafka %s cannot be made: %s; look at kafka.properties and kafka.%s_properties", h->name, why, h->name);
+		rd_kafka_conf_destroy(conf);
+		return false;
+	}
+	h->wake = wake_new(loop, on_serve, h);
+	h->lane = lane_new(loop);
+	return true;
+}
+
+void handle_close(struct handle *h)
+{
+	CHECK(!h->closing);
+	h->closing = true;
+	if (!h->serving)
+		handle_end(h); /* else when the event that is being served is over */
+}

@@ -1,0 +1,34 @@
+/* parts.h: the partitions that we were given, with the epoch of each assignment: what is late finds nothing here. */
+#ifndef KAFKA_PARTS_H
+#define KAFKA_PARTS_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "bridgepool/core/message.h"
+
+/* NONE -> WAITING (assigned, its offset is being read) -> LIVE (it is read) -> CLOSING (a revoke is not answered yet) -> NONE;
+ * WAITING -> CLOSING. */
+enum part_state { PART_NONE, PART_WAITING, PART_LIVE, PART_CLOSING };
+
+struct part {
+	struct tp tp;
+	enum part_state state; /* part_move is its only writer */
+	bool held;
+	int64_t next;		 /* LIVE: the lowest offset that may still come */
+	rd_kafka_queue_t *queue; /* LIVE and after: its own messages */
+};
+
+struct parts;
+
+struct parts *parts_new(const char *const *topics, size_t ntopics); /* copies */
+void parts_free(struct parts *p);                                    /* every queue has been given back */
+void part_move(struct part *p, enum part_state to);
+struct part *parts_open(struct parts *p, const char *topic, int32_t partition); /* a fresh epoch, WAITING. NULL: not our topic, or already here */
+struct part *parts_find(struct parts *p, struct tp tp);              /* NULL: that epoch is over */
+struct part *parts_at(struct parts *p, const char *topic, int32_t partition); /* whatever its state but NONE, or NULL */
+const char *parts_topic(const struct parts *p, uint32_t topic);
+/* Walks all that are not NONE: NULL to start, NULL at the end. */
+struct part *parts_next(struct parts *p, const struct part *after);
+size_t parts_count(const struct parts *p);
+
+#endif

@@ -1,0 +1,252 @@
+/* producer.c: publishes records; their bytes are borrowed until the delivery report. */
+#include "bridgepool/kafka/producer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bridgepool/base/check.h"
+#include "bridgepool/base/clock.h"
+#include "handle.h"
+#include "headers.h"
+#include "props.h"
+
+enum { EVENTS = RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG };
+
+/* A record that librdkafka refused at once: told from the queue, never from inside producer_send. */
+struct refusal {
+	struct refusal *next;
+	uint64_t serial;
+	rd_kafka_resp_err_t err;
+	char topic[256];
+};
+
+struct producer {
+	struct handle handle;
+	struct producer_events events;
+	rd_kafka_queue_t *queue;
+	struct refusal *refused, **refused_last;
+	size_t pending; /* sent and not yet reported */
+	struct log_limit lost_limit;
+	bool closing;
+};
+
+/* ---- reports ---- */
+
+static void say_lost(struct producer *p, const char *topic, const char *why)
+{
+	unsigned dropped;
+
+	if (log_allow(&p->lost_limit, 3, 30 * SECOND_US, clock_mono_us(), &dropped))
+		log_line(LOG_WARN, "record_lost", "a record that nobody waits for was not written topic=%s reason=\"%s\" left_out=%u", topic, why,
+			dropped);
+}
+
+static void report(struct producer *p, uint64_t serial, enum delivery delivery)
+{
+	CHECK(p->pending > 0);
+	p->pending--;
+	if (serial)
+		p->events.delivered(p->events.ctx, serial, delivery);
+}
+
+static void explain(struct producer *p, rd_kafka_resp_err_t err, const char *topic, uint64_t serial)
+{
+	char why[512];
+
+	snprintf(why, sizeof why, "%s: %s", topic, rd_kafka_err2str(err));
+	if (faults_delivery(err) == DELIVERY_REFUSED)
+		handle_error(&p->handle, err, why);
+	if (!serial)
+		say_lost(p, topic, rd_kafka_err2str(err));
+}
+
+static void delivery_event(struct producer *p, rd_kafka_event_t *event)
+{
+	const rd_kafka_message_t *m;
+
+	while (!p->closing && (m = rd_kafka_event_message_next(event))) {
+		uint64_t serial = (uint64_t)(uintptr_t)m->_private;
+		if (m->err)
+			explain(p, m->err, rd_kafka_topic_name(m->rkt), serial);
+		report(p, serial, faults_delivery(m->err));
+	}
+}
+
+static void tell_refused(struct producer *p)
+{
+	struct refusal *r;
+
+	while (!p->closing && (r = p->refused)) {
+		p->refused = r->next;
+		if (!p->refused)
+			p->refused_last = &p->refused;
+		explain(p, r->err, r->topic, r->serial);
+		report(p, r->serial, faults_delivery(r->err));
+		free(r);
+	}
+}
+
+static void on_serve(void *ctx, struct budget *b)
+{
+	struct producer *p = ctx;
+	rd_kafka_event_t *event;
+
+	tell_refused(p);
+	while (!p->closing && budget_take(b) && (event = rd_kafka_queue_poll(p->queue, 0))) {
+		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
+			delivery_event(p, event);
+		else
+			handle_event(&p->handle, event);
+		rd_kafka_event_destroy(event);
+	}
+}
+
+/* ---- sending ---- */
+
+static void refuse(struct producer *p, const char *topic, uint64_t serial, rd_kafka_resp_err_t err)
+{
+	struct refusal *r = xcalloc(1, sizeof *r);
+
+	r->serial = serial;
+	r->err = err;
+	snprintf(r->topic, sizeof r->topic, "%s", topic);
+	*p->refused_last = r;
+	p->refused_last = &r->next;
+	p->pending++;
+	wake_signal(p->handle.wake);
+}
+
+/* Neither copied nor freed by librdkafka: ours until the report. Only the key is copied. */
+static rd_kafka_resp_err_t produce(struct producer *p, const char *topic, const struct record *r)
+{
+	int flags = r->serial ? 0 : RD_KAFKA_MSG_F_COPY;
+	rd_kafka_headers_t *headers = headers_make(r->headers);
+	rd_kafka_vu_t vus[6] = {
+		{.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic},
+		{.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = flags},
+		{.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)r->value.data, r->value.len}},
+		{.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)r->key.data, r->key.len}},
+		{.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)r->serial},
+		{.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+	};
+	rd_kafka_error_t *error = rd_kafka_produceva(p->handle.rk, vus, headers ? 6 : 5);
+	rd_kafka_resp_err_t err = error ? rd_kafka_error_code(error) : RD_KAFKA_RESP_ERR_NO_ERROR;
+
+	if (error) {
+		rd_kafka_error_destroy(error);
+		if (headers)
+			rd_kafka_headers_destroy(headers); /* it takes them only when it takes the record */
+	}
+	return err;
+}
+
+bool producer_send(struct producer *p, const char *topic, const struct record *r)
+{
+	rd_kafka_resp_err_t err = p->closing ? RD_KAFKA_RESP_ERR__DESTROY : produce(p, topic, r);
+
+	switch (err) {
+	case RD_KAFKA_RESP_ERR_NO_ERROR:
+		p->pending++;
+		return true;
+	case RD_KAFKA_RESP_ERR__QUEUE_FULL:
+	case RD_KAFKA_RESP_ERR__FATAL: /* told as a fault; nothing is sent any more */
+	case RD_KAFKA_RESP_ERR__DESTROY:
+		return false;
+	default:
+		refuse(p, topic, r->serial, err);
+		return true;
+	}
+}
+
+size_t producer_pending(const struct producer *p)
+{
+	return p->pending;
+}
+
+/* ---- life ---- */
+
+static void on_fault(void *ctx, enum kafka_fault fault, const char *why)
+{
+	struct producer *p = ctx;
+
+	p->events.fault(p->events.ctx, fault, why);
+}
+
+/* In the side thread. The purge drops what is not acknowledged, so that the end does not wait for a broker. */
+static void on_leave(void *ctx)
+{
+	struct producer *p = ctx;
+
+	wake_ignore(p->handle.wake, p->queue);
+	rd_kafka_purge(p->handle.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	rd_kafka_queue_destroy(p->queue);
+}
+
+static void producer_free(struct producer *p)
+{
+	struct refusal *r;
+
+	while ((r = p->refused)) {
+		p->refused = r->next;
+		free(r);
+	}
+	free(p);
+}
+
+static void on_closed(void *ctx)
+{
+	producer_free(ctx);
+}
+
+static rd_kafka_conf_t *make_conf(const struct producer_config *k, char *errstr, size_t size)
+{
+	char linger[32];
+	const struct property given[] = {
+		{"bootstrap.servers", k->brokers, NULL},
+		{"linger.ms", linger, NULL},
+		{NULL, NULL, NULL},
+	};
+	const char *const *lists[] = {k->properties, k->more_properties};
+	rd_kafka_conf_t *conf;
+
+	snprintf(linger, sizeof linger, "%" PRId64 ".%03" PRId64, k->linger_us / MS_US, k->linger_us % MS_US);
+	conf = props_make(&props_producer, given, lists, 2, errstr, size);
+	if (conf)
+		rd_kafka_conf_set_events(conf, EVENTS);
+	return conf;
+}
+
+struct producer *producer_new(struct uv_loop_s *loop, const struct producer_config *k, const struct producer_events *ev, char *errstr, size_t size)
+{
+	struct producer *p;
+	rd_kafka_conf_t *conf = make_conf(k, errstr, size);
+	const struct handle_events hev = {NULL, on_serve, on_fault, on_leave, on_closed};
+
+	if (!conf)
+		return NULL;
+	p = xcalloc(1, sizeof *p);
+	p->events = *ev;
+	p->refused_last = &p->refused;
+	if (!handle_open(&p->handle, loop, RD_KAFKA_PRODUCER, conf, &hev, errstr, size)) {
+		producer_free(p);
+		return NULL;
+	}
+	p->handle.events.ctx = p;
+	rd_kafka_set_log_queue(p->handle.rk, NULL);
+	p->queue = rd_kafka_queue_get_main(p->handle.rk);
+	wake_watch(p->handle.wake, p->queue);
+	return p;
+}
+
+void producer_close(struct producer *p)
+{
+	CHECK(!p->closing);
+	p->closing = true;
+	handle_close(&p->handle);
+}
+
+const char *const *producer_owned_properties(void)
+{
+	return props_producer_owned();
+}

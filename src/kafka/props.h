@@ -1,0 +1,32 @@
+/* props.h: librdkafka's properties: which are ours and why, which values are better than the library's, what the user adds. */
+#ifndef KAFKA_PROPS_H
+#define KAFKA_PROPS_H
+
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct property {
+	const char *name, *value; /* value NULL: given with props_make's `given`, or not to be set at all */
+	const char *reason;	  /* owned properties: why nobody else may set it */
+};
+
+/* Tables end with a name of NULL. */
+struct props {
+	const struct property *owned, *defaults;
+};
+
+extern const struct props props_consumer, props_producer, props_client;
+
+/* New; defaults first, then `lists` ("name=value", each NULL-terminated or NULL), then what is ours. NULL: errstr says which
+ * property, why, and how to mend it. */
+rd_kafka_conf_t *props_make(const struct props *p, const struct property *given, const char *const *const *lists, size_t nlists, char *errstr,
+	size_t size);
+
+/* "cooperative-sticky" loses assignments in older librdkafka. False: errstr says so. */
+bool props_assignor_fits(const char *strategy, int library_version, char *errstr, size_t size);
+
+const char *const *props_consumer_owned(void); /* names, NULL-terminated */
+const char *const *props_producer_owned(void);
+
+#endif
