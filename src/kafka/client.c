@@ -317,7 +317,7 @@ bool client_send(struct client *c, const char *topic, struct slice key, struct s
 		return false;
 	list = headers_make(headers);
 	err = rd_kafka_producev(c->writer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-		RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.len), RD_KAFKA_V_HEADERS(list),
+		RD_KAFKA_V_KEY((void *)(uintptr_t)key.data, key.len), RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.len), RD_KAFKA_V_HEADERS(list),
 		RD_KAFKA_V_END);
 	rd_kafka_poll(c->writer, 0);
 	if (!err)
