@@ -1,0 +1,43 @@
+/* check.c: see check.h. */
+#include "bridgepool/base/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Noreturn void check_failed(const char *file, int line, const char *expression)
+{
+	fprintf(stderr, "bridgepool: %s:%d: CHECK(%s) failed: this is a bug in bridgepool\n", file, line, expression);
+	abort();
+}
+
+void *xmalloc(size_t size)
+{
+	void *p = malloc(size ? size : 1);
+
+	CHECK(p != NULL);
+	return p;
+}
+
+void *xcalloc(size_t count, size_t size)
+{
+	void *p = calloc(count ? count : 1, size ? size : 1);
+
+	CHECK(p != NULL);
+	return p;
+}
+
+void *xrealloc(void *old, size_t size)
+{
+	void *p = realloc(old, size ? size : 1);
+
+	CHECK(p != NULL);
+	return p;
+}
+
+char *xstrdup(const char *text)
+{
+	size_t size = strlen(text) + 1;
+
+	return memcpy(xmalloc(size), text, size);
+}

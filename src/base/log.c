@@ -1,0 +1,97 @@
+/* log.c: see log.h. A line is built whole and written with one call, so that lines of several threads do not mix. */
+#include "bridgepool/base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bridgepool/base/clock.h"
+
+enum { LINE_MAX_BYTES = 4096 };
+
+static enum log_level least_level = LOG_INFO;
+static enum log_format line_format = LOG_TEXT;
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+
+void log_setup(enum log_level least, enum log_format format)
+{
+	least_level = least;
+	line_format = format;
+}
+
+bool log_wanted(enum log_level level)
+{
+	return level >= least_level;
+}
+
+/* Length of the well-formed UTF-8 sequence at p, or 0. */
+static size_t sequence_length(const char *p, size_t left)
+{
+	for (size_t n = 1; n <= 4 && n <= left; n++)
+		if (slice_is_utf8((struct slice){p, n}))
+			return n;
+	return 0;
+}
+
+/* Control characters and bad bytes become \xNN in text and \u00NN in JSON, where quotes are escaped too. */
+static void escape(const char *text, enum log_format format, struct buf *out)
+{
+	size_t left = strlen(text);
+
+	while (left > 0 && out->len < LINE_MAX_BYTES - 16) {
+		unsigned char c = (unsigned char)*text;
+		size_t n = sequence_length(text, left);
+
+		if (n == 0 || c < 0x20 || c == 0x7f) {
+			buf_printf(out, format == LOG_JSON ? "\\u00%02x" : "\\x%02x", c);
+			n = 1;
+		} else {
+			if (format == LOG_JSON && (c == '"' || c == '\\'))
+				buf_text(out, "\\");
+			buf_append(out, text, n);
+		}
+		text += n;
+		left -= n;
+	}
+	if (left > 0)
+		buf_text(out, "...");
+}
+
+void log_line(enum log_level level, const char *event, const char *format, ...)
+{
+	char text[LINE_MAX_BYTES], at[25];
+	struct buf line;
+	va_list args;
+	ssize_t written;
+
+	if (!log_wanted(level))
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	clock_format_ms(clock_wall_ms(), at);
+	buf_init(&line, (size_t)LINE_MAX_BYTES * 2);
+	buf_printf(&line, line_format == LOG_JSON ? "{\"at\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"message\":\"" : "%s %-5s %s ", at,
+		level_names[level], event);
+	escape(text, line_format, &line);
+	buf_text(&line, line_format == LOG_JSON ? "\"}\n" : "\n");
+	written = write(STDERR_FILENO, line.data, line.len);
+	(void)written; /* nobody is left to be told */
+	buf_free(&line);
+}
+
+bool log_allow(struct log_limit *limit, unsigned burst, int64_t per_us, int64_t now_us, unsigned *dropped_before)
+{
+	*dropped_before = 0;
+	if (now_us - limit->since_us >= per_us || limit->said == 0) {
+		*dropped_before = limit->dropped;
+		*limit = (struct log_limit){.since_us = now_us};
+	}
+	if (limit->said >= burst) {
+		limit->dropped++;
+		return false;
+	}
+	limit->said++;
+	return true;
+}

@@ -1,0 +1,194 @@
+/* commit.c: what is done becomes a commit, one in flight; and the end of a revoke, which waits for its last commit. */
+#include "mutant.h"
+#include "state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+/* How long the answer to a revoke waits for the last commit, beyond the drain. */
+static const int64_t last_commit_wait_us = 5 * SECOND_US;
+
+struct mark commit_mark(int64_t base, struct slice metadata)
+{
+	return (struct mark){base, metadata.len ? XXH3_64bits(metadata.data, metadata.len) : 0};
+}
+
+static bool committable(const struct partition *p)
+{
+	return p->dirty && !p->stale && (p->state == PARTITION_ACTIVE || p->state == PARTITION_CLOSING);
+}
+
+bool commit_pending(const struct engine *e)
+{
+	const struct partition *p;
+
+	if (e->commit_in_flight != 0)
+		return true;
+	TAILQ_FOREACH(p, &e->partitions, all)
+		if (committable(p))
+			return true;
+	return false;
+}
+
+void commit_soon(struct engine *e)
+{
+	if (e->finished_since_commit >= e->cfg.commit_every) {
+		commit_now(e);
+		return;
+	}
+	if (e->commit_timer.place == 0)
+		timers_arm(&e->timers, &e->commit_timer, e->now + e->cfg.commit_interval_us);
+}
+
+static char *metadata_of(struct partition *p)
+{
+	struct offsetmap map;
+	char text[OFFSETMAP_TEXT_MAX + 1] = "";
+
+	if (!p->bare) {
+		partition_map(p, &map);
+		if (map.span > 0 || map.nsuspects > 0)
+			offsetmap_encode(&map, text);
+	}
+	return xstrdup(text);
+}
+
+void commit_now(struct engine *e)
+{
+	struct commit_entry *entries;
+	struct commit c = {0};
+	struct partition *p;
+
+	if (e->commit_in_flight != 0 || e->npartitions == 0)
+		return;
+	entries = xcalloc(e->npartitions, sizeof(*entries));
+	TAILQ_FOREACH(p, &e->partitions, all) {
+		if (!committable(p))
+			continue;
+		entries[c.n] = (struct commit_entry){p->tp, p->window.base, metadata_of(p)};
+		p->sent = commit_mark(p->window.base, slice_of(entries[c.n].metadata));
+		p->sent_id = e->commit_id + 1;
+		p->dirty = false;
+		c.n++;
+	}
+	if (c.n > 0) {
+		c.id = e->commit_in_flight = ++e->commit_id;
+		c.entries = entries;
+		e->finished_since_commit = 0;
+		timers_disarm(&e->timers, &e->commit_timer);
+		e->port.commit(e->port.ctx, &c);
+	}
+	for (size_t i = 0; i < c.n; i++)
+		free((void *)(uintptr_t)entries[i].metadata);
+	free(entries);
+}
+
+void commit_timer_fired(struct engine *e, struct timer *t)
+{
+	(void)t;
+	commit_now(e);
+}
+
+static void note_refused(struct engine *e, const struct tp_fault *f)
+{
+	struct note n = {.kind = NOTE_COMMIT_REFUSED, .tp = f->tp, .reason = slice_of(f->reason)};
+
+	engine_note(e, &n);
+}
+
+static void refused(struct engine *e, uint64_t id, const struct tp_fault *f)
+{
+	struct partition *p = partition_get(e, f->tp.topic, f->tp.partition);
+
+	if (p == NULL || p->tp.epoch != f->tp.epoch || p->sent_id != id) {
+		e->counters.stale++;
+		return;
+	}
+	p->sent_id = 0; /* the broker may have it or not */
+	p->dirty = true;
+	if (f->verdict == COMMIT_STALE)
+		p->stale = true; /* the group has moved on: it will tell us so */
+	if (f->verdict == COMMIT_TOO_LARGE)
+		p->bare = true;
+	if (f->verdict != COMMIT_UNKNOWN)
+		note_refused(e, f);
+}
+
+void commit_answered(struct engine *e, uint64_t id, const struct tp_fault *faults, size_t n)
+{
+	struct partition *p;
+
+	if (id == 0 || id != e->commit_in_flight) {
+		e->counters.stale++;
+		return;
+	}
+	e->commit_in_flight = 0;
+	for (size_t i = 0; i < n; i++)
+		refused(e, id, &faults[i]);
+	TAILQ_FOREACH(p, &e->partitions, all)
+		if (p->sent_id == id)
+			p->accepted = p->sent;
+	if (commit_pending(e))
+		timers_arm(&e->timers, &e->commit_timer, e->now + e->cfg.commit_interval_us);
+}
+
+/* What a revoke still waits for: runs and acknowledgements until the drain's end, then one last commit. */
+static bool still_working(const struct engine *e)
+{
+	const struct partition *p;
+
+	if (e->now >= e->closing.until)
+		return false;
+	TAILQ_FOREACH(p, &e->partitions, all)
+		if (p->state == PARTITION_CLOSING && (p->running > 0 || p->unacked > 0))
+			return true;
+	return false;
+}
+
+static bool wait_until(struct engine *e, int64_t at)
+{
+	if (e->now >= at)
+		return false;
+	timers_arm(&e->timers, &e->closing.timer, at);
+	return true;
+}
+
+static void release(struct engine *e)
+{
+	struct partition *p;
+
+	e->closing.active = false;
+	timers_disarm(&e->timers, &e->closing.timer);
+	TAILQ_FOREACH(p, &e->partitions, all)
+		if (p->state == PARTITION_CLOSING)
+			p->state = PARTITION_SUSPENDED;
+	e->port.release(e->port.ctx);
+}
+
+void closing_progress(struct engine *e)
+{
+	struct closing *c = &e->closing;
+	int64_t patience = c->until + last_commit_wait_us;
+
+	if (!c->active)
+		return;
+	if (c->last_commit == 0) {
+		if (still_working(e) && wait_until(e, c->until))
+			return;
+		if (e->commit_in_flight != 0 && wait_until(e, patience)) /* it was under way before the work ended: one more after it */
+			return;
+		commit_now(e);
+		c->last_commit = e->commit_in_flight;
+	}
+	if (c->last_commit != 0 && e->commit_in_flight == c->last_commit && wait_until(e, patience))
+		return;
+	release(e);
+}
+
+void closing_timer_fired(struct engine *e, struct timer *t)
+{
+	(void)e; /* closing_progress runs at the end of every turn */
+	(void)t;
+}

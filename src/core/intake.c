@@ -1,0 +1,226 @@
+/* intake.c: what a record must be to run, and into which session's line it goes. */
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "bridgepool/wire/pairs.h"
+#include "state.h"
+
+static const char *const reserved_commands[] = {"ping", "shutdown", "cleanup_session", "open_session"};
+static const char *const always_copied[] = {"traceparent", "tracestate", "baggage", "kafka_correlationId"};
+static const char *const never_copied[] = {"__TypeId__", "spring_*", "authorization", "kafka_replyTopic", "kafka_replyPartition", "bridgepool.*", "content-type"};
+
+static bool matches(const char *name, const char *const *patterns, size_t n, int flags)
+{
+	for (size_t i = 0; i < n; i++)
+		if (fnmatch(patterns[i], name, flags) == 0)
+			return true;
+	return false;
+}
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static bool text_of(struct slice s, char *out, size_t size)
+{
+	if (s.len >= size || memchr(s.data, '\0', s.len) != NULL)
+		return false;
+	memcpy(out, s.data, s.len);
+	out[s.len] = '\0';
+	return true;
+}
+
+static void copy_headers(const struct engine *e, struct request *r)
+{
+	struct slice rest = r->m.headers, name, value;
+	char text[256];
+
+	while (pairs_next(&rest, &name, &value)) {
+		if (!text_of(name, text, sizeof(text)) || matches(text, never_copied, COUNT(never_copied), FNM_CASEFOLD))
+			continue;
+		if (matches(text, always_copied, COUNT(always_copied), FNM_CASEFOLD) ||
+		    matches(text, e->cfg.copy_headers, e->cfg.ncopy_headers, FNM_CASEFOLD))
+			pairs_add(&r->copied, name, value);
+	}
+}
+
+static void fill_request_id(const struct engine *e, struct request *r)
+{
+	if (r->fields.request_id.len > 0)
+		return;
+	/* Kept in the request's own memory: scratch never moves once the fields were read. */
+	snprintf(r->made_id, sizeof(r->made_id), "%.180s-%d-%lld", e->cfg.sources[r->m.source.tp.topic].topic, r->m.source.tp.partition,
+		(long long)r->m.source.offset);
+	r->fields.request_id = slice_of(r->made_id);
+}
+
+static void fill_session_id(struct request *r)
+{
+	struct slice key = r->m.key;
+
+	if (r->fields.session_id.data == NULL && key.len >= 1 && key.len <= SESSION_ID_MAX && slice_is_utf8(key))
+		r->fields.session_id = key;
+}
+
+/* The client's own time: the earlier of its deadline and timestamp + timeout. */
+static void set_deadline(const struct engine *e, struct request *r)
+{
+	int64_t begin = r->m.timestamp_ms >= 0 ? r->m.timestamp_ms : wall_ms(e), until = INT64_MAX;
+
+	if (r->fields.timeout_ms >= 0 && r->fields.timeout_ms < INT64_MAX / 4)
+		until = begin + r->fields.timeout_ms;
+	if (r->fields.deadline_ms >= 0 && r->fields.deadline_ms < until)
+		until = r->fields.deadline_ms;
+	if (until < INT64_MAX / 4000)
+		r->deadline = (until - e->wall_offset_ms) * MS_US;
+}
+
+static void reject(struct engine *e, struct request *r, const char *code, const char *message, bool dead)
+{
+	struct outcome o = {.status = STATUS_REJECTED, .code = code, .message = message, .dead = dead, .encoding = r->fields.encoding,
+		.retry_after_ms = TIME_NONE};
+
+	result_publish(e, r, &o);
+}
+
+static bool decode(struct engine *e, struct request *r)
+{
+	struct fault why = {0};
+	char message[128];
+
+	r->fields.timeout_ms = r->fields.deadline_ms = TIME_NONE;
+	r->fields.encoding = ENCODING_JSON;
+	if (r->m.value.data == NULL) {
+		reject(e, r, "TOMBSTONE", "the record has no value: a request is a JSON object or an Avro ProgramRequest", false);
+		return false;
+	}
+	if (r->m.value.len > e->cfg.request_limit) {
+		snprintf(message, sizeof(message), "the record's value has %zu bytes; limits.request allows %llu", r->m.value.len,
+			(unsigned long long)e->cfg.request_limit);
+		reject(e, r, "TOO_LARGE", message, true);
+		return false;
+	}
+	if (codec_read_request(e->codec, r->m.value, &r->scratch, &r->fields, &why))
+		return true;
+	memset(&r->fields, 0, sizeof(r->fields));
+	r->fields.encoding = why.encoding;
+	r->fields.request_id = why.request_id;
+	r->fields.timeout_ms = r->fields.deadline_ms = TIME_NONE;
+	fill_request_id(e, r);
+	reject(e, r, why.code, why.message, true);
+	return false;
+}
+
+/* NULL: allowed. Else the code, with a message. */
+static const char *refusal(const struct engine *e, struct request *r, char *message, size_t size)
+{
+	const struct source_config *from = &e->cfg.sources[r->m.source.tp.topic];
+	const char *pool = e->cfg.pools[from->pool].name;
+	char command[256];
+
+	if (!text_of(r->fields.command, command, sizeof(command)) || command[0] == '\0') {
+		snprintf(message, size, "command must have 1 to 255 bytes");
+		return "INVALID_COMMAND";
+	}
+	if (r->fields.session_id.data != NULL && (r->fields.session_id.len < 1 || r->fields.session_id.len > SESSION_ID_MAX)) {
+		snprintf(message, size, "session_id must have 1 to %d bytes; it has %zu", SESSION_ID_MAX, r->fields.session_id.len);
+		return "INVALID_SESSION_ID";
+	}
+	if (r->fields.pool.data != NULL && !slice_is(r->fields.pool, pool)) {
+		snprintf(message, size, "this topic serves the pool %s only; leave `pool` out or name that one", pool);
+		return "POOL_NOT_ALLOWED";
+	}
+	if (matches(command, reserved_commands, COUNT(reserved_commands), 0)) {
+		snprintf(message, size, "%s is bridgepool's own command to its workers", command);
+		return "RESERVED_COMMAND";
+	}
+	if (strcmp(command, "cancel") == 0) {
+		snprintf(message, size, "cancel is not supported in this version");
+		return "UNSUPPORTED_COMMAND";
+	}
+	if (strcmp(command, "end_session") == 0) {
+		r->ends_session = true;
+		snprintf(message, size, "end_session needs a session_id");
+		return r->fields.session_id.data == NULL ? "SESSION_REQUIRED" : NULL;
+	}
+	snprintf(message, size, "the source's `commands` do not allow %.200s", command);
+	return matches(command, from->commands, from->ncommands, 0) ? NULL : "COMMAND_NOT_ALLOWED";
+}
+
+static void tell_violation(struct engine *e, struct session *s, const struct partition *p)
+{
+	struct note n = {.kind = NOTE_AFFINITY_VIOLATION, .tp = p->tp, .reason = session_id(s)};
+
+	e->counters.affinity_violations++;
+	if (s->told)
+		return;
+	s->told = true;
+	engine_note(e, &n);
+}
+
+/* NULL: the pool is full of sessions in use. */
+static struct session *session_for(struct engine *e, struct partition *p, struct request *r)
+{
+	struct session *s;
+
+	if (r->fields.session_id.data == NULL)
+		return session_new(e, r->pool, (struct slice){NULL, 0}, NULL);
+	s = session_find(&e->sessions, r->pool, r->fields.session_id);
+	if (s != NULL && s->home == NULL) {
+		session_end(e, s, END_PARTITION); /* its partition was elsewhere: that state is over */
+		s = session_find(&e->sessions, r->pool, r->fields.session_id);
+		if (s != NULL)
+			session_home(s, p);
+	}
+	if (s != NULL) {
+		if (s->home != p)
+			tell_violation(e, s, p);
+		return s;
+	}
+	if (!r->ends_session && !pool_make_room(e, &e->pools[r->pool]))
+		return NULL;
+	return session_new(e, r->pool, r->fields.session_id, p);
+}
+
+void intake(struct engine *e, struct partition *p, struct request *r)
+{
+	struct outcome poison = {.status = STATUS_WORKER_LOST, .code = "POISON", .dead = true, .retry_after_ms = TIME_NONE,
+		.message = "this request killed its worker each time it ran alone, also before this instance took over"};
+	char message[256];
+	const char *code;
+	struct session *s;
+
+	e->counters.requests++;
+	r->pool = e->cfg.sources[r->m.source.tp.topic].pool;
+	copy_headers(e, r);
+	fill_request_id(e, r);
+	if (!decode(e, r))
+		return;
+	fill_request_id(e, r);
+	fill_session_id(r);
+	set_deadline(e, r);
+	request_recharge(e, r);
+	if ((code = refusal(e, r, message, sizeof(message))) != NULL) {
+		reject(e, r, code, message, false);
+		return;
+	}
+	r->kills = partition_kills(p, r->m.source.offset);
+	r->alone = r->kills > 0;
+	if (r->kills >= POISON_KILLS) {
+		e->counters.poison++;
+		result_publish(e, r, &poison);
+		return;
+	}
+	s = session_for(e, p, r);
+	if (s == NULL) {
+		reject(e, r, "SESSION_LIMIT", "max_sessions of this pool is reached and every session is in use", false);
+		return;
+	}
+	request_move(r, PLACE_QUEUED);
+	r->session = s;
+	TAILQ_INSERT_TAIL(&s->requests, r, line);
+	e->pools[r->pool].queued++;
+	request_arm(e, r);
+	if (s->state == SESSION_NEW || s->state == SESSION_IDLE)
+		session_next(e, s);
+}

@@ -1,0 +1,236 @@
+/* outbox.c: see outbox.h. */
+#include "outbox.h"
+
+#include <stdlib.h>
+
+#include "mutant.h"
+#include "bridgepool/wire/pairs.h"
+#include "state.h"
+
+static const int64_t full_wait_us = 10 * MS_US;           /* the producer's queue was full */
+static const int64_t refused_wait_us = SECOND_US, refused_most_us = 30 * SECOND_US;
+
+static void lane_fired(struct engine *e, struct timer *t)
+{
+	(void)e; /* armed meant closed; the pump at the end of every turn goes on */
+	(void)t;
+}
+
+void outbox_init(struct outbox *o)
+{
+	for (int k = 0; k < RECORD_KINDS; k++) {
+		TAILQ_INIT(&o->lane[k].pending);
+		o->lane[k].again.fire = lane_fired;
+	}
+}
+
+static void free_outgoing(struct engine *e, struct outgoing *r)
+{
+	budget_release(&e->budget, BUDGET_RECORDS, r->charge);
+	free(r->key);
+	free(r->value);
+	free(r->headers);
+	free(r->small);
+	free(r);
+}
+
+/* One record of the offset is settled, by acknowledgement or because nobody wants it any more. */
+static void close_ticket(struct engine *e, struct ticket *t, bool wanted)
+{
+	struct partition *p;
+
+	CHECK(t->open > 0);
+	if (--t->open > 0 && !(MUTANT(7) && wanted))
+		return;
+	p = wanted ? partition_alive(e, t->tp) : NULL;
+	if (p != NULL)
+		partition_settle(e, p, t->offset);
+	if (t->open == 0)
+		free(t);
+}
+
+void outbox_cleanup(struct engine *e)
+{
+	struct outbox *o = &e->outbox;
+	struct outgoing *r, *next;
+
+	for (int k = 0; k < RECORD_KINDS; k++) {
+		timers_disarm(&e->timers, &o->lane[k].again);
+		while ((r = TAILQ_FIRST(&o->lane[k].pending)) != NULL) {
+			TAILQ_REMOVE(&o->lane[k].pending, r, line);
+			close_ticket(e, r->ticket, false);
+			free_outgoing(e, r);
+		}
+	}
+	HASH_ITER(hh, o->sent, r, next)
+	{
+		HASH_DEL(o->sent, r);
+		close_ticket(e, r->ticket, false);
+		free_outgoing(e, r);
+	}
+}
+
+struct ticket *outbox_ticket(struct engine *e, struct tp tp, int64_t offset)
+{
+	struct ticket *t = xcalloc(1, sizeof(*t));
+	struct partition *p = partition_alive(e, tp);
+
+	t->tp = tp;
+	t->offset = offset;
+	CHECK(p != NULL);
+	p->unacked++;
+	return t;
+}
+
+void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t)
+{
+	struct outbox *o = &e->outbox;
+
+	r->record.serial = ++o->last_serial;
+	r->ticket = t;
+	t->open++;
+	r->charge = sizeof(*r) + r->record.key.len + r->record.value.len + r->record.headers.len + r->small_len;
+	budget_charge(&e->budget, BUDGET_RECORDS, r->charge);
+	r->state = OUTBOX_PENDING;
+	TAILQ_INSERT_TAIL(&o->lane[r->record.kind].pending, r, line);
+	o->npending++;
+}
+
+static void pump_lane(struct engine *e, struct lane *lane)
+{
+	struct outbox *o = &e->outbox;
+	struct outgoing *r;
+
+	while (lane->again.place == 0 && (r = TAILQ_FIRST(&lane->pending)) != NULL) {
+		if (!e->port.produce(e->port.ctx, &r->record)) {
+			timers_arm(&e->timers, &lane->again, e->now + full_wait_us);
+			return;
+		}
+		TAILQ_REMOVE(&lane->pending, r, line);
+		o->npending--;
+		r->state = OUTBOX_SENT;
+		HASH_ADD(hh, o->sent, record.serial, sizeof(r->record.serial), r);
+		o->nsent++;
+	}
+}
+
+void outbox_pump(struct engine *e)
+{
+	for (int k = 0; k < RECORD_KINDS; k++)
+		pump_lane(e, &e->outbox.lane[k]);
+}
+
+static void pend_again(struct engine *e, struct outgoing *r)
+{
+	struct lane *lane = &e->outbox.lane[r->record.kind];
+	struct outgoing *after = TAILQ_FIRST(&lane->pending);
+
+	while (after != NULL && after->record.serial < r->record.serial) /* order of birth */
+		after = TAILQ_NEXT(after, line);
+	if (after != NULL)
+		TAILQ_INSERT_BEFORE(after, r, line);
+	else
+		TAILQ_INSERT_TAIL(&lane->pending, r, line);
+	r->state = OUTBOX_PENDING;
+	e->outbox.npending++;
+}
+
+static void refused(struct engine *e, struct outgoing *r)
+{
+	struct lane *lane = &e->outbox.lane[r->record.kind];
+	struct note n = {.kind = NOTE_DELIVERY_REFUSED, .reason = slice_of(r->record.kind == RECORD_RESULT ? "results" : "dead letters")};
+
+	pend_again(e, r);
+	if (lane->again.place != 0)
+		return;
+	lane->refusals++;
+	timers_arm(&e->timers, &lane->again, e->now + retry_backoff(refused_wait_us, refused_most_us, lane->refusals, &e->random));
+	n.count = (int64_t)e->outbox.npending;
+	engine_note(e, &n);
+}
+
+/* The small twin of a result says RESULT_TOO_LARGE; a dead letter's says what it was and keeps its headers. */
+static bool shrink(struct outgoing *r)
+{
+	if (r->small == NULL)
+		return false;
+	free(r->value);
+	r->value = r->small;
+	r->record.value = (struct slice){r->small, r->small_len};
+	r->small = NULL;
+	if (r->record.kind == RECORD_DEAD_LETTER) {
+		struct buf headers;
+
+		buf_init(&headers, SIZE_MAX);
+		buf_add(&headers, r->record.headers);
+		pairs_add(&headers, SLICE("bridgepool.truncated"), SLICE("true"));
+		free(r->headers);
+		r->headers = buf_take(&headers, &r->record.headers.len);
+		r->record.headers.data = r->headers;
+		r->record.value = (struct slice){NULL, 0};
+	}
+	return true;
+}
+
+void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
+{
+	struct outbox *o = &e->outbox;
+	struct outgoing *r;
+	struct lane *lane;
+
+	HASH_FIND(hh, o->sent, &serial, sizeof(serial), r);
+	if (r == NULL) {
+		e->counters.stale++;
+		return;
+	}
+	HASH_DEL(o->sent, r);
+	o->nsent--;
+	lane = &o->lane[r->record.kind];
+	if (r->state == OUTBOX_DEAD || d == DELIVERY_OK) {
+		if (d == DELIVERY_OK)
+			lane->refusals = 0;
+		close_ticket(e, r->ticket, r->state == OUTBOX_SENT);
+		free_outgoing(e, r);
+		return;
+	}
+	if (d == DELIVERY_AGAIN || (d == DELIVERY_TOO_LARGE && shrink(r)))
+		pend_again(e, r);
+	else
+		refused(e, r);
+}
+
+static bool of(const struct outgoing *r, struct tp tp, uint32_t since)
+{
+	return r->ticket->tp.topic == tp.topic && r->ticket->tp.partition == tp.partition && r->ticket->tp.epoch >= since;
+}
+
+void outbox_kill(struct engine *e, struct tp tp, uint32_t since_epoch)
+{
+	struct outbox *o = &e->outbox;
+	struct outgoing *r, *next;
+
+	for (r = o->sent; r != NULL; r = r->hh.next)
+		if (of(r, tp, since_epoch))
+			r->state = OUTBOX_DEAD;
+	for (int k = 0; k < RECORD_KINDS; k++) {
+		for (r = TAILQ_FIRST(&o->lane[k].pending); r != NULL; r = next) {
+			next = TAILQ_NEXT(r, line);
+			if (!of(r, tp, since_epoch))
+				continue;
+			TAILQ_REMOVE(&o->lane[k].pending, r, line);
+			o->npending--;
+			close_ticket(e, r->ticket, false);
+			free_outgoing(e, r);
+		}
+	}
+}
+
+bool outbox_empty(const struct outbox *o)
+{
+	if (o->npending > 0)
+		return false;
+	for (const struct outgoing *r = o->sent; r != NULL; r = r->hh.next)
+		if (r->state != OUTBOX_DEAD)
+			return false;
+	return true;
+}

@@ -1,0 +1,62 @@
+/* outbox.h: records from birth to acknowledgement, and per offset how many are still open.
+ *
+ * A record is PENDING (in its lane's line, in order of birth), SENT (its bytes are borrowed by the producer), or DEAD (sent, but
+ * its partition is no longer ours: freed at its report). One lane per kind, so that a missing dead-letter topic does not hold
+ * results up. */
+#ifndef CORE_OUTBOX_H
+#define CORE_OUTBOX_H
+
+#include <sys/queue.h>
+
+#include "bridgepool/core/port.h"
+#include "timers.h"
+#include "uthash_setup.h"
+
+enum { RECORD_KINDS = 2 };
+enum outbox_state { OUTBOX_PENDING, OUTBOX_SENT, OUTBOX_DEAD };
+
+/* An offset whose records are not all acknowledged yet. */
+struct ticket {
+	struct tp tp;
+	int64_t offset;
+	unsigned open;
+};
+
+struct outgoing {
+	UT_hash_handle hh;           /* SENT and DEAD, by serial */
+	TAILQ_ENTRY(outgoing) line;  /* PENDING */
+	struct record record;
+	struct ticket *ticket;
+	enum outbox_state state;
+	size_t charge;
+	void *key, *value, *headers; /* owned bytes of the record */
+	void *small;                 /* owned: what to publish instead if value is too large for its topic; NULL: nothing */
+	size_t small_len;
+};
+
+TAILQ_HEAD(outgoing_line, outgoing);
+
+struct lane {
+	struct outgoing_line pending;
+	struct timer again;  /* armed: the queue was full or the topic refused; nothing is sent before */
+	uint32_t refusals;   /* in a row */
+};
+
+struct outbox {
+	struct outgoing *sent;
+	struct lane lane[RECORD_KINDS];
+	uint64_t last_serial;
+	size_t npending, nsent;
+};
+
+struct engine;
+void outbox_init(struct outbox *o);
+void outbox_cleanup(struct engine *e);
+struct ticket *outbox_ticket(struct engine *e, struct tp tp, int64_t offset);
+void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t); /* takes r; its serial is given here */
+void outbox_pump(struct engine *e);                                     /* sends what can be sent, in order of birth */
+void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d);
+void outbox_kill(struct engine *e, struct tp tp, uint32_t since_epoch);  /* records of that partition's ownership are unwanted */
+bool outbox_empty(const struct outbox *o);                              /* dead ones do not count */
+
+#endif

@@ -1,0 +1,262 @@
+/* partition.c: see partition.h. */
+#include "partition.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "mutant.h"
+#include "state.h"
+
+struct partition *partition_get(struct engine *e, uint32_t topic, int32_t partition)
+{
+	struct partition *p;
+
+	TAILQ_FOREACH(p, &e->partitions, all)
+		if (p->tp.topic == topic && p->tp.partition == partition)
+			return p;
+	return NULL;
+}
+
+struct partition *partition_alive(struct engine *e, struct tp tp)
+{
+	struct partition *p = partition_get(e, tp.topic, tp.partition);
+
+	return p != NULL && tp.epoch >= p->since_epoch && tp.epoch <= p->tp.epoch ? p : NULL;
+}
+
+static struct partition *partition_new(struct engine *e, struct tp tp)
+{
+	struct partition *p = xcalloc(1, sizeof(*p));
+
+	p->tp = tp;
+	p->since_epoch = tp.epoch;
+	TAILQ_INIT(&p->requests);
+	TAILQ_INIT(&p->parked);
+	TAILQ_INIT(&p->sessions);
+	TAILQ_INSERT_TAIL(&e->partitions, p, all);
+	e->npartitions++;
+	return p;
+}
+
+void partition_assigned(struct engine *e, struct tp tp)
+{
+	struct partition *p = partition_get(e, tp.topic, tp.partition);
+
+	if (p != NULL && p->state != PARTITION_SUSPENDED) { /* assigned twice without a revoke between: the first is over */
+		partition_drop(e, p);
+		p = NULL;
+	}
+	if (p == NULL) {
+		p = partition_new(e, tp);
+	} else {
+		p->comeback = true;
+		p->tp = tp;
+	}
+	p->state = PARTITION_WAITING_MAP;
+	p->held = p->stale = false;
+}
+
+static bool same(struct mark a, struct mark b)
+{
+	return a.base == b.base && a.hash == b.hash;
+}
+
+static void begin_fresh(struct engine *e, struct partition *p, const struct committed *c)
+{
+	struct offsetmap map;
+	struct note unreadable = {.kind = NOTE_MAP_UNREADABLE, .tp = p->tp};
+
+	if (!offsetmap_decode(c->metadata, c->offset, &map))
+		engine_note(e, &unreadable);
+	window_start(&p->window, c->offset, &map, e->cfg.window_cap);
+	p->nsuspects = map.nsuspects;
+	for (unsigned i = 0; i < map.nsuspects; i++) {
+		p->suspects[i].offset = c->offset + map.suspects[i].delta;
+		p->suspects[i].kills = map.suspects[i].kills;
+	}
+}
+
+void partition_offsets(struct engine *e, const struct committed *c)
+{
+	struct partition *p = partition_get(e, c->tp.topic, c->tp.partition);
+	struct mark found = commit_mark(c->offset, c->metadata);
+	struct note n = {.kind = NOTE_PARTITION_ASSIGNED, .tp = c->tp, .count = c->offset};
+
+	if (p == NULL || p->tp.epoch != c->tp.epoch || p->state != PARTITION_WAITING_MAP) {
+		e->counters.stale++;
+		return;
+	}
+	if (p->comeback && (same(found, p->accepted) || same(found, p->sent))) {
+		window_rewind(&p->window); /* nobody else touched it: sessions live on, what runs is adopted */
+		p->dirty = true;
+	} else {
+		if (p->comeback) {
+			partition_drop(e, p);
+			p = partition_new(e, c->tp);
+		}
+		begin_fresh(e, p, c);
+	}
+	p->comeback = false;
+	p->state = PARTITION_ACTIVE;
+	p->accepted = p->sent = found;
+	p->moved_at = e->now;
+	engine_note(e, &n);
+}
+
+static struct request *take(struct engine *e, struct partition *p, const struct message *m)
+{
+	struct request *r = request_new(m, e->now);
+
+	r->partition = p;
+	r->charge = request_size(r);
+	budget_charge(&e->budget, BUDGET_REQUESTS, r->charge);
+	p->charge += r->charge;
+	p->nrequests++;
+	TAILQ_INSERT_TAIL(&p->requests, r, of_partition);
+	return r;
+}
+
+void partition_receive(struct engine *e, struct partition *p, const struct message *m)
+{
+	struct request *r;
+
+	if (!TAILQ_EMPTY(&p->parked) || !window_fits(&p->window, m->source.offset)) {
+		r = take(e, p, m);
+		request_move(r, PLACE_PARKED);
+		TAILQ_INSERT_TAIL(&p->parked, r, line);
+	} else if (window_admit(&p->window, m->source.offset) == WINDOW_NEW) {
+		intake(e, p, take(e, p, m));
+	} else {
+		p->dirty = true; /* done before, or running: a gap may have been filled */
+		commit_soon(e);
+	}
+	partition_hold(e, p);
+}
+
+void partition_unpark(struct engine *e, struct partition *p)
+{
+	struct request *r;
+
+	if (p->state != PARTITION_ACTIVE)
+		return;
+	while ((r = TAILQ_FIRST(&p->parked)) != NULL && window_fits(&p->window, r->m.source.offset)) {
+		TAILQ_REMOVE(&p->parked, r, line);
+		request_move(r, PLACE_NONE);
+		if (window_admit(&p->window, r->m.source.offset) == WINDOW_NEW)
+			intake(e, p, r);
+		else
+			request_drop(e, r);
+	}
+	partition_hold(e, p);
+}
+
+static void forget_suspects(struct partition *p, int64_t done)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < p->nsuspects; i++)
+		if (p->suspects[i].offset != done && p->suspects[i].offset >= p->window.base)
+			p->suspects[kept++] = p->suspects[i];
+	p->nsuspects = kept;
+}
+
+void partition_settle(struct engine *e, struct partition *p, int64_t offset)
+{
+	CHECK(p->unacked > 0);
+	p->unacked--;
+	if (window_finish(&p->window, offset))
+		p->moved_at = e->now;
+	forget_suspects(p, offset);
+	p->dirty = true;
+	e->finished_since_commit++;
+	commit_soon(e);
+	partition_unpark(e, p);
+}
+
+static bool over_share(const struct engine *e, const struct partition *p)
+{
+	uint64_t share = budget_share(&e->budget, e->npartitions);
+
+	return p->charge > (p->held ? share / 2 : share);
+}
+
+void partition_hold(struct engine *e, struct partition *p)
+{
+	bool on = !TAILQ_EMPTY(&p->parked) || over_share(e, p);
+
+	if (p->state != PARTITION_ACTIVE || on == p->held || (MUTANT(12) && !on))
+		return;
+	p->held = on;
+	e->port.hold(e->port.ctx, p->tp, on);
+}
+
+void partition_put_back(struct engine *e, struct partition *p)
+{
+	struct request *r, *next;
+
+	for (r = TAILQ_FIRST(&p->requests); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, of_partition);
+		if (r->place == PLACE_RUNNING)
+			continue;
+		if (r->place != PLACE_PARKED)
+			window_put_back(&p->window, r->m.source.offset);
+		request_drop(e, r);
+	}
+}
+
+void partition_drop(struct engine *e, struct partition *p)
+{
+	struct request *r;
+	struct session *s;
+
+	outbox_kill(e, p->tp, p->since_epoch);
+	while ((r = TAILQ_FIRST(&p->requests)) != NULL) {
+		if (r->place == PLACE_RUNNING)
+			dispatch_orphan(e, r->session->call, "its partition went to another instance");
+		else
+			request_drop(e, r);
+	}
+	while ((s = TAILQ_FIRST(&p->sessions)) != NULL)
+		session_leave(e, s);
+	CHECK(p->running == 0 && p->charge == 0 && p->nrequests == 0);
+	TAILQ_REMOVE(&e->partitions, p, all);
+	e->npartitions--;
+	free(p);
+	if (!TAILQ_EMPTY(&e->leaving) && e->leave_timer.place == 0)
+		timers_arm(&e->timers, &e->leave_timer, e->now);
+}
+
+uint8_t partition_kills(const struct partition *p, int64_t offset)
+{
+	for (unsigned i = 0; i < p->nsuspects; i++)
+		if (p->suspects[i].offset == offset)
+			return p->suspects[i].kills;
+	return 0;
+}
+
+void partition_suspect(struct engine *e, struct partition *p, int64_t offset, uint32_t kills)
+{
+	unsigned i = 0;
+
+	while (i < p->nsuspects && p->suspects[i].offset != offset)
+		i++;
+	if (i == OFFSETMAP_SUSPECTS) /* full: the oldest has had the most time to be settled */
+		memmove(&p->suspects[0], &p->suspects[1], (--i) * sizeof(p->suspects[0]));
+	else if (i == p->nsuspects)
+		p->nsuspects++;
+	p->suspects[i].offset = offset;
+	p->suspects[i].kills = (uint8_t)(kills < UINT8_MAX ? kills : UINT8_MAX);
+	p->dirty = true;
+	commit_now(e); /* before it runs again: the whole group is to remember, whoever dies with it */
+}
+
+void partition_map(struct partition *p, struct offsetmap *m)
+{
+	window_map(&p->window, m);
+	for (unsigned i = 0; i < p->nsuspects; i++) {
+		int64_t delta = p->suspects[i].offset - p->window.base;
+
+		if (delta >= 0 && delta < OFFSETMAP_SPAN_MAX)
+			m->suspects[m->nsuspects++] = (struct suspect){(uint16_t)delta, p->suspects[i].kills};
+	}
+}

@@ -1,0 +1,56 @@
+/* partition.h: one partition of a request topic, over the assignments in which it stays ours without a break.
+ *
+ *   WAITING_MAP --offsets--> ACTIVE --revoked--> CLOSING --released--> SUSPENDED --assigned--> WAITING_MAP
+ *
+ * WAITING_MAP: assigned, position not read yet. ACTIVE: read; `held` when its reading is stopped. CLOSING: revoked, what runs is
+ * waited for. SUSPENDED: released; it may come back with the next assignment, and its sessions and running requests wait for that.
+ * From every state partition_drop ends it: nothing of it is committed or published any more. */
+#ifndef CORE_PARTITION_H
+#define CORE_PARTITION_H
+
+#include "bridgepool/core/port.h"
+#include "session.h"
+#include "window.h"
+
+enum partition_state { PARTITION_WAITING_MAP, PARTITION_ACTIVE, PARTITION_CLOSING, PARTITION_SUSPENDED };
+
+struct mark {          /* one commit, to recognise it when the partition comes back */
+	int64_t base;
+	uint64_t hash; /* of the metadata */
+};
+
+struct partition {
+	TAILQ_ENTRY(partition) all;
+	struct tp tp;
+	uint32_t since_epoch;    /* first epoch of unbroken ownership */
+	enum partition_state state;
+	bool held, dirty, comeback, bare /* commit the base without its map */, stale, stuck_told;
+	struct request_line requests; /* every request of it */
+	struct request_line parked;
+	struct session_line sessions;
+	size_t running, charge, unacked, nrequests;
+	struct window window;
+	struct { int64_t offset; uint8_t kills; } suspects[OFFSETMAP_SUSPECTS];
+	unsigned nsuspects;
+	struct mark sent, accepted;   /* the broker has one of them */
+	uint64_t sent_id;
+	int64_t moved_at;        /* when base moved last */
+};
+
+TAILQ_HEAD(partition_line, partition);
+
+struct partition *partition_get(struct engine *e, uint32_t topic, int32_t partition);
+struct partition *partition_alive(struct engine *e, struct tp tp); /* tp belongs to its unbroken ownership */
+void partition_assigned(struct engine *e, struct tp tp);
+void partition_offsets(struct engine *e, const struct committed *c);
+void partition_receive(struct engine *e, struct partition *p, const struct message *m);
+void partition_unpark(struct engine *e, struct partition *p);  /* what fits the window now */
+void partition_settle(struct engine *e, struct partition *p, int64_t offset); /* all its records are acknowledged */
+void partition_put_back(struct engine *e, struct partition *p); /* all that does not run */
+void partition_drop(struct engine *e, struct partition *p);     /* and frees p */
+void partition_hold(struct engine *e, struct partition *p);     /* holds or lifts, by share and window */
+uint8_t partition_kills(const struct partition *p, int64_t offset);
+void partition_suspect(struct engine *e, struct partition *p, int64_t offset, uint32_t kills);
+void partition_map(struct partition *p, struct offsetmap *m);
+
+#endif

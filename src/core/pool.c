@@ -1,0 +1,203 @@
+/* pool.c: see pool.h. */
+#include "pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "mutant.h"
+#include "state.h"
+
+enum { SESSIONS_ENDED_AT_ONCE = 64 }; /* by TTL, in one step of the loop */
+
+static void ttl_fired(struct engine *e, struct timer *t)
+{
+	struct pool *p = TIMER_OWNER(t, struct pool, ttl);
+	struct session *s;
+
+	for (int i = 0; i < SESSIONS_ENDED_AT_ONCE && (s = TAILQ_FIRST(&p->idle)) != NULL && s->since + p->cfg.session_ttl_us <= e->now; i++)
+		session_end(e, s, END_TTL);
+	pool_idle_session(e, p);
+}
+
+void pool_init(struct engine *e, struct pool *p, uint16_t index, const struct pool_config *cfg)
+{
+	(void)e;
+	p->cfg = *cfg;
+	p->index = index;
+	p->state = HEALTH_STARTING;
+	p->ttl.fire = ttl_fired;
+	TAILQ_INIT(&p->feed);
+	TAILQ_INIT(&p->ready);
+	TAILQ_INIT(&p->idle);
+	p->slots = xcalloc(cfg->size, sizeof(*p->slots));
+	for (uint32_t i = 0; i < cfg->size; i++) {
+		struct slot *w = &p->slots[i];
+
+		w->ref = (struct slot_ref){index, (uint16_t)i, 0};
+		w->pool = p;
+		w->state = HEALTH_TERMINATED;
+		w->timer.fire = slot_timer_fired;
+		TAILQ_INIT(&w->ready);
+	}
+	p->by_state[HEALTH_TERMINATED] = cfg->size;
+}
+
+void pool_cleanup(struct engine *e, struct pool *p)
+{
+	for (uint32_t i = 0; i < p->cfg.size; i++) {
+		struct slot *w = &p->slots[i];
+		struct call_entry *c, *next;
+
+		HASH_ITER(hh, w->calls, c, next)
+			slot_finish(e, c);
+		timers_disarm(&e->timers, &w->timer);
+	}
+	timers_disarm(&e->timers, &p->ttl);
+	free(p->slots);
+}
+
+/* A slot whose timer runs is in its back-off. */
+static bool may_start(const struct slot *w)
+{
+	return w->state == HEALTH_TERMINATED && w->timer.place == 0;
+}
+
+void pool_reconcile(struct engine *e, struct pool *p)
+{
+	if (!e->started || e->drain.active)
+		return;
+	for (uint32_t i = 0; i < p->cfg.size && p->by_state[HEALTH_INITIALIZING] < p->cfg.start_batch; i++)
+		if (may_start(&p->slots[i]))
+			slot_start(e, &p->slots[i]);
+}
+
+void pool_idle_session(struct engine *e, struct pool *p)
+{
+	const struct session *oldest = TAILQ_FIRST(&p->idle);
+
+	if (oldest == NULL)
+		timers_disarm(&e->timers, &p->ttl);
+	else if (p->ttl.place == 0)
+		timers_arm(&e->timers, &p->ttl, oldest->since + p->cfg.session_ttl_us);
+}
+
+bool pool_make_room(struct engine *e, struct pool *p)
+{
+	if (p->live < p->cfg.max_sessions)
+		return true;
+	if (TAILQ_EMPTY(&p->idle))
+		return false;
+	session_end(e, TAILQ_FIRST(&p->idle), END_ROOM);
+	return true;
+}
+
+/* The slot with the most room; of equals the one that holds the fewest sessions. */
+static struct slot *pick(struct pool *p)
+{
+	struct slot *best = NULL;
+
+	for (uint32_t i = 0; i < p->cfg.size; i++) {
+		struct slot *w = &p->slots[i];
+		uint32_t room = w->concurrency - w->places;
+
+		if (w->state != HEALTH_READY || !slot_has_room(w))
+			continue;
+		if (best == NULL || room > best->concurrency - best->places || (room == best->concurrency - best->places && w->bound < best->bound))
+			best = w;
+	}
+	return best;
+}
+
+/* A request that may have killed a worker runs with nothing beside it: the slot is kept for it until it is empty. */
+static bool reserve(struct slot *w, struct session *s)
+{
+	const struct request *head = TAILQ_FIRST(&s->requests);
+
+	if (head == NULL || !head->alone || w->places == 0)
+		return false;
+	TAILQ_REMOVE(s->in_pool_line ? &w->pool->ready : &w->ready, s, line);
+	s->reserved = true;
+	s->reserved_slot = w->ref.slot;
+	w->reserved = s;
+	return true;
+}
+
+static void run(struct engine *e, struct slot *w, struct session *s)
+{
+	if (!reserve(w, s))
+		dispatch(e, w, s);
+}
+
+/* Sessions bound here and sessions bound nowhere take turns, so that neither starves. */
+static struct session *next_for(struct slot *w)
+{
+	struct session *own = TAILQ_FIRST(&w->ready);
+	struct session *any = w->state == HEALTH_READY ? TAILQ_FIRST(&w->pool->ready) : NULL;
+
+	w->turn = !w->turn;
+	if (own == NULL || (any != NULL && w->turn))
+		return any;
+	return own;
+}
+
+static void feed_slot(struct engine *e, struct slot *w)
+{
+	struct session *s;
+
+	if (w->reserved != NULL && w->places == 0 && (w->state == HEALTH_READY || w->state == HEALTH_DEGRADED)) {
+		s = w->reserved;
+		dispatch(e, w, s);
+	}
+	while (slot_has_room(w) && (s = next_for(w)) != NULL)
+		run(e, w, s);
+}
+
+void pool_feed(struct engine *e, struct pool *p)
+{
+	struct session *s;
+	struct slot *w;
+
+	while ((w = TAILQ_FIRST(&p->feed)) != NULL) {
+		TAILQ_REMOVE(&p->feed, w, feed);
+		w->hungry = false;
+		feed_slot(e, w);
+	}
+	if (!p->hungry)
+		return;
+	p->hungry = false;
+	while ((s = TAILQ_FIRST(&p->ready)) != NULL && (w = pick(p)) != NULL)
+		run(e, w, s);
+}
+
+static enum health_state judge(const struct pool *p, const struct engine *e)
+{
+	uint32_t able = p->by_state[HEALTH_READY] + p->by_state[HEALTH_DEGRADED];
+
+	if (e->drain.active)
+		return p->by_state[HEALTH_TERMINATED] == p->cfg.size && e->drain.done ? HEALTH_STOPPED : HEALTH_DRAINING;
+	if (p->by_state[HEALTH_READY] == p->cfg.size)
+		return HEALTH_READY;
+	if (!p->ever_ready && p->exits == 0)
+		return HEALTH_STARTING;
+	return able > 0 ? HEALTH_DEGRADED : HEALTH_UNAVAILABLE;
+}
+
+void pool_judge(struct engine *e, struct pool *p)
+{
+	enum health_state to = judge(p, e);
+	char reason[64];
+	struct note n = {.kind = NOTE_POOL_STATE, .worker = {p->index, 0, 0}, .has_pool = true, .from = p->state, .to = to};
+
+	p->ever_ready |= to == HEALTH_READY;
+	if (to == p->state)
+		return;
+	p->state = to;
+	snprintf(reason, sizeof(reason), "%u of %u workers are READY", p->by_state[HEALTH_READY], p->cfg.size);
+	n.reason = slice_of(reason);
+	engine_note(e, &n);
+}
+
+bool pool_ready(const struct pool *p)
+{
+	return p->state == HEALTH_READY || p->state == HEALTH_DEGRADED;
+}

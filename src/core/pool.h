@@ -1,0 +1,35 @@
+/* pool.h: policy of a pool: how many workers, when to start one, whom to feed. */
+#ifndef CORE_POOL_H
+#define CORE_POOL_H
+
+#include "bridgepool/core/engine.h"
+#include "bridgepool/base/hist.h"
+#include "slot.h"
+
+TAILQ_HEAD(slot_line, slot);
+
+struct pool {
+	struct pool_config cfg;
+	uint16_t index;
+	enum health_state state;
+	struct slot *slots;          /* cfg.size */
+	struct slot_line feed;       /* slots that may have room */
+	struct session_line ready;   /* bound to none, may run anywhere */
+	struct session_line idle;    /* least recently used first */
+	bool ever_ready, hungry /* `ready` may have work for a slot with room */;
+	uint32_t by_state[HEALTH_STATE_COUNT];
+	uint64_t places_used, queued, live, created, ended[END_REASONS], lost, starts, exits;
+	uint64_t finished[STATUS_COUNT], duration[DURATION_BUCKETS];
+	struct timer ttl;
+};
+
+void pool_init(struct engine *e, struct pool *p, uint16_t index, const struct pool_config *cfg);
+void pool_cleanup(struct engine *e, struct pool *p);
+void pool_reconcile(struct engine *e, struct pool *p); /* starts what may be started */
+void pool_feed(struct engine *e, struct pool *p);      /* gives work to slots that have room */
+void pool_judge(struct engine *e, struct pool *p);     /* the pool's state from its slots' */
+void pool_idle_session(struct engine *e, struct pool *p); /* arms the TTL timer */
+bool pool_make_room(struct engine *e, struct pool *p); /* false: max_sessions reached and all are in use */
+bool pool_ready(const struct pool *p);
+
+#endif

@@ -1,0 +1,50 @@
+/* request.h: one record of a request topic from receipt to its final answer.
+ *
+ *   NONE -> [PARKED -> NONE ->] QUEUED -> RUNNING -> (WAITING -> QUEUED -> RUNNING)* -> NONE -> freed
+ *
+ * PARKED: over its partition's window, not decoded yet; in the partition's parked line.
+ * QUEUED: in its session's line, where it stays at the head until its end. RUNNING: its call is in flight. WAITING: until its next run.
+ * request_move is the only writer of `place`. */
+#ifndef CORE_REQUEST_H
+#define CORE_REQUEST_H
+
+#include <sys/queue.h>
+
+#include "bridgepool/core/message.h"
+#include "bridgepool/wire/record.h"
+#include "timers.h"
+
+enum request_place { PLACE_NONE, PLACE_PARKED, PLACE_QUEUED, PLACE_RUNNING, PLACE_WAITING, PLACES };
+
+struct request {
+	TAILQ_ENTRY(request) line;         /* its session's, or the partition's parked line */
+	TAILQ_ENTRY(request) of_partition; /* all requests of the partition */
+	struct partition *partition;
+	struct session *session;           /* from QUEUED on */
+	struct message m;                  /* slices borrow raw */
+	struct request_fields fields;      /* slices borrow raw and scratch; id and session_id are always filled in */
+	struct buf scratch;
+	struct buf copied;                 /* pairs: the headers that go to the worker and onto the result */
+	struct timer timer;                /* QUEUED: its time; RUNNING: the run's end; WAITING: the next run or its time */
+	int64_t received, ready, first_dispatched, dispatched, waiting_since; /* monotonic us; 0: not yet */
+	int64_t deadline, retry_at, run_until;                                /* monotonic us; INT64_MAX: none */
+	struct timings timings;
+	size_t charge;
+	enum request_place place;
+	uint16_t pool;
+	uint32_t attempts, kills;
+	bool alone;        /* runs with nothing beside it: it may have killed a worker */
+	bool began;        /* its session's state began with this request */
+	bool ends_session; /* the daemon's own command end_session */
+	char made_id[224]; /* the request_id where the client gave none */
+	uint8_t raw[];     /* key, value, headers */
+};
+
+TAILQ_HEAD(request_line, request);
+
+struct request *request_new(const struct message *m, int64_t now); /* copies m */
+void request_move(struct request *r, enum request_place to);
+void request_free(struct request *r);
+size_t request_size(const struct request *r); /* bytes it holds, for the budget */
+
+#endif

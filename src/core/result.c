@@ -1,0 +1,226 @@
+/* result.c: the end of a request: its result, its dead letter, and its place in all lines. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridgepool/wire/pairs.h"
+#include "mutant.h"
+#include "state.h"
+
+/* Above this a result gets a small twin, published instead where the topic's limit turns out to be lower than ours. */
+enum { TWIN_ABOVE = 8192 };
+
+const int64_t *const bucket_edges = duration_edge_ms;
+
+static void count_run(struct pool *p, int64_t run_us)
+{
+	int i = 0;
+
+	while (i < DURATION_BUCKETS - 1 && run_us > bucket_edges[i] * MS_US)
+		i++;
+	p->duration[i]++;
+}
+
+static void fill_timings(const struct engine *e, struct request *r)
+{
+	int64_t ready = r->ready ? r->ready : e->now, dispatched = r->dispatched ? r->dispatched : e->now;
+	int64_t broker_ms = r->received / MS_US + e->wall_offset_ms - r->m.timestamp_ms;
+
+	r->timings.broker_us = r->m.timestamp_ms >= 0 && broker_ms > 0 ? broker_ms * MS_US : 0;
+	r->timings.session_wait_us = ready - r->received;
+	if (r->ready && r->timings.worker_wait_us == 0 && r->first_dispatched)
+		r->timings.worker_wait_us = r->first_dispatched - ready;
+	else if (r->ready && !r->first_dispatched)
+		r->timings.worker_wait_us = e->now - ready;
+	r->timings.run_us = r->dispatched ? e->now - dispatched : 0;
+}
+
+static void fill_error(struct result_fields *f, const struct outcome *o)
+{
+	f->error.code = o->code_said.data ? o->code_said : slice_of(o->code);
+	f->error.message = o->code_said.data ? o->message_said : slice_of(o->message);
+	f->error.retriable = o->retriable;
+	f->error.retry_after_ms = o->retry_after_ms;
+	f->error.details = o->details;
+}
+
+static void fill(struct engine *e, struct request *r, const struct outcome *o, struct result_fields *f, char epoch[17], char worker[96])
+{
+	const struct session *s = r->session;
+
+	*f = (struct result_fields){.request_id = r->fields.request_id, .session_id = r->fields.session_id, .command = r->fields.command,
+		.pool = slice_of(e->cfg.pools[r->pool].name), .status = o->status, .result = o->result,
+		.instance_id = slice_of(e->cfg.instance_id), .attempts = (int32_t)r->attempts, .usage = o->usage,
+		.source_topic = slice_of(e->cfg.sources[r->m.source.tp.topic].topic), .source_partition = r->m.source.tp.partition,
+		.source_offset = r->m.source.offset, .final = true, .attributes = r->fields.attributes, .completed_at_ms = wall_ms(e)};
+	if (f->command.data == NULL)
+		f->command = SLICE("");
+	fill_timings(e, r);
+	f->timings = r->timings;
+	fill_error(f, o);
+	if (s != NULL && !s->anonymous && s->at.generation != 0) {
+		epoch_text(s->epoch, epoch);
+		f->session_epoch = slice_of(epoch);
+		f->session_new = r->began;
+	}
+	if (o->worker != NULL) {
+		engine_worker_id(e, o->worker->ref, worker);
+		f->worker_id = slice_of(worker);
+		f->worker_version = o->worker->version[0] ? slice_of(o->worker->version) : (struct slice){NULL, 0};
+	}
+}
+
+static void *copy(struct slice s, struct slice *kept)
+{
+	void *p = NULL;
+
+	*kept = (struct slice){NULL, 0};
+	if (s.data == NULL)
+		return NULL;
+	p = xmalloc(s.len + 1);
+	memcpy(p, s.data, s.len);
+	*kept = (struct slice){p, s.len};
+	return p;
+}
+
+static void set_headers(struct outgoing *out, struct buf *headers)
+{
+	out->headers = buf_take(headers, &out->record.headers.len);
+	out->record.headers.data = out->headers;
+}
+
+static void add_twin(struct engine *e, struct outgoing *out, struct result_fields *f, enum encoding as)
+{
+	struct buf small;
+
+	buf_init(&small, SIZE_MAX);
+	f->status = STATUS_ERROR;
+	f->result = f->usage = f->error.details = (struct slice){NULL, 0};
+	f->error = (struct error_fields){.code = SLICE("RESULT_TOO_LARGE"), .retry_after_ms = TIME_NONE,
+		.message = SLICE("the results topic refuses a record of this size: raise its max.message.bytes or answer less")};
+	CHECK(codec_write_result(e->codec, f, as, &small));
+	out->small = buf_take(&small, &out->small_len);
+}
+
+static struct outgoing *make_result(struct engine *e, struct request *r, const struct outcome *o)
+{
+	struct outgoing *out = xcalloc(1, sizeof(*out));
+	enum encoding as = e->cfg.results_encoding >= 0 ? (enum encoding)e->cfg.results_encoding : o->encoding;
+	struct result_fields f;
+	char epoch[17], worker[96];
+	struct buf value, headers;
+
+	buf_init(&value, SIZE_MAX);
+	buf_init(&headers, SIZE_MAX);
+	fill(e, r, o, &f, epoch, worker);
+	CHECK(codec_write_result(e->codec, &f, as, &value));
+	out->record.kind = RECORD_RESULT;
+	out->key = copy(r->m.key, &out->record.key);
+	out->value = buf_take(&value, &out->record.value.len);
+	out->record.value.data = out->value;
+	pairs_add(&headers, SLICE("content-type"), slice_of(codec_content_type(as)));
+	buf_add(&headers, buf_slice(&r->copied));
+	set_headers(out, &headers);
+	if (out->record.value.len > TWIN_ABOVE)
+		add_twin(e, out, &f, as);
+	return out;
+}
+
+static void add_number(struct buf *headers, const char *name, long long value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lld", value);
+	pairs_add(headers, slice_of(name), slice_of(text));
+}
+
+/* The original key, value and headers, byte for byte, and what happened. */
+static struct outgoing *make_dead_letter(struct engine *e, const struct request *r, const struct outcome *o)
+{
+	struct outgoing *out = xcalloc(1, sizeof(*out));
+	struct buf headers;
+
+	out->record.kind = RECORD_DEAD_LETTER;
+	out->key = copy(r->m.key, &out->record.key);
+	out->value = copy(r->m.value, &out->record.value);
+	buf_init(&headers, SIZE_MAX);
+	buf_add(&headers, r->m.headers);
+	pairs_add(&headers, SLICE("bridgepool.error.code"), o->code_said.data ? o->code_said : slice_of(o->code));
+	pairs_add(&headers, SLICE("bridgepool.error.message"), o->code_said.data ? o->message_said : slice_of(o->message));
+	add_number(&headers, "bridgepool.attempts", r->attempts);
+	pairs_add(&headers, SLICE("bridgepool.original.topic"), slice_of(e->cfg.sources[r->m.source.tp.topic].topic));
+	add_number(&headers, "bridgepool.original.partition", r->m.source.tp.partition);
+	add_number(&headers, "bridgepool.original.offset", r->m.source.offset);
+	add_number(&headers, "bridgepool.original.timestamp", r->m.timestamp_ms);
+	pairs_add(&headers, SLICE("bridgepool.instance"), slice_of(e->cfg.instance_id));
+	set_headers(out, &headers);
+	out->small = xmalloc(1); /* too large for the topic: the headers alone, see outbox.c */
+	return out;
+}
+
+/* Counters that follow a request's place. */
+static void count_place(struct engine *e, const struct request *r, int by)
+{
+	if (r->place == PLACE_QUEUED || r->place == PLACE_WAITING)
+		e->pools[r->pool].queued += (uint64_t)(int64_t)by;
+	if (r->place == PLACE_RUNNING)
+		r->partition->running += (size_t)by;
+}
+
+void request_place(struct engine *e, struct request *r, enum request_place to)
+{
+	count_place(e, r, -1);
+	request_move(r, to);
+	count_place(e, r, 1);
+}
+
+void request_recharge(struct engine *e, struct request *r)
+{
+	size_t size = request_size(r);
+
+	budget_release(&e->budget, BUDGET_REQUESTS, r->charge);
+	budget_charge(&e->budget, BUDGET_REQUESTS, size);
+	r->partition->charge += size - r->charge;
+	r->charge = size;
+}
+
+void request_drop(struct engine *e, struct request *r)
+{
+	struct session *s = r->session;
+	struct partition *p = r->partition;
+	bool was_running = r->place == PLACE_RUNNING;
+
+	timers_disarm(&e->timers, &r->timer);
+	if (r->place == PLACE_PARKED)
+		TAILQ_REMOVE(&p->parked, r, line);
+	if (s != NULL)
+		TAILQ_REMOVE(&s->requests, r, line);
+	if (r->place != PLACE_NONE)
+		request_place(e, r, PLACE_NONE);
+	TAILQ_REMOVE(&p->requests, r, of_partition);
+	p->nrequests--;
+	p->charge -= r->charge;
+	budget_release(&e->budget, BUDGET_REQUESTS, r->charge);
+	if (s != NULL && s->call != NULL && s->call->request == r)
+		s->call->request = NULL;
+	request_free(r);
+	if (s != NULL && !was_running)
+		session_next(e, s);
+}
+
+void result_publish(struct engine *e, struct request *r, const struct outcome *o)
+{
+	struct partition *p = r->partition;
+	struct ticket *t = outbox_ticket(e, p->tp, r->m.source.offset);
+	struct outgoing *dead = o->dead ? make_dead_letter(e, r, o) : NULL;
+
+	e->pools[r->pool].finished[o->status]++;
+	if (r->place == PLACE_RUNNING)
+		count_run(&e->pools[r->pool], e->now - r->dispatched);
+	if (dead != NULL)
+		outbox_add(e, dead, t);
+	outbox_add(e, make_result(e, r, o), t);
+	request_drop(e, r);
+	if (p->state == PARTITION_ACTIVE)
+		partition_hold(e, p);
+}

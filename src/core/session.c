@@ -1,0 +1,257 @@
+/* session.c: see session.h. Sessions lie in 64 tables with a seeded hash: none of them stalls long when it grows, and foreign
+ * keys cannot be chosen to collide. */
+#include "session.h"
+
+#include <string.h>
+#include <stdlib.h>
+#include <stdio.h>
+
+#include <xxhash.h>
+
+#include "mutant.h"
+#include "state.h"
+
+static const char *const end_reasons[END_REASONS] = {"none", "end_session", "ttl", "max_sessions", "partition"};
+
+const char *end_reason_name(enum end_reason why)
+{
+	return end_reasons[why];
+}
+
+void epoch_text(uint64_t epoch, char out[17])
+{
+	snprintf(out, 17, "%016llx", (unsigned long long)epoch);
+}
+
+struct slice session_id(const struct session *s)
+{
+	return s->anonymous ? (struct slice){NULL, 0} : (struct slice){s->key + 2, s->key_len - 2u};
+}
+
+static void make_key(char *key, uint16_t pool, struct slice id)
+{
+	CHECK(id.len <= SESSION_ID_MAX);
+	memcpy(key, &pool, 2);
+	memcpy(key + 2, id.data, id.len);
+}
+
+struct session *session_find(struct sessions *t, uint16_t pool, struct slice id)
+{
+	char key[2 + SESSION_ID_MAX];
+	struct session *s;
+	uint64_t hash;
+
+	make_key(key, pool, id);
+	hash = XXH3_64bits_withSeed(key, id.len + 2, t->seed);
+	HASH_FIND_BYHASHVALUE(hh, t->shard[hash % SESSION_SHARDS], key, id.len + 2, (unsigned)(hash >> 32), s);
+	return s;
+}
+
+struct session *session_new(struct engine *e, uint16_t pool, struct slice id, struct partition *home)
+{
+	struct session *s = xcalloc(1, sizeof(*s) + id.len + 2);
+	struct pool *p = &e->pools[pool];
+	uint64_t hash;
+
+	s->pool = pool;
+	TAILQ_INIT(&s->requests);
+	if (id.data == NULL) {
+		s->anonymous = true;
+		return s;
+	}
+	p->live++;
+	p->created++;
+	make_key(s->key, pool, id);
+	s->key_len = (uint16_t)(id.len + 2);
+	s->home = home;
+	TAILQ_INSERT_TAIL(&home->sessions, s, of_partition);
+	hash = XXH3_64bits_withSeed(s->key, s->key_len, e->sessions.seed);
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, e->sessions.shard[hash % SESSION_SHARDS], s->key, s->key_len, (unsigned)(hash >> 32), s);
+	e->sessions.count++;
+	return s;
+}
+
+static struct session_line *idle_line(struct engine *e, const struct session *s)
+{
+	return s->home == NULL ? &e->leaving : &e->pools[s->pool].idle;
+}
+
+static struct session_line *ready_line(struct engine *e, const struct session *s)
+{
+	struct pool *p = &e->pools[s->pool];
+
+	return s->in_pool_line ? &p->ready : &p->slots[s->at.slot].ready;
+}
+
+static void leave_line(struct engine *e, struct session *s)
+{
+	if (s->state == SESSION_IDLE) {
+		TAILQ_REMOVE(idle_line(e, s), s, line);
+	} else if (s->state == SESSION_READY && s->reserved) {
+		struct slot *w = &e->pools[s->pool].slots[s->reserved_slot];
+
+		w->reserved = NULL;
+		s->reserved = false;
+		slot_feed_later(w);
+	} else if (s->state == SESSION_READY) {
+		TAILQ_REMOVE(ready_line(e, s), s, line);
+	}
+}
+
+static void enter_line(struct engine *e, struct session *s)
+{
+	struct pool *p = &e->pools[s->pool];
+
+	if (s->state == SESSION_IDLE) {
+		s->since = e->now;
+		TAILQ_INSERT_TAIL(idle_line(e, s), s, line);
+		pool_idle_session(e, p);
+	} else if (s->state == SESSION_READY) {
+		s->in_pool_line = !session_bound(e, s);
+		TAILQ_INSERT_TAIL(ready_line(e, s), s, line);
+		if (s->in_pool_line)
+			p->hungry = true;
+		else
+			slot_feed_later(&p->slots[s->at.slot]);
+	}
+}
+
+/* Lines follow the state. READY to READY moves the session to the line that its binding now wants. */
+void session_set(struct engine *e, struct session *s, enum session_state to)
+{
+	CHECK((to == SESSION_RUNNING) == (s->call != NULL));
+	leave_line(e, s);
+	if (to == SESSION_READY && !session_bound(e, s))
+		session_unbind(e, s);
+	s->state = to;
+	enter_line(e, s);
+}
+
+bool session_bound(const struct engine *e, const struct session *s)
+{
+	const struct slot *w;
+
+	if (s->at.generation == 0)
+		return false;
+	w = &e->pools[s->pool].slots[s->at.slot];
+	return w->ref.generation == s->at.generation && w->state != HEALTH_TERMINATED;
+}
+
+void session_bind(struct engine *e, struct session *s, struct slot *w)
+{
+	CHECK(s->at.generation == 0);
+	s->at = w->ref;
+	s->epoch = random_next(&e->random);
+	s->opened = false;
+	s->fresh = true;
+	s->ran = 0;
+	w->bound++;
+}
+
+void session_unbind(struct engine *e, struct session *s)
+{
+	struct slot *w;
+
+	if (s->at.generation == 0)
+		return;
+	w = &e->pools[s->pool].slots[s->at.slot];
+	if (w->ref.generation == s->at.generation && w->state != HEALTH_TERMINATED) {
+		CHECK(w->bound > 0);
+		w->bound--;
+	}
+	s->at = (struct slot_ref){0};
+	s->epoch = 0;
+	s->opened = s->fresh = false;
+	s->ending = END_NONE; /* what was to be ended is gone */
+}
+
+/* Nothing is kept for a session that has neither work nor state. */
+static bool useless(const struct engine *e, const struct session *s)
+{
+	return s->anonymous || !session_bound(e, s) || e->pools[s->pool].cfg.state == POOL_STATE_NONE;
+}
+
+static void head_ready(struct engine *e, struct session *s, struct request *head)
+{
+	if (head->ready == 0)
+		head->ready = e->now;
+	session_set(e, s, SESSION_READY);
+}
+
+void session_next(struct engine *e, struct session *s)
+{
+	struct request *head = TAILQ_FIRST(&s->requests);
+
+	if (s->call != NULL)
+		session_set(e, s, SESSION_RUNNING);
+	else if (s->ending != END_NONE && session_bound(e, s))
+		session_set(e, s, SESSION_READY);
+	else if (head != NULL && head->place == PLACE_WAITING)
+		session_set(e, s, SESSION_WAITING);
+	else if (head != NULL)
+		head_ready(e, s, head);
+	else if (useless(e, s))
+		session_free(e, s);
+	else
+		session_set(e, s, SESSION_IDLE);
+}
+
+void session_free(struct engine *e, struct session *s)
+{
+	struct pool *p = &e->pools[s->pool];
+
+	CHECK(TAILQ_EMPTY(&s->requests) && s->call == NULL);
+	leave_line(e, s);
+	session_unbind(e, s);
+	if (!s->anonymous) {
+		uint64_t hash = XXH3_64bits_withSeed(s->key, s->key_len, e->sessions.seed);
+
+		HASH_DELETE(hh, e->sessions.shard[hash % SESSION_SHARDS], s);
+		e->sessions.count--;
+		p->live--;
+	}
+	if (s->home != NULL)
+		TAILQ_REMOVE(&s->home->sessions, s, of_partition);
+	free(s);
+}
+
+void session_home(struct session *s, struct partition *p)
+{
+	CHECK(s->home == NULL && s->state != SESSION_IDLE && !s->anonymous);
+	s->home = p;
+	TAILQ_INSERT_TAIL(&p->sessions, s, of_partition);
+}
+
+void session_leave(struct engine *e, struct session *s)
+{
+	bool idle = s->state == SESSION_IDLE;
+
+	if (idle)
+		TAILQ_REMOVE(idle_line(e, s), s, line);
+	TAILQ_REMOVE(&s->home->sessions, s, of_partition);
+	s->home = NULL;
+	if (idle)
+		TAILQ_INSERT_TAIL(idle_line(e, s), s, line); /* ended in small steps */
+	else
+		session_end(e, s, END_PARTITION);
+}
+
+void session_end(struct engine *e, struct session *s, enum end_reason why)
+{
+	struct pool *p = &e->pools[s->pool];
+
+	if (s->ending != END_NONE)
+		return;
+	if (!session_bound(e, s)) { /* no state to clean up; requests that wait begin a new one */
+		session_unbind(e, s);
+		if (s->state == SESSION_IDLE)
+			session_free(e, s);
+		return;
+	}
+	p->ended[why]++;
+	s->ending = (uint8_t)why;
+	if (s->state == SESSION_IDLE)
+		session_set(e, s, SESSION_READY);
+	else if (s->state == SESSION_WAITING)
+		session_next(e, s);
+}

@@ -1,0 +1,69 @@
+/* session.h: requests that share a session ID, one at a time and in order. An anonymous request has a session of its own that
+ * nobody can find.
+ *
+ *   NEW     just made, in no line
+ *   IDLE    nothing to do; in the pool's line of least recent use
+ *   READY   its head may run: in the ready line of its slot, or of the pool while it is bound to none
+ *   RUNNING a call of it is in flight (a request, open_session, cleanup_session, or one whose request ended before its answer)
+ *   WAITING its head waits for its next run
+ *
+ * Bound: (slot, generation) holds its state, and epoch names that state. A binding whose process is gone is lost; that is found
+ * when it is looked at. session_set is the only writer of `state` and keeps the lines. */
+#ifndef CORE_SESSION_H
+#define CORE_SESSION_H
+
+#include "request.h"
+#include "uthash_setup.h"
+
+enum session_state { SESSION_NEW, SESSION_IDLE, SESSION_READY, SESSION_RUNNING, SESSION_WAITING };
+enum end_reason { END_NONE, END_CLIENT, END_TTL, END_ROOM, END_PARTITION, END_REASONS };
+
+struct session {
+	UT_hash_handle hh;
+	TAILQ_ENTRY(session) of_partition; /* sessions whose home is there */
+	TAILQ_ENTRY(session) line;         /* ready line, or line of least recent use: by state */
+	struct request_line requests;
+	struct partition *home;            /* NULL: its partition went away, or anonymous */
+	struct call_entry *call;           /* in flight */
+	int64_t since;                     /* IDLE: when it became idle */
+	uint64_t epoch;
+	struct slot_ref at;                /* generation 0: bound to none */
+	uint16_t pool;
+	uint8_t state, ending;             /* enum session_state; enum end_reason */
+	bool anonymous : 1, opened : 1, fresh : 1 /* bound, and nothing ran yet */, reserved : 1 /* a slot is kept empty for it */, told : 1 /* that it was seen in two partitions */, in_pool_line : 1;
+	uint32_t ran;                      /* requests finished under this binding, at most UINT32_MAX */
+	uint16_t reserved_slot;
+	uint16_t key_len;
+	char key[];                        /* two bytes of the pool's index, then the ID */
+};
+
+TAILQ_HEAD(session_line, session);
+
+enum { SESSION_SHARDS = 64 };
+struct sessions {
+	struct session *shard[SESSION_SHARDS];
+	uint64_t seed;
+	size_t count;
+};
+
+enum { SESSION_ID_MAX = 256 };
+
+struct slot;
+
+struct engine;
+struct slice session_id(const struct session *s); /* absent: anonymous */
+struct session *session_find(struct sessions *t, uint16_t pool, struct slice id);
+struct session *session_new(struct engine *e, uint16_t pool, struct slice id, struct partition *home); /* absent id: anonymous */
+void session_free(struct engine *e, struct session *s); /* no request, no call, in no line */
+void session_set(struct engine *e, struct session *s, enum session_state to);
+void session_next(struct engine *e, struct session *s); /* the state that follows from its line; frees it when it has none and no state */
+bool session_bound(const struct engine *e, const struct session *s); /* its state lives */
+void session_bind(struct engine *e, struct session *s, struct slot *w);
+void session_unbind(struct engine *e, struct session *s);
+void session_home(struct session *s, struct partition *p); /* it had none */
+void session_leave(struct engine *e, struct session *s); /* its home went away */
+void session_end(struct engine *e, struct session *s, enum end_reason why); /* idle or busy: cleaned up in its line */
+const char *end_reason_name(enum end_reason why);
+void epoch_text(uint64_t epoch, char out[17]);
+
+#endif

@@ -1,0 +1,293 @@
+/* slot.c: see slot.h. */
+#include "slot.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <stdio.h>
+
+#include "mutant.h"
+#include "state.h"
+
+/* A worker that was READY for so long begins with a clean record when it dies. */
+static const int64_t forgiven_after_us = 10 * SECOND_US;
+
+static const bool legal[HEALTH_STATE_COUNT][HEALTH_STATE_COUNT] = {
+	[HEALTH_TERMINATED] = {[HEALTH_INITIALIZING] = true},
+	[HEALTH_INITIALIZING] = {[HEALTH_READY] = true, [HEALTH_TERMINATING] = true, [HEALTH_TERMINATED] = true},
+	[HEALTH_READY] = {[HEALTH_DEGRADED] = true, [HEALTH_TERMINATING] = true, [HEALTH_TERMINATED] = true},
+	[HEALTH_DEGRADED] = {[HEALTH_READY] = true, [HEALTH_TERMINATING] = true, [HEALTH_TERMINATED] = true},
+	[HEALTH_TERMINATING] = {[HEALTH_TERMINATED] = true},
+};
+
+void slot_set(struct engine *e, struct slot *w, enum health_state to, const char *reason)
+{
+	struct note n = {.kind = NOTE_WORKER_STATE, .worker = w->ref, .has_pool = true, .from = w->state, .to = to, .reason = slice_of(reason)};
+
+	CHECK(legal[w->state][to]);
+	w->pool->by_state[w->state]--;
+	w->pool->by_state[to]++;
+	w->state = to;
+	w->since = e->now;
+	if (to != HEALTH_TERMINATED) /* told as WORKER_EXIT */
+		engine_note(e, &n);
+}
+
+void slot_start(struct engine *e, struct slot *w)
+{
+	CHECK(w->calls == NULL && w->places == 0 && w->bound == 0);
+	w->ref.generation++;
+	w->last_id = 0;
+	w->stop = STOPPED_NOT;
+	w->pinging = w->solo = false;
+	w->capabilities = 0;
+	w->concurrency = 1;
+	w->ready_at = INT64_MAX;
+	w->version[0] = '\0';
+	w->pool->starts++;
+	slot_set(e, w, HEALTH_INITIALIZING, "start");
+	timers_arm(&e->timers, &w->timer, e->now + w->pool->cfg.start_timeout_us);
+	e->port.worker_start(e->port.ctx, w->ref);
+}
+
+bool slot_has_room(const struct slot *w)
+{
+	return (w->state == HEALTH_READY || w->state == HEALTH_DEGRADED) && w->places < w->concurrency && !w->solo && w->reserved == NULL;
+}
+
+void slot_feed_later(struct slot *w)
+{
+	if (w->hungry)
+		return;
+	w->hungry = true;
+	TAILQ_INSERT_TAIL(&w->pool->feed, w, feed);
+}
+
+static bool takes_place(enum call_kind k)
+{
+	return k == CALL_REQUEST || k == CALL_OPEN_SESSION || k == CALL_CLEANUP_SESSION;
+}
+
+struct call_entry *slot_begin(struct engine *e, struct slot *w, enum call_kind kind, struct session *s, struct request *r, struct call *c)
+{
+	struct call_entry *entry = xcalloc(1, sizeof(*entry));
+
+	c->id = entry->id = ++w->last_id;
+	c->kind = entry->kind = kind;
+	c->sent_wall_ms = wall_ms(e);
+	entry->slot = w;
+	entry->session = s;
+	entry->request = r;
+	entry->timer.fire = call_timer_fired;
+	if (takes_place(kind)) {
+		w->places++;
+		w->pool->places_used++;
+		w->solo = r != NULL && r->alone;
+		CHECK(w->places <= w->concurrency && (!w->solo || w->places == 1));
+		CHECK(s->call == NULL);
+		s->call = entry;
+		session_set(e, s, SESSION_RUNNING);
+	}
+	HASH_ADD(hh, w->calls, id, sizeof(entry->id), entry);
+	e->port.worker_call(e->port.ctx, w->ref, c);
+	return entry;
+}
+
+enum answer_match slot_match(struct slot *w, uint64_t id, struct call_entry **out)
+{
+	HASH_FIND(hh, w->calls, &id, sizeof(id), *out);
+	if (*out != NULL)
+		return MATCH_FOUND;
+	return id != 0 && id <= w->last_id ? MATCH_LATE : MATCH_NEVER;
+}
+
+static void judge_overdue(struct engine *e, struct slot *w)
+{
+	if (w->overdue > 0 && w->state == HEALTH_READY)
+		slot_set(e, w, HEALTH_DEGRADED, "a run's time is over and its answer still out");
+	else if (w->overdue == 0 && w->state == HEALTH_DEGRADED)
+		slot_set(e, w, HEALTH_READY, "all late answers are in");
+	pool_judge(e, w->pool);
+}
+
+void slot_overdue(struct engine *e, struct call_entry *c, int64_t patience)
+{
+	CHECK(!c->cancelled);
+	c->cancelled = true;
+	c->request = NULL;
+	timers_arm(&e->timers, &c->timer, e->now + patience);
+	c->slot->overdue++;
+	judge_overdue(e, c->slot);
+}
+
+void slot_finish(struct engine *e, struct call_entry *c)
+{
+	struct slot *w = c->slot;
+
+	HASH_DEL(w->calls, c);
+	timers_disarm(&e->timers, &c->timer);
+	if (takes_place(c->kind)) {
+		CHECK(w->places > 0 && w->pool->places_used > 0 && c->session->call == c);
+		w->places--;
+		w->pool->places_used--;
+		w->solo = false;
+		c->session->call = NULL;
+		slot_feed_later(w);
+	}
+	if (c->cancelled) {
+		w->overdue--;
+		judge_overdue(e, w);
+	}
+	free(c);
+}
+
+void slot_ping(struct engine *e, struct slot *w, bool first)
+{
+	struct call c = {.initialization = first};
+
+	w->pinging = true;
+	slot_begin(e, w, CALL_PING, NULL, NULL, &c);
+	if (!first)
+		timers_arm(&e->timers, &w->timer, e->now + w->pool->cfg.ping_timeout_us);
+}
+
+static bool first_answer(struct engine *e, struct slot *w, const struct answer *a)
+{
+	uint32_t said = a->concurrency ? a->concurrency : 1, most = w->pool->cfg.concurrency;
+
+	if (a->kind != ANSWER_OK)
+		return false;
+	w->concurrency = most && most < said ? most : said;
+	w->capabilities = a->capabilities;
+	snprintf(w->version, sizeof(w->version), "%.*s", (int)(a->version.len < sizeof(w->version) ? a->version.len : sizeof(w->version) - 1),
+		a->version.data ? (const char *)a->version.data : "");
+	w->ready_at = e->now;
+	slot_set(e, w, HEALTH_READY, "its first ping was answered");
+	slot_feed_later(w);
+	pool_judge(e, w->pool);
+	pool_reconcile(e, w->pool);
+	return true;
+}
+
+void slot_pong(struct engine *e, struct call_entry *c, const struct answer *a)
+{
+	struct slot *w = c->slot;
+
+	if (a->kind == ANSWER_PARTIAL)
+		return;
+	slot_finish(e, c);
+	w->pinging = false;
+	if (w->state == HEALTH_TERMINATING)
+		return;
+	if (w->state == HEALTH_INITIALIZING && !first_answer(e, w, a)) {
+		slot_stop(e, w, STOPPED_START, "its first ping was answered with an error");
+		return;
+	}
+	timers_arm(&e->timers, &w->timer, e->now + w->pool->cfg.ping_interval_us);
+}
+
+/* The ladder: shutdown and close, TERM, KILL. A hung or faulty worker begins at TERM. */
+static void ladder_step(struct engine *e, struct slot *w, enum stop_step step)
+{
+	w->step = step;
+	timers_arm(&e->timers, &w->timer, e->now + w->pool->cfg.stop_grace_us);
+	e->port.worker_stop(e->port.ctx, w->ref, step);
+}
+
+void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const char *reason)
+{
+	struct call shutdown = {0};
+	bool talking = w->state == HEALTH_READY || w->state == HEALTH_DEGRADED;
+
+	if (w->state == HEALTH_TERMINATING || w->state == HEALTH_TERMINATED)
+		return;
+	w->stop = why;
+	slot_set(e, w, HEALTH_TERMINATING, reason);
+	pool_judge(e, w->pool);
+	if (why == STOPPED_DRAIN && talking)
+		slot_begin(e, w, CALL_SHUTDOWN, NULL, NULL, &shutdown);
+	ladder_step(e, w, why == STOPPED_DRAIN ? STOP_CLOSE : STOP_TERM);
+}
+
+void slot_timer_fired(struct engine *e, struct timer *t)
+{
+	struct slot *w = TIMER_OWNER(t, struct slot, timer);
+	bool may_ping = w->places == 0 || (w->capabilities & CAPABILITY_PING_BUSY);
+
+	switch (w->state) {
+	case HEALTH_INITIALIZING:
+		slot_stop(e, w, STOPPED_START, "no answer to its first ping within start_timeout");
+		break;
+	case HEALTH_READY:
+	case HEALTH_DEGRADED:
+		if (w->pinging)
+			slot_stop(e, w, STOPPED_SILENT, "no answer to a ping within ping_timeout");
+		else if (may_ping)
+			slot_ping(e, w, false);
+		else /* a busy worker is judged by its requests' time; looked at again when idle */
+			timers_arm(&e->timers, t, e->now + w->pool->cfg.ping_interval_us);
+		break;
+	case HEALTH_TERMINATING:
+		ladder_step(e, w, w->step == STOP_CLOSE ? STOP_TERM : STOP_KILL);
+		break;
+	default:
+		pool_reconcile(e, w->pool);
+	}
+}
+
+static void lose_calls(struct engine *e, struct slot *w, uint32_t running)
+{
+	struct call_entry *c, *next;
+	bool by_us = w->stop == STOPPED_HUNG || w->stop == STOPPED_DRAIN;
+
+	HASH_ITER(hh, w->calls, c, next)
+		dispatch_lost(e, c, running == 1, by_us);
+	CHECK(w->calls == NULL && w->places == 0 && w->overdue == 0);
+}
+
+/* Sessions in line for this slot go back to the pool's line; what became of their state is settled when they run. */
+static void lose_line(struct engine *e, struct slot *w)
+{
+	struct session *s;
+
+	if (w->reserved != NULL)
+		session_next(e, w->reserved);
+	while ((s = TAILQ_FIRST(&w->ready)) != NULL)
+		dispatch_orphaned(e, s);
+}
+
+static void exit_text(const struct slot *w, const struct exit_report *x, char *out, size_t size)
+{
+	static const char *const why[] = {"", "stopped for shutdown: ", "stopped because a run did not end: ", "stopped because it did not answer pings: ",
+		"stopped after a fault: ", "stopped because it did not get ready: "};
+	int n = snprintf(out, size, "%s%s %d%s", why[w->stop], x->exited ? "exit" : "signal", x->exited ? x->code : x->signal,
+		x->by_limit ? " (over its memory limit)" : "");
+
+	if (x->last.len > 0 && n > 0 && (size_t)n < size)
+		snprintf(out + n, size - (size_t)n, ": %.*s", (int)(x->last.len < 200 ? x->last.len : 200), (const char *)x->last.data);
+}
+
+void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x)
+{
+	char reason[320];
+	struct note n = {.kind = NOTE_WORKER_EXIT, .worker = w->ref, .has_pool = true, .to = HEALTH_TERMINATED, .count = (int64_t)w->bound};
+	uint32_t running = w->places;
+
+	n.from = w->ready_at == INT64_MAX ? HEALTH_INITIALIZING : w->state;
+	if (w->ready_at != INT64_MAX && e->now - w->ready_at >= forgiven_after_us)
+		w->failures = 0;
+	exit_text(w, x, reason, sizeof(reason));
+	n.reason = slice_of(reason);
+	w->pool->exits++;
+	w->pool->lost += w->bound;
+	slot_set(e, w, HEALTH_TERMINATED, reason);
+	w->bound = 0;
+	timers_disarm(&e->timers, &w->timer);
+	lose_calls(e, w, running);
+	lose_line(e, w);
+	engine_note(e, &n);
+	pool_judge(e, w->pool);
+	if (e->drain.active)
+		return;
+	w->failures++;
+	timers_arm(&e->timers, &w->timer, e->now + retry_backoff(w->pool->cfg.backoff_min_us, w->pool->cfg.backoff_max_us, w->failures, &e->random));
+}

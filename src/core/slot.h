@@ -1,0 +1,67 @@
+/* slot.h: a place in a pool and the process that is in it.
+ *
+ *   TERMINATED --slot_start--> INITIALIZING --first ping--> READY <--> DEGRADED (a run ended, its answer is still out)
+ *        ^                          |                         |
+ *        +---------gone-------------+------ TERMINATING <-----+  (stop ordered, or a fault seen; its last word is awaited)
+ *
+ * slot_set is the only writer of `state`. The in-flight table holds every call whose answer is awaited; requests, open_session and
+ * cleanup_session take a place, pings, cancels and shutdown do not. */
+#ifndef CORE_SLOT_H
+#define CORE_SLOT_H
+
+#include "bridgepool/core/port.h"
+#include "session.h"
+
+enum stop_reason { STOPPED_NOT, STOPPED_DRAIN, STOPPED_HUNG, STOPPED_SILENT, STOPPED_FAULT, STOPPED_START };
+enum answer_match { MATCH_FOUND, MATCH_LATE, MATCH_NEVER };
+
+struct call_entry {
+	UT_hash_handle hh;
+	uint64_t id;
+	enum call_kind kind;
+	struct slot *slot;
+	struct session *session; /* NULL for ping, cancel, shutdown */
+	struct request *request; /* NULL: ended before the answer, or a call without one */
+	bool cancelled;
+	struct timer timer;      /* when patience ends */
+};
+
+struct slot {
+	struct slot_ref ref;
+	struct pool *pool;
+	enum health_state state;
+	enum stop_reason stop;
+	enum stop_step step;      /* last order of the ladder */
+	struct call_entry *calls; /* by id */
+	uint64_t last_id;
+	uint32_t places, concurrency, overdue /* calls whose request ended before the answer */;
+	uint32_t capabilities;
+	char version[64];
+	struct session_line ready;
+	struct session *reserved; /* waits for the slot to be empty: runs alone */
+	bool solo;                /* the call in flight wants nothing beside it */
+	bool hungry;              /* in the pool's line of slots to feed */
+	bool pinging;
+	bool turn;                /* whose turn: its own line or the pool's */
+	uint64_t bound;           /* sessions whose state lives here */
+	uint32_t failures;        /* in a row; sets the back-off */
+	int64_t since, ready_at;  /* when state changed; when the process was READY first */
+	struct timer timer;       /* by state: start patience, next ping or its patience, next stop step, next start */
+	TAILQ_ENTRY(slot) feed;
+};
+
+void slot_start(struct engine *e, struct slot *w);
+void slot_set(struct engine *e, struct slot *w, enum health_state to, const char *reason);
+bool slot_has_room(const struct slot *w);
+void slot_feed_later(struct slot *w);
+struct call_entry *slot_begin(struct engine *e, struct slot *w, enum call_kind kind, struct session *s, struct request *r, struct call *c); /* gives c its id */
+enum answer_match slot_match(struct slot *w, uint64_t id, struct call_entry **out);
+void slot_finish(struct engine *e, struct call_entry *c); /* frees c; its place is free again */
+void slot_overdue(struct engine *e, struct call_entry *c, int64_t patience); /* its request ended; the answer is still awaited */
+void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const char *reason);
+void slot_ping(struct engine *e, struct slot *w, bool first);
+void slot_pong(struct engine *e, struct call_entry *c, const struct answer *a);
+void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x);
+void slot_timer_fired(struct engine *e, struct timer *t);
+
+#endif

@@ -1,0 +1,151 @@
+/* views.c: the engine looked at: the snapshot for people, and every invariant for tests. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "state.h"
+
+static void view_pool(const struct pool *p, struct pool_snapshot *out)
+{
+	*out = (struct pool_snapshot){.name = slice_of(p->cfg.name), .state = p->state, .queued = p->queued, .sessions = p->live,
+		.slots_used = (uint32_t)p->places_used, .sessions_created = p->created, .sessions_lost = p->lost, .starts = p->starts, .exits = p->exits};
+	for (int i = 0; i < END_REASONS; i++)
+		out->sessions_ended += p->ended[i];
+	memcpy(out->workers, p->by_state, sizeof(out->workers));
+	memcpy(out->requests, p->finished, sizeof(out->requests));
+	memcpy(out->duration, p->duration, sizeof(out->duration));
+	for (uint32_t i = 0; i < p->cfg.size; i++) {
+		const struct slot *w = &p->slots[i];
+		bool able = w->state == HEALTH_READY || w->state == HEALTH_DEGRADED;
+
+		out->busy += able && w->places > 0;
+		out->slots_total += able ? w->concurrency : 0;
+	}
+}
+
+static void view_partition(const struct engine *e, const struct partition *p, int64_t now, struct partition_snapshot *out)
+{
+	const struct request *oldest = TAILQ_FIRST(&p->requests);
+
+	*out = (struct partition_snapshot){.topic = slice_of(e->cfg.sources[p->tp.topic].topic), .partition = p->tp.partition,
+		.base = p->window.base, .next = p->window.next, .backlog = p->nrequests, .window = (uint32_t)(p->window.next - p->window.base),
+		.oldest_ms = oldest ? (now - oldest->received) / MS_US : 0, .held = p->held};
+}
+
+void engine_snapshot(const struct engine *e, int64_t now, struct snapshot *s)
+{
+	const struct partition *p;
+
+	*s = (struct snapshot){.npools = e->cfg.npools, .memory_used = budget_used(&e->budget), .memory_limit = e->budget.limit,
+		.late_answers = e->counters.late_answers, .dropped_stale = e->counters.stale};
+	s->pools = xcalloc(e->cfg.npools, sizeof(*s->pools));
+	s->partitions = xcalloc(e->npartitions + 1, sizeof(*s->partitions));
+	s->state = HEALTH_READY;
+	for (size_t i = 0; i < e->cfg.npools; i++) {
+		view_pool(&e->pools[i], &s->pools[i]);
+		if (e->pools[i].state != HEALTH_READY)
+			s->state = e->pools[i].state;
+	}
+	TAILQ_FOREACH(p, &e->partitions, all)
+		view_partition(e, p, now, &s->partitions[s->npartitions++]);
+}
+
+/* ---- invariants ---- */
+
+static void check_slot(const struct engine *e, const struct slot *w, uint64_t *places)
+{
+	const struct call_entry *c;
+	const struct session *s;
+	uint32_t n = 0, overdue = 0;
+
+	for (c = w->calls; c != NULL; c = c->hh.next) {
+		CHECK(c->slot == w && c->id != 0 && c->id <= w->last_id);
+		overdue += c->cancelled;
+		if (c->session == NULL)
+			continue;
+		n++;
+		CHECK(c->session->call == c && c->session->state == SESSION_RUNNING);
+		CHECK(c->request == NULL || (c->request->place == PLACE_RUNNING && c->request->session == c->session));
+	}
+	CHECK(n == w->places && n <= w->concurrency && overdue == w->overdue);
+	CHECK(!w->solo || n == 1);
+	CHECK(w->state != HEALTH_TERMINATED || (w->calls == NULL && w->bound == 0 && TAILQ_EMPTY(&w->ready)));
+	CHECK(w->reserved == NULL || w->reserved->reserved);
+	TAILQ_FOREACH(s, &w->ready, line)
+		CHECK(s->state == SESSION_READY && !s->in_pool_line && session_bound(e, s));
+	*places += n;
+}
+
+static void check_pool(const struct engine *e, const struct pool *p)
+{
+	uint32_t by_state[HEALTH_STATE_COUNT] = {0};
+	const struct session *s;
+	uint64_t places = 0;
+
+	for (uint32_t i = 0; i < p->cfg.size; i++) {
+		check_slot(e, &p->slots[i], &places);
+		by_state[p->slots[i].state]++;
+	}
+	CHECK(memcmp(by_state, p->by_state, sizeof(by_state)) == 0);
+	CHECK(places == p->places_used);
+	TAILQ_FOREACH(s, &p->ready, line)
+		CHECK(s->state == SESSION_READY && s->in_pool_line && !TAILQ_EMPTY(&s->requests));
+	TAILQ_FOREACH(s, &p->idle, line)
+		CHECK(s->state == SESSION_IDLE && TAILQ_EMPTY(&s->requests) && s->call == NULL);
+}
+
+static void check_session(const struct engine *e, const struct session *s, uint64_t *bound)
+{
+	const struct request *r;
+
+	TAILQ_FOREACH(r, &s->requests, line) {
+		CHECK(r->session == s && r->pool == s->pool);
+		CHECK(r == TAILQ_FIRST(&s->requests) || r->place == PLACE_QUEUED);
+		CHECK(r->place != PLACE_RUNNING || (s->call != NULL && s->call->request == r));
+	}
+	CHECK((s->call != NULL) == (s->state == SESSION_RUNNING));
+	CHECK(s->state != SESSION_NEW);
+	if (session_bound(e, s))
+		bound[s->pool * 1024u + s->at.slot]++;
+}
+
+static uint64_t check_partition(const struct engine *e, const struct partition *p)
+{
+	const struct request *r;
+	size_t n = 0, run = 0, charge = 0;
+
+	(void)e;
+	TAILQ_FOREACH(r, &p->requests, of_partition) {
+		CHECK(r->partition == p);
+		n++;
+		run += r->place == PLACE_RUNNING;
+		charge += r->charge;
+		CHECK(r->place == PLACE_PARKED || r->session != NULL);
+		CHECK(r->place == PLACE_RUNNING || p->state == PARTITION_ACTIVE);
+		CHECK(r->attempts <= e->cfg.max_attempts);
+	}
+	CHECK(n == p->nrequests && run == p->running && charge == p->charge);
+	CHECK(!p->held || p->state == PARTITION_ACTIVE);
+	window_check(&p->window);
+	CHECK(p->state == PARTITION_WAITING_MAP || p->window.ntaken + 0u >= p->unacked);
+	return charge;
+}
+
+void engine_check(const struct engine *e)
+{
+	uint64_t *bound = xcalloc(e->cfg.npools * 1024u, sizeof(*bound)), charge = 0;
+	const struct partition *p;
+
+	timers_check(&e->timers);
+	for (size_t i = 0; i < e->cfg.npools; i++)
+		check_pool(e, &e->pools[i]);
+	for (int i = 0; i < SESSION_SHARDS; i++)
+		for (const struct session *s = e->sessions.shard[i]; s != NULL; s = s->hh.next)
+			check_session(e, s, bound);
+	for (size_t i = 0; i < e->cfg.npools; i++)
+		for (uint32_t k = 0; k < e->pools[i].cfg.size; k++)
+			CHECK(bound[i * 1024u + k] == e->pools[i].slots[k].bound);
+	TAILQ_FOREACH(p, &e->partitions, all)
+		charge += check_partition(e, p);
+	CHECK(charge == e->budget.used[BUDGET_REQUESTS]);
+	free(bound);
+}
