@@ -729,3 +729,50 @@ def test_wrong_settings_are_named(start, name, value):
     worker = start(HELLO, env={name: value}, ping=False)
     assert worker.wait() == 78
     assert worker.stderr().startswith(f"bridgepool: {name}={value!r}: must be a number above 0")
+
+
+def test_anyio_and_its_kind_find_an_ordinary_task(start):
+    """Task groups and cancel scopes bind to the current task in a command's first step, which runs ahead of the loop."""
+    pytest.importorskip("anyio")
+    worker = start("""
+        import anyio
+        from bridgepool import App
+        app = App()
+        @app.command
+        async def go():
+            out = []
+            async def one(i):
+                await anyio.sleep(0.01)
+                out.append(i)
+            async with anyio.create_task_group() as group:
+                for i in range(3): group.start_soon(one, i)
+            with anyio.move_on_after(0.02) as scope: await anyio.sleep(600)
+            return [sorted(out), scope.cancelled_caught, await anyio.to_thread.run_sync(lambda: "thread")]
+        @app.command
+        async def forever():
+            async with anyio.create_task_group() as group:
+                group.start_soon(anyio.sleep, 600)
+                await anyio.sleep(600)
+        """)
+    assert worker.result("go") == [[0, 1, 2], True, "thread"]
+    assert worker.error("forever", remaining_ms=100)["code"] == "TIMEOUT"
+
+
+def test_log_lines_of_the_application(start):
+    source = """
+        import logging
+        from bridgepool import App
+        app = App()
+        @app.command
+        async def speak(*, ctx):
+            logging.getLogger("library").info("library info")
+            logging.getLogger("library").warning("library warning")
+            ctx.logger.info("command info")
+        """
+    worker = start(source)
+    worker.result("speak")
+    worker.wait_stderr("INFO bridgepool.speak: command info")
+    assert "WARNING library: library warning" in worker.stderr() and "library info" not in worker.stderr()
+    worker = start(source, env={"BRIDGEPOOL_LOG_LEVEL": "INFO"})
+    worker.result("speak")
+    worker.wait_stderr("INFO library: library info")

@@ -42,7 +42,7 @@ else:
         right after its creation: taken out and run here, by a callback of the loop, it is the same step, only earlier.
         So current_task(), timeouts and cancel scopes see nothing unusual.
         """
-        task = loop.create_task(coroutine)
+        task = asyncio.Task(coroutine, loop=loop)
         if asyncio.current_task(loop) is not None:  # called from a task: it has to wait its turn
             return task
         ready = getattr(loop, "_ready", None)

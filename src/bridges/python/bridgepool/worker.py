@@ -5,8 +5,8 @@ standard output then leads to standard error: what the application, its C extens
 in the daemon's log and never among the frames.
 
 Environment: BRIDGEPOOL_MAX_FRAME_BYTES (64 MiB), BRIDGEPOOL_STOP_GRACE (10 seconds for running commands at the end),
-BRIDGEPOOL_LOG_LEVEL (INFO). Exit codes: 0 ended in order, 64 usage, 76 the protocol was broken, 78 the application cannot be
-loaded, 1 a startup hook failed.
+BRIDGEPOOL_LOG_LEVEL (DEBUG, INFO, WARNING, ERROR). Exit codes: 0 ended in order, 1 a startup hook failed, 64 usage, 76 the
+protocol was broken, 78 the application cannot be loaded.
 """
 
 from __future__ import annotations
@@ -74,8 +74,10 @@ def serve(app, read_fd: int, write_fd: int, max_frame: int, grace: float) -> int
     import asyncio
     import logging
 
-    level = os.environ.get("BRIDGEPOOL_LOG_LEVEL", "INFO").upper()
-    logging.basicConfig(stream=sys.stderr, level=getattr(logging, level, logging.INFO), format="%(levelname)s %(name)s: %(message)s")
+    # Without a word from the operator: our own lines and ctx.logger from INFO on, libraries from WARNING on, as Python does.
+    told = getattr(logging, os.environ.get("BRIDGEPOOL_LOG_LEVEL", "").upper(), None)
+    logging.basicConfig(stream=sys.stderr, level=told or logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("bridgepool").setLevel(told or logging.INFO)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
