@@ -51,11 +51,9 @@ static int sequence(uint8_t first, uint8_t *low, uint8_t *high)
 
 bool slice_is_utf8(struct slice s)
 {
-	const uint8_t *p = s.data, *end = p + s.len;
+	const uint8_t *p = s.data ? s.data : (const uint8_t *)"", *end = p + s.len;
 	uint8_t low, high;
 
-	if (s.data == NULL)
-		return true;
 	while (p < end) {
 		int n = sequence(*p, &low, &high);
 
