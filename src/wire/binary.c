@@ -156,7 +156,8 @@ bool binary_block(struct binary *b, uint64_t *items)
 	if (!binary_long(b, &n) || (n < 0 && !binary_long(b, &bytes)))
 		return false;
 	*items = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
-	/* An item has at least a byte. Those that have none (null) are held to the same: their number would be a way to keep us busy. */
+	/* An item has at least a byte. Those that have none (null) are held to the same: their number would be a way to keep us
+	 * busy. */
 	if (*items > binary_left(b) || bytes < 0 || (uint64_t)bytes > binary_left(b))
 		return binary_fail(b, "an array or map has more items than the record has bytes");
 	return true;

@@ -28,7 +28,8 @@ static bool write_name(struct buf *out, const char *name)
 {
 	uint8_t last = out->data[out->len - 1];
 
-	return (last == '{' || buf_append(out, ",", 1)) && buf_append(out, "\"", 1) && buf_text(out, name) && buf_append(out, "\":", 2);
+	return (last == '{' || buf_append(out, ",", 1)) && buf_append(out, "\"", 1) && buf_text(out, name) &&
+	       buf_append(out, "\":", 2);
 }
 
 static bool write_text(struct buf *out, const char *name, struct slice text)
@@ -55,8 +56,8 @@ static bool write_pairs(struct buf *out, const char *name, struct slice list)
 	while (good && pairs_next(&list, &key, &value)) {
 		if (!slice_is_utf8(key) || !slice_is_utf8(value))
 			continue;
-		good = (out->data[out->len - 1] == '{' || buf_append(out, ",", 1)) && json_quote(out, key) && buf_append(out, ":", 1) &&
-		       (value.data ? json_quote(out, value) : buf_text(out, "null"));
+		good = (out->data[out->len - 1] == '{' || buf_append(out, ",", 1)) && json_quote(out, key) &&
+		       buf_append(out, ":", 1) && (value.data ? json_quote(out, value) : buf_text(out, "null"));
 	}
 	return good && buf_append(out, "}", 1);
 }
@@ -102,8 +103,8 @@ static bool write_session(struct buf *out, const struct call *c)
 	if (!c->session_id.data)
 		return true;
 	return write_name(out, "session") && buf_append(out, "{", 1) && write_text(out, "id", c->session_id) &&
-	       write_text(out, "epoch", c->session_epoch) && write_name(out, "new") && buf_text(out, c->session_new ? "true" : "false") &&
-	       buf_append(out, "}", 1);
+	       write_text(out, "epoch", c->session_epoch) && write_name(out, "new") &&
+	       buf_text(out, c->session_new ? "true" : "false") && buf_append(out, "}", 1);
 }
 
 static bool write_source(struct buf *out, const struct call *c)
@@ -111,14 +112,16 @@ static bool write_source(struct buf *out, const struct call *c)
 	if (!c->source_topic.data)
 		return true;
 	return write_name(out, "source") && buf_append(out, "{", 1) && write_text(out, "topic", c->source_topic) &&
-	       write_int(out, "partition", c->source_partition) && write_int(out, "offset", c->source_offset) && buf_append(out, "}", 1);
+	       write_int(out, "partition", c->source_partition) && write_int(out, "offset", c->source_offset) &&
+	       buf_append(out, "}", 1);
 }
 
 static bool write_request_meta(struct buf *out, const struct call *c)
 {
 	return write_text(out, "request_id", c->request_id) && write_int(out, "attempt", c->attempt) &&
-	       (c->remaining_ms == TIME_NONE || write_int(out, "remaining_ms", c->remaining_ms)) && write_true(out, "stream", c->stream) &&
-	       write_pairs(out, "headers", c->headers) && write_pairs(out, "attributes", c->attributes);
+	       (c->remaining_ms == TIME_NONE || write_int(out, "remaining_ms", c->remaining_ms)) &&
+	       write_true(out, "stream", c->stream) && write_pairs(out, "headers", c->headers) &&
+	       write_pairs(out, "attributes", c->attributes);
 }
 
 static bool write_meta(struct buf *out, const struct call *c)
@@ -127,8 +130,8 @@ static bool write_meta(struct buf *out, const struct call *c)
 
 	if (!request && c->kind != CALL_OPEN_SESSION && c->kind != CALL_CLEANUP_SESSION)
 		return true;
-	return write_name(out, "meta") && buf_append(out, "{", 1) && (!request || write_request_meta(out, c)) && write_session(out, c) &&
-	       (!request || write_source(out, c)) && buf_append(out, "}", 1);
+	return write_name(out, "meta") && buf_append(out, "{", 1) && (!request || write_request_meta(out, c)) &&
+	       write_session(out, c) && (!request || write_source(out, c)) && buf_append(out, "}", 1);
 }
 
 static bool write_body(struct buf *out, const struct call *c)
@@ -139,8 +142,8 @@ static bool write_body(struct buf *out, const struct call *c)
 	clock_format_ms(c->sent_wall_ms, when);
 	return buf_append(out, "{", 1) && write_int(out, "id", (int64_t)c->id) &&
 	       write_text(out, "command", request ? c->command : slice_of(call_commands[c->kind])) && write_name(out, "args") &&
-	       (request ? write_request_args : write_own_args)(out, c) && write_text(out, "timestamp", slice_of(when)) && write_meta(out, c) &&
-	       buf_append(out, "}", 1);
+	       (request ? write_request_args : write_own_args)(out, c) && write_text(out, "timestamp", slice_of(when)) &&
+	       write_meta(out, c) && buf_append(out, "}", 1);
 }
 
 bool bridge_write(struct buf *out, const struct call *c)
@@ -255,8 +258,8 @@ static void read_hello(const struct json_member *m, struct buf *scratch, struct 
 	read_hello_members(m, scratch, a);
 	if (m[M_RESULT].kind != JSON_KIND_OBJECT || result.len > HELLO_MAX)
 		return;
-	if (!slice_has(result, "\"protocol\"") && !slice_has(result, "\"concurrency\"") && !slice_has(result, "\"capabilities\"") &&
-	    !slice_has(result, "\"version\""))
+	if (!slice_has(result, "\"protocol\"") && !slice_has(result, "\"concurrency\"") &&
+		!slice_has(result, "\"capabilities\"") && !slice_has(result, "\"version\""))
 		return;
 	memcpy(inner, answer_members, sizeof(inner));
 	if (json_read_object(result, inner, M_COUNT, JSON_MAX_DEPTH, errstr, sizeof(errstr)))

@@ -1,7 +1,7 @@
 /* codec.c: knows the schemas, and tells encodings apart by the first bytes.
  *
- * Records are read and written by this room's own code, guided by the writer's schema: that is what lets a length be checked before
- * anything is allocated for it, and a field stay where it is in the record's bytes. */
+ * Records are read and written by this room's own code, guided by the writer's schema: that is what lets a length be checked
+ * before anything is allocated for it, and a field stay where it is in the record's bytes. */
 #include "inside.h"
 #include "bridgepool/base/check.h"
 #include "bridgepool/wire/json.h"
@@ -207,13 +207,17 @@ static bool read_avro(struct codec *c, struct slice bytes, struct buf *scratch, 
 	uint64_t fingerprint;
 
 	if (!codec_is_avro(bytes, &fingerprint))
-		return fault_set(why, "INVALID_ENCODING", "the value begins like an Avro record (C3 01) but is too short to name its schema");
+		return fault_set(why, "INVALID_ENCODING",
+			"the value begins like an Avro record (C3 01) but is too short to name its schema");
 	w = codec_writer(c, fingerprint);
 	if (!w)
 		return fault_set(why, "UNKNOWN_SCHEMA",
-			"the schema with fingerprint %016" PRIx64 " is not known; put its .avsc into a directory that schemas.extra names", fingerprint);
+			"the schema with fingerprint %016" PRIx64
+			" is not known; put its .avsc into a directory that schemas.extra names",
+			fingerprint);
 	if (!w->is_request)
-		return fault_set(why, "INVALID_RECORD", "the value is a %.100s, not a ProgramRequest", schema_short_name(w->schema->top));
+		return fault_set(
+			why, "INVALID_RECORD", "the value is a %.100s, not a ProgramRequest", schema_short_name(w->schema->top));
 	return request_read_avro(c, w, codec_avro_body(bytes), scratch, out, why);
 }
 
@@ -222,7 +226,8 @@ bool codec_read_request(struct codec *c, struct slice bytes, struct buf *scratch
 	memset(why, 0, sizeof(*why));
 	why->encoding = encoding_of(bytes);
 	if (bytes.len > c->max_request)
-		return fault_set(why, "TOO_LARGE", "the value has %zu bytes, and %zu are allowed; send less, or raise limits.request", bytes.len,
+		return fault_set(why, "TOO_LARGE",
+			"the value has %zu bytes, and %zu are allowed; send less, or raise limits.request", bytes.len,
 			c->max_request);
 	if (why->encoding == ENCODING_AVRO)
 		return read_avro(c, bytes, scratch, out, why);
@@ -230,9 +235,11 @@ bool codec_read_request(struct codec *c, struct slice bytes, struct buf *scratch
 		return request_read_json(c, bytes, scratch, out, why);
 	if (why->encoding == ENCODING_CONFLUENT)
 		return fault_set(why, "UNSUPPORTED_ENCODING",
-			"the value begins with 00, as records with a schema registry's id do; send JSON, or Avro in single-object encoding (C3 01)");
+			"the value begins with 00, as records with a schema registry's id do; send JSON, or Avro in "
+			"single-object encoding (C3 01)");
 	if (!bytes.len)
-		return fault_set(why, "INVALID_ENCODING", "the value is empty; send a JSON object, or Avro in single-object encoding (C3 01)");
+		return fault_set(why, "INVALID_ENCODING",
+			"the value is empty; send a JSON object, or Avro in single-object encoding (C3 01)");
 	return fault_set(why, "INVALID_ENCODING",
 		"the value begins with byte %02X; send a JSON object (begins with {), or Avro in single-object encoding (C3 01)",
 		*(const uint8_t *)bytes.data);

@@ -42,7 +42,8 @@ static bool print_bytes(struct slice bytes, struct buf *out)
 	for (size_t i = 0; good && i < bytes.len; i++) {
 		char c = (char)p[i];
 
-		good = p[i] >= 0x20 && p[i] < 0x7f && c != '"' && c != '\\' ? buf_append(out, &c, 1) : buf_printf(out, "\\u%04x", p[i]);
+		good = p[i] >= 0x20 && p[i] < 0x7f && c != '"' && c != '\\' ? buf_append(out, &c, 1)
+									    : buf_printf(out, "\\u%04x", p[i]);
 	}
 	return good && buf_append(out, "\"", 1);
 }
@@ -115,7 +116,8 @@ static bool print_payload(struct binary *b, struct buf *out)
 
 	if (!binary_string(b, &text))
 		return false;
-	return json_read_value(text, &kind, JSON_MAX_DEPTH, errstr, sizeof(errstr)) ? print_one_line(text, out) : json_quote(out, text);
+	return json_read_value(text, &kind, JSON_MAX_DEPTH, errstr, sizeof(errstr)) ? print_one_line(text, out)
+										    : json_quote(out, text);
 }
 
 static bool print_field(struct binary *b, const char *name, const struct schema_type *t, struct buf *out, unsigned depth)
@@ -158,7 +160,9 @@ static bool print_avro(struct codec *c, struct slice bytes, uint64_t fingerprint
 	}
 	if (print_value(&b, w->schema->top, out, BINARY_MAX_DEPTH) && b.p == b.end)
 		return true;
-	snprintf(errstr, size, "the Avro record is damaged: %s", b.fault ? b.fault : out->overflow ? "it is too large to print" : "more bytes follow its end");
+	if (!b.fault)
+		b.fault = out->overflow ? "it is too large to print" : "more bytes follow its end";
+	snprintf(errstr, size, "the Avro record is damaged: %s", b.fault);
 	return false;
 }
 

@@ -172,7 +172,8 @@ static bool json_read_ms(struct reading *r, const struct request_field *f, const
 	if (m->kind == JSON_KIND_NUMBER && json_int(m->value, ms) && *ms >= 0)
 		return true;
 	r->codec->text.len = 0;
-	if (f->want == WANT_TIME && m->kind == JSON_KIND_STRING && json_text(m->value, &r->codec->text, &text) && isotime_read(text, ms))
+	if (f->want == WANT_TIME && m->kind == JSON_KIND_STRING && json_text(m->value, &r->codec->text, &text) &&
+		isotime_read(text, ms))
 		return true;
 	if (m->kind != JSON_KIND_NUMBER && m->kind != JSON_KIND_STRING)
 		return json_wrong(r, f, m);
@@ -196,9 +197,11 @@ static bool json_read_pair(void *ctx, struct slice key, struct slice value, enum
 	r->codec->text.len = 0;
 	r->codec->text2.len = 0;
 	if (kind != JSON_KIND_STRING)
-		return fault_set(r->why, "INVALID_RECORD", "'attributes' must be %s; found %s in it", want_words[WANT_PAIRS], json_kind_name(kind));
+		return fault_set(r->why, "INVALID_RECORD", "'attributes' must be %s; found %s in it", want_words[WANT_PAIRS],
+			json_kind_name(kind));
 	if (!json_text(quoted, &r->codec->text, &name) || !json_text(value, &r->codec->text2, &text))
-		return fault_set(r->why, "INVALID_RECORD", "'attributes' has an escape that is no character (half of a surrogate pair)");
+		return fault_set(
+			r->why, "INVALID_RECORD", "'attributes' has an escape that is no character (half of a surrogate pair)");
 	return pairs_add(r->scratch, name, text) || reading_full(r);
 }
 
@@ -283,7 +286,8 @@ bool request_read_json(struct codec *c, struct slice bytes, struct buf *scratch,
 
 static bool avro_broken(struct reading *r, const struct request_field *f, const struct binary *b)
 {
-	return fault_set(r->why, "INVALID_RECORD", "the Avro record is damaged%s%s: %s", f ? " at " : "", f ? f->name : "", b->fault);
+	return fault_set(
+		r->why, "INVALID_RECORD", "the Avro record is damaged%s%s: %s", f ? " at " : "", f ? f->name : "", b->fault);
 }
 
 static bool avro_wrong(struct reading *r, const struct request_field *f, const struct schema_type *t)
@@ -317,7 +321,8 @@ static bool avro_read_ms(struct reading *r, const struct request_field *f, const
 		return avro_wrong(r, f, t);
 	if (!(t->kind == SCHEMA_INT ? binary_int : binary_long)(b, ms))
 		return avro_broken(r, f, b);
-	return *ms >= 0 || fault_set(r->why, "INVALID_RECORD", "'%s' must be %s; found a negative number", f->name, want_words[f->want]);
+	return *ms >= 0 ||
+	       fault_set(r->why, "INVALID_RECORD", "'%s' must be %s; found a negative number", f->name, want_words[f->want]);
 }
 
 static bool avro_read_flag(struct reading *r, const struct request_field *f, const struct schema_type *t, struct binary *b)
@@ -396,11 +401,13 @@ static bool avro_read_fields(struct reading *r, const struct writer *w, struct b
 			return avro_broken(r, NULL, b);
 	}
 	if (b->p != b->end)
-		return fault_set(r->why, "INVALID_RECORD", "the Avro record is damaged: %zu bytes follow its end", (size_t)(b->end - b->p));
+		return fault_set(r->why, "INVALID_RECORD", "the Avro record is damaged: %zu bytes follow its end",
+			(size_t)(b->end - b->p));
 	return request_finish(r);
 }
 
-bool request_read_avro(struct codec *c, const struct writer *w, struct slice body, struct buf *scratch, struct request_fields *out, struct fault *why)
+bool request_read_avro(struct codec *c, const struct writer *w, struct slice body, struct buf *scratch,
+	struct request_fields *out, struct fault *why)
 {
 	struct reading r = {c, scratch, out, why};
 	struct binary b = binary_of(body);

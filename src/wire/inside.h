@@ -6,7 +6,13 @@
 #include "bridgepool/wire/codec.h"
 #include "schema.h"
 
-enum record_kind { RECORD_REQUEST, RECORD_RESULT, RECORD_HEALTH, RECORD_DEAD_LETTER, RECORD_COUNT }; /* as schema_texts has them */
+enum record_kind {
+	RECORD_REQUEST,
+	RECORD_RESULT,
+	RECORD_HEALTH,
+	RECORD_DEAD_LETTER,
+	RECORD_COUNT
+}; /* as schema_texts has them */
 
 enum { REQUEST_FIELDS = 11, AVRO_HEAD = 10 /* C3 01 and the fingerprint */ };
 
@@ -14,7 +20,7 @@ enum { REQUEST_FIELDS = 11, AVRO_HEAD = 10 /* C3 01 and the fingerprint */ };
 struct writer {
 	struct schema *schema;
 	bool is_request;
-	int *field;    /* for each field of a request: which of ours it is, or -1 */
+	int *field; /* for each field of a request: which of ours it is, or -1 */
 };
 
 struct codec {
@@ -33,8 +39,10 @@ struct slice codec_avro_body(struct slice bytes);
 /* codec_request.c */
 int request_field_index(const char *name); /* -1: none of ours */
 bool request_read_json(struct codec *c, struct slice bytes, struct buf *scratch, struct request_fields *out, struct fault *why);
-bool request_read_avro(struct codec *c, const struct writer *w, struct slice body, struct buf *scratch, struct request_fields *out, struct fault *why);
-bool fault_set(struct fault *why, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4))); /* always false */
+bool request_read_avro(struct codec *c, const struct writer *w, struct slice body, struct buf *scratch,
+	struct request_fields *out, struct fault *why);
+bool fault_set(struct fault *why, const char *code, const char *format, ...)
+	__attribute__((format(printf, 3, 4))); /* always false */
 
 /* codec_print.c */
 bool print_value(struct binary *b, const struct schema_type *t, struct buf *out, unsigned depth);

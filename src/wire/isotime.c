@@ -83,7 +83,8 @@ bool isotime_read(struct slice text, int64_t *out)
 		return false;
 	memcpy(copy, text.data, text.len);
 	copy[text.len] = '\0';
-	if (!date(&p, &t) || (!literal(&p, 'T') && !literal(&p, 't') && !literal(&p, ' ')) || !clock_time(&p, &t, &ms) || !zone(&p, &minutes))
+	if (!date(&p, &t) || (!literal(&p, 'T') && !literal(&p, 't') && !literal(&p, ' ')) || !clock_time(&p, &t, &ms) ||
+		!zone(&p, &minutes))
 		return false;
 	if (p != copy + text.len)
 		return false;

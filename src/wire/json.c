@@ -1,8 +1,9 @@
 /* json.c: looks into JSON texts without changing a byte of them.
  *
- * libyajl reads; where a value begins and ends is told by its count of consumed bytes. Three things it lets pass are refused here,
- * because the next reader in line (a worker, a client) would fail over them: bytes that are not UTF-8, vertical tab and form feed
- * between tokens, and half a token after the end. An escaped lone surrogate is grammatical and passes; only json_unescape refuses it. */
+ * libyajl reads; where a value begins and ends is told by its count of consumed bytes. Three things it lets pass are refused
+ * here, because the next reader in line (a worker, a client) would fail over them: bytes that are not UTF-8, vertical tab and
+ * form feed between tokens, and half a token after the end. An escaped lone surrogate is grammatical and passes; only
+ * json_unescape refuses it. */
 #include "bridgepool/wire/json.h"
 
 #include <errno.h>
@@ -19,12 +20,12 @@ struct json_scan {
 	struct slice doc;
 	unsigned depth, max_depth;
 	bool want_object;
-	bool ending;             /* libyajl has seen all bytes, and counts anew */
+	bool ending; /* libyajl has seen all bytes, and counts anew */
 	enum json_kind top;
 	size_t top_end;
 	/* the member of the top object that is being read */
-	size_t cursor;           /* where the text after the last token of the top object begins */
-	struct slice key;        /* as it stands, without quotes */
+	size_t cursor;    /* where the text after the last token of the top object begins */
+	struct slice key; /* as it stands, without quotes */
 	struct json_member *member;
 	size_t value_at;
 	enum json_kind kind;
@@ -324,7 +325,8 @@ bool json_unescape(struct slice quoted, struct buf *out)
 
 static bool quote_byte(struct buf *out, uint8_t c)
 {
-	static const char short_form[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
+	static const char short_form[] = {
+		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
 	char two[2] = {'\\', short_form[c]};
 
 	return two[1] ? buf_append(out, two, 2) : buf_printf(out, "\\u%04x", c);
@@ -369,7 +371,8 @@ bool json_quote(struct buf *out, struct slice utf8)
 	const uint8_t *p = utf8.data ? utf8.data : (const uint8_t *)"";
 	size_t before = out->len;
 
-	if (buf_append(out, "\"", 1) && (slice_is_utf8(utf8) ? quote_utf8 : quote_bytes)(out, p, utf8.len) && buf_append(out, "\"", 1))
+	if (buf_append(out, "\"", 1) && (slice_is_utf8(utf8) ? quote_utf8 : quote_bytes)(out, p, utf8.len) &&
+		buf_append(out, "\"", 1))
 		return true;
 	out->len = before;
 	return false;
@@ -386,7 +389,8 @@ enum { DECIMAL_SCALE_MAX = 100000 };
 
 static bool decimal_digit(struct json_decimal *d, char c)
 {
-	return c >= '0' && c <= '9' && !__builtin_mul_overflow(d->mantissa, 10U, &d->mantissa) && !__builtin_add_overflow(d->mantissa, (unsigned)(c - '0'), &d->mantissa);
+	return c >= '0' && c <= '9' && !__builtin_mul_overflow(d->mantissa, 10U, &d->mantissa) &&
+	       !__builtin_add_overflow(d->mantissa, (unsigned)(c - '0'), &d->mantissa);
 }
 
 static int decimal_exponent(const char *p, const char *end)
@@ -428,7 +432,8 @@ bool json_int(struct slice number, int64_t *out)
 {
 	struct json_decimal d = {0};
 
-	if (!number.data || !number.len || !strchr("-0123456789", *(const char *)number.data) || number.len > DECIMAL_SCALE_MAX || !decimal_read(number, &d))
+	if (!number.data || !number.len || !strchr("-0123456789", *(const char *)number.data) || number.len > DECIMAL_SCALE_MAX ||
+		!decimal_read(number, &d))
 		return false;
 	for (; d.scale < 0 && d.mantissa; d.scale++) {
 		if (d.mantissa % 10)

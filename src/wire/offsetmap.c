@@ -8,7 +8,8 @@
 enum { OFFSETMAP_TAG = 1, OFFSETMAP_HEAD = 4, OFFSETMAP_SUSPECT = 3, OFFSETMAP_SUM = 4 };
 enum { OFFSETMAP_RAW_MAX = OFFSETMAP_TEXT_MAX / 4 * 3 };
 
-_Static_assert(OFFSETMAP_HEAD + (OFFSETMAP_SPAN_MAX + 7) / 8 + 1 + OFFSETMAP_SUSPECTS * OFFSETMAP_SUSPECT + OFFSETMAP_SUM <= OFFSETMAP_RAW_MAX,
+_Static_assert(OFFSETMAP_HEAD + (OFFSETMAP_SPAN_MAX + 7) / 8 + 1 + OFFSETMAP_SUSPECTS * OFFSETMAP_SUSPECT + OFFSETMAP_SUM <=
+		       OFFSETMAP_RAW_MAX,
 	"the largest map must fit into the metadata of a commit");
 
 static const char base64_digits[65] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -139,7 +140,8 @@ static bool offsetmap_read(const uint8_t *raw, size_t n, struct offsetmap *m)
 	const uint8_t *suspects;
 	size_t body = n - OFFSETMAP_SUM, bytes;
 
-	if (n < OFFSETMAP_HEAD + 1 + OFFSETMAP_SUM || offsetmap_get(raw + body, OFFSETMAP_SUM) != offsetmap_sum(m->base, raw, body))
+	if (n < OFFSETMAP_HEAD + 1 + OFFSETMAP_SUM ||
+		offsetmap_get(raw + body, OFFSETMAP_SUM) != offsetmap_sum(m->base, raw, body))
 		return false;
 	if (raw[0] != OFFSETMAP_TAG || raw[1] != 0)
 		return false;

@@ -19,7 +19,7 @@ bool pairs_add(struct buf *b, struct slice name, struct slice value)
 	if (name.len >= PAIRS_ABSENT || value.len >= PAIRS_ABSENT)
 		return false;
 	if (buf_append(b, &head, sizeof(head)) && buf_append(b, name.data ? name.data : "", name.len) &&
-	    (!value.data || buf_append(b, value.data, value.len)))
+		(!value.data || buf_append(b, value.data, value.len)))
 		return true;
 	b->len = before;
 	return false;

@@ -166,6 +166,13 @@ static bool canon_size(struct canon *c, json_t *type)
 	return n >= 0 && size ? buf_printf(c->out, ",\"size\":%lld", (long long)n) : canon_fail(c, "a fixed has no size");
 }
 
+static bool canon_content(struct canon *c, json_t *type, enum schema_kind kind, const char *space)
+{
+	if (kind == SCHEMA_RECORD)
+		return canon_fields(c, type, space);
+	return kind == SCHEMA_ENUM ? canon_symbols(c, type) : canon_size(c, type);
+}
+
 static bool canon_named(struct canon *c, json_t *type, enum schema_kind kind, const char *space)
 {
 	const char *name = json_string_value(json_object_get(type, "name"));
@@ -180,7 +187,7 @@ static bool canon_named(struct canon *c, json_t *type, enum schema_kind kind, co
 	buf_text(c->out, "{\"name\":");
 	canon_quote(c, full);
 	buf_printf(c->out, ",\"type\":\"%s\"", schema_kind_name(kind));
-	if (!(kind == SCHEMA_RECORD ? canon_fields(c, type, inner) : kind == SCHEMA_ENUM ? canon_symbols(c, type) : canon_size(c, type)))
+	if (!canon_content(c, type, kind, inner))
 		return false;
 	return buf_text(c->out, "}");
 }

@@ -30,16 +30,16 @@ enum schema_kind {
 
 struct schema_type {
 	enum schema_kind kind;
-	char *name;                  /* full name of a record, enum or fixed; else NULL */
-	size_t n;                    /* fields, symbols or branches; 1 for array and map; bytes of a fixed */
-	char **names;                /* of fields or symbols */
-	struct schema_type **inner;  /* of fields, branches, items or values; a type may contain itself */
+	char *name;                 /* full name of a record, enum or fixed; else NULL */
+	size_t n;                   /* fields, symbols or branches; 1 for array and map; bytes of a fixed */
+	char **names;               /* of fields or symbols */
+	struct schema_type **inner; /* of fields, branches, items or values; a type may contain itself */
 };
 
 struct schema {
-	uint64_t fingerprint;        /* CRC-64-AVRO of the canonical form */
+	uint64_t fingerprint; /* CRC-64-AVRO of the canonical form */
 	struct schema_type *top;
-	struct schema_type **all;    /* every type, for finding by name and for freeing */
+	struct schema_type **all; /* every type, for finding by name and for freeing */
 	size_t nall;
 };
 

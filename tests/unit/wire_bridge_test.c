@@ -70,10 +70,13 @@ START_TEST(request_in_a_session)
 	c.session_epoch = SLICE("e9");
 	c.session_new = true;
 	c.stream = true;
-	ck_slice_is(written(&c), "{\"id\":7,\"command\":\"ask\",\"args\":{ \"n\": 1.10, \"b\":18446744073709551616 ,\"session_id\":\"s1\"},"
-				 "\"timestamp\":\"2026-01-01T00:00:00.000Z\",\"meta\":{\"request_id\":\"r\\\"1\",\"attempt\":1,\"remaining_ms\":29950,\"stream\":true,"
-				 "\"headers\":{\"traceparent\":\"00-ab\",\"none\":null},\"attributes\":{},\"session\":{\"id\":\"s1\",\"epoch\":\"e9\",\"new\":true},"
-				 "\"source\":{\"topic\":\"t\",\"partition\":3,\"offset\":41}}}");
+	ck_slice_is(written(&c),
+		"{\"id\":7,\"command\":\"ask\",\"args\":{ \"n\": 1.10, \"b\":18446744073709551616 ,\"session_id\":\"s1\"},"
+		"\"timestamp\":\"2026-01-01T00:00:00.000Z\",\"meta\":{\"request_id\":\"r\\\"1\",\"attempt\":1,\"remaining_ms\":"
+		"29950,\"stream\":true,"
+		"\"headers\":{\"traceparent\":\"00-ab\",\"none\":null},\"attributes\":{},\"session\":{\"id\":\"s1\",\"epoch\":"
+		"\"e9\",\"new\":true},"
+		"\"source\":{\"topic\":\"t\",\"partition\":3,\"offset\":41}}}");
 	buf_free(&headers);
 }
 END_TEST
@@ -116,7 +119,8 @@ START_TEST(own_calls)
 {
 	struct call c = {.id = 1, .kind = CALL_PING, .initialization = true};
 
-	ck_slice_is(written(&c), "{\"id\":1,\"command\":\"ping\",\"args\":{\"initialization\":true},\"timestamp\":\"1970-01-01T00:00:00.000Z\"}");
+	ck_slice_is(written(&c),
+		"{\"id\":1,\"command\":\"ping\",\"args\":{\"initialization\":true},\"timestamp\":\"1970-01-01T00:00:00.000Z\"}");
 	c.initialization = false;
 	ck_slice_is(written(&c), "{\"id\":1,\"command\":\"ping\",\"args\":{},\"timestamp\":\"1970-01-01T00:00:00.000Z\"}");
 	c.kind = CALL_SHUTDOWN;
@@ -124,16 +128,20 @@ START_TEST(own_calls)
 	c.kind = CALL_CANCEL;
 	c.target = 9;
 	c.reason = SLICE("timeout");
-	ck_slice_is(written(&c), "{\"id\":1,\"command\":\"cancel\",\"args\":{\"id\":9,\"reason\":\"timeout\"},\"timestamp\":\"1970-01-01T00:00:00.000Z\"}");
+	ck_slice_is(written(&c), "{\"id\":1,\"command\":\"cancel\",\"args\":{\"id\":9,\"reason\":\"timeout\"},\"timestamp\":"
+				 "\"1970-01-01T00:00:00.000Z\"}");
 	c.kind = CALL_CLEANUP_SESSION;
 	c.session_id = SLICE("s");
 	c.session_epoch = SLICE("e");
-	ck_slice_is(written(&c), "{\"id\":1,\"command\":\"cleanup_session\",\"args\":{\"session_id\":\"s\",\"reason\":\"timeout\"},"
-				 "\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"meta\":{\"session\":{\"id\":\"s\",\"epoch\":\"e\",\"new\":false}}}");
+	ck_slice_is(written(&c),
+		"{\"id\":1,\"command\":\"cleanup_session\",\"args\":{\"session_id\":\"s\",\"reason\":\"timeout\"},"
+		"\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"meta\":{\"session\":{\"id\":\"s\",\"epoch\":\"e\",\"new\":false}}"
+		"}");
 	c.kind = CALL_OPEN_SESSION;
 	c.session_new = true;
-	ck_slice_is(written(&c), "{\"id\":1,\"command\":\"open_session\",\"args\":{\"session_id\":\"s\"},"
-				 "\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"meta\":{\"session\":{\"id\":\"s\",\"epoch\":\"e\",\"new\":true}}}");
+	ck_slice_is(written(&c),
+		"{\"id\":1,\"command\":\"open_session\",\"args\":{\"session_id\":\"s\"},"
+		"\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"meta\":{\"session\":{\"id\":\"s\",\"epoch\":\"e\",\"new\":true}}}");
 }
 END_TEST
 
@@ -165,7 +173,8 @@ static struct answer answer_to(const char *body)
 
 START_TEST(good_answers)
 {
-	struct answer a = answer_to("{\"id\":7,\"success\":true,\"result\":{\"x\": 0.10},\"usage\":{\"tokens\":120},\"timestamp\":1.5,\"more\":[]}");
+	struct answer a = answer_to(
+		"{\"id\":7,\"success\":true,\"result\":{\"x\": 0.10},\"usage\":{\"tokens\":120},\"timestamp\":1.5,\"more\":[]}");
 
 	ck_assert(a.has_id);
 	ck_assert_uint_eq(a.id, 7);
@@ -195,7 +204,8 @@ START_TEST(errors)
 	ck_slice_is(a.message, "no \xc3\xa9");
 	ck_assert(!a.retriable);
 	ck_assert_int_eq(a.retry_after_ms, TIME_NONE);
-	a = answer_to("{\"id\":7,\"success\":false,\"error\":{\"code\":\"c\\n\",\"message\":\"m\\t\",\"retriable\":true,\"retry_after_ms\":500,\"details\":{\"k\":1.0}}}");
+	a = answer_to("{\"id\":7,\"success\":false,\"error\":{\"code\":\"c\\n\",\"message\":\"m\\t\",\"retriable\":true,\"retry_"
+		      "after_ms\":500,\"details\":{\"k\":1.0}}}");
 	ck_slice_is(a.code, "c\n");
 	ck_slice_is(a.message, "m\t");
 	ck_assert(a.retriable);
@@ -249,7 +259,8 @@ END_TEST
 
 START_TEST(first_ping)
 {
-	struct answer a = answer_to("{\"id\":1,\"success\":true,\"result\":{\"status\":\"ok\",\"protocol\":1,\"version\":\"1.4\\u002e2\",\"concurrency\":32,"
+	struct answer a = answer_to("{\"id\":1,\"success\":true,\"result\":{\"status\":\"ok\",\"protocol\":1,\"version\":\"1."
+				    "4\\u002e2\",\"concurrency\":32,"
 				    "\"commands\":[\"ask\"],\"capabilities\":[\"partial\",\"unheard of\",\"sessions\",5]}}");
 
 	ck_assert_int_eq(a.kind, ANSWER_OK);
@@ -260,7 +271,8 @@ START_TEST(first_ping)
 	a = answer_to("{\"id\":1,\"success\":true,\"concurrency\":4,\"capabilities\":[\"cancel\",\"ping_busy\"]}");
 	ck_assert_uint_eq(a.concurrency, 4);
 	ck_assert_uint_eq(a.capabilities, CAPABILITY_CANCEL | CAPABILITY_PING_BUSY);
-	a = answer_to("{\"id\":1,\"success\":true,\"result\":{\"status\":\"ok\",\"concurrency\":-1,\"capabilities\":{},\"version\":7}}");
+	a = answer_to("{\"id\":1,\"success\":true,\"result\":{\"status\":\"ok\",\"concurrency\":-1,\"capabilities\":{},"
+		      "\"version\":7}}");
 	ck_assert_uint_eq(a.concurrency, 0);
 	ck_assert_uint_eq(a.capabilities, 0);
 	ck_absent(a.version);

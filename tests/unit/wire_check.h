@@ -13,7 +13,8 @@
 
 static inline void wire_slice_is(struct slice s, const char *text, const char *file, int line)
 {
-	ck_assert_msg(slice_is(s, text), "%s:%d: found '%.*s', expected '%s'", file, line, (int)s.len, s.data ? (const char *)s.data : "(absent)", text);
+	ck_assert_msg(slice_is(s, text), "%s:%d: found '%.*s', expected '%s'", file, line, (int)s.len,
+		s.data ? (const char *)s.data : "(absent)", text);
 }
 
 static inline int wire_run(const char *name, TCase *cases)

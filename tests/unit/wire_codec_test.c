@@ -62,9 +62,13 @@ static void check_refused(struct slice bytes, const char *code, const char *part
 
 START_TEST(json_request_with_everything)
 {
-	ck_assert_msg(reads(SLICE(" {\"request_id\":\"r\\u00e9\",\"session_id\":\"s\",\"session_epoch\":\"e\",\"pool\":\"p\",\"command\":\"c\\\"d\","
-				  "\"args\":{ \"n\":1.10,\"n\":2e400},\"timeout_ms\":1e3,\"deadline\":\"2026-01-31T12:00:00.5+01:00\",\"stream\":true,\"idempotent\":true,"
-				  "\"attributes\":{\"a\":\"1\",\"b\\n\":\"\\u00e9\",\"\":\"\"},\"from_the_future\":[1,{}]}")), "%s", why.message);
+	ck_assert_msg(reads(SLICE(" {\"request_id\":\"r\\u00e9\",\"session_id\":\"s\",\"session_epoch\":\"e\",\"pool\":\"p\","
+				  "\"command\":\"c\\\"d\","
+				  "\"args\":{ "
+				  "\"n\":1.10,\"n\":2e400},\"timeout_ms\":1e3,\"deadline\":\"2026-01-31T12:00:00.5+01:00\","
+				  "\"stream\":true,\"idempotent\":true,"
+				  "\"attributes\":{\"a\":\"1\",\"b\\n\":\"\\u00e9\",\"\":\"\"},\"from_the_future\":[1,{}]}")),
+		"%s", why.message);
 	ck_assert_int_eq(r.encoding, ENCODING_JSON);
 	ck_slice_is(r.request_id, "r\xc3\xa9");
 	ck_slice_is(r.session_id, "s");
@@ -101,9 +105,11 @@ static void check_defaults(void)
 START_TEST(json_defaults)
 {
 	static const char *const same[] = {"{\"command\":\"ask\"}",
-		"{\"command\":\"ask\",\"request_id\":null,\"session_id\":null,\"session_epoch\":null,\"pool\":null,\"args\":null,\"timeout_ms\":null,"
+		"{\"command\":\"ask\",\"request_id\":null,\"session_id\":null,\"session_epoch\":null,\"pool\":null,\"args\":null,"
+		"\"timeout_ms\":null,"
 		"\"deadline\":null,\"stream\":null,\"idempotent\":null,\"attributes\":null}",
-		"{\"command\":\"ask\",\"request_id\":\"\",\"session_id\":\"\",\"session_epoch\":\"\",\"pool\":\"\",\"args\":\"\",\"attributes\":{}}"};
+		"{\"command\":\"ask\",\"request_id\":\"\",\"session_id\":\"\",\"session_epoch\":\"\",\"pool\":\"\",\"args\":\"\","
+		"\"attributes\":{}}"};
 
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
 		ck_assert_msg(reads(slice_of(same[i])), "%s", why.message);
@@ -114,7 +120,8 @@ END_TEST
 
 START_TEST(json_args_as_text)
 {
-	ck_assert(reads(SLICE("{\"command\":\"ask\",\"args\":\"{\\\"q\\\": \\\"\\\\u00e9\\\", \\\"n\\\":1.10}\",\"pool\":\"\\u0070\"}")));
+	ck_assert(reads(
+		SLICE("{\"command\":\"ask\",\"args\":\"{\\\"q\\\": \\\"\\\\u00e9\\\", \\\"n\\\":1.10}\",\"pool\":\"\\u0070\"}")));
 	ck_slice_is(r.args, "{\"q\": \"\\u00e9\", \"n\":1.10}");
 	ck_slice_is(r.pool, "p");
 }
@@ -158,7 +165,8 @@ START_TEST(json_wrong_fields_are_named)
 		{"{\"command\":\"c\",\"args\":\"{\"}", "INVALID_ARGS", "args must be a JSON object"},
 		{"{\"command\":\"c\",\"timeout_ms\":-1}", "INVALID_RECORD", "'timeout_ms' must be a whole number"},
 		{"{\"command\":\"c\",\"timeout_ms\":1.5}", "INVALID_RECORD", "'timeout_ms' must be a whole number"},
-		{"{\"command\":\"c\",\"timeout_ms\":\"2026-01-01T00:00:00Z\"}", "INVALID_RECORD", "'timeout_ms' must be a whole number"},
+		{"{\"command\":\"c\",\"timeout_ms\":\"2026-01-01T00:00:00Z\"}", "INVALID_RECORD",
+			"'timeout_ms' must be a whole number"},
 		{"{\"command\":\"c\",\"timeout_ms\":[]}", "INVALID_RECORD", "found an array"},
 		{"{\"command\":\"c\",\"deadline\":\"tomorrow\"}", "INVALID_RECORD", "'deadline' must be milliseconds"},
 		{"{\"command\":\"c\",\"deadline\":\"2026-01-01T00:00:00\"}", "INVALID_RECORD", "with a zone"},
@@ -242,11 +250,27 @@ START_TEST(iso_times)
 		const char *text;
 		int64_t ms; /* -1: refused */
 	} times[] = {
-		{"1970-01-01T00:00:00Z", 0}, {"2000-02-29T12:34:56.789Z", 951827696789}, {"2000-02-29 12:34:56.7891Z", 951827696789},
-		{"2000-02-29t12:34z", 951827640000}, {"1970-01-01T01:00:00+01:00", 0}, {"1970-01-01T00:00:00-0130", 5400000}, {"1970-01-01T02:00:00+02", 0},
-		{"2016-12-31T23:59:60Z", 1483228800000}, {"1969-12-31T23:59:59Z", -1}, {"2001-02-29T00:00:00Z", -1}, {"2000-13-01T00:00:00Z", -1},
-		{"2000-00-01T00:00:00Z", -1}, {"2000-01-01T24:00:00Z", -1}, {"2000-01-01T00:00:00", -1}, {"2000-01-01", -1}, {"2000-01-01T00:00:00Zx", -1},
-		{"2000-01-01T00:00:00.Z", -1}, {"2000-01-01T00:00:00+1", -1}, {"20000101T000000Z", -1}, {" 2000-01-01T00:00:00Z", -1}, {"", -1},
+		{"1970-01-01T00:00:00Z", 0},
+		{"2000-02-29T12:34:56.789Z", 951827696789},
+		{"2000-02-29 12:34:56.7891Z", 951827696789},
+		{"2000-02-29t12:34z", 951827640000},
+		{"1970-01-01T01:00:00+01:00", 0},
+		{"1970-01-01T00:00:00-0130", 5400000},
+		{"1970-01-01T02:00:00+02", 0},
+		{"2016-12-31T23:59:60Z", 1483228800000},
+		{"1969-12-31T23:59:59Z", -1},
+		{"2001-02-29T00:00:00Z", -1},
+		{"2000-13-01T00:00:00Z", -1},
+		{"2000-00-01T00:00:00Z", -1},
+		{"2000-01-01T24:00:00Z", -1},
+		{"2000-01-01T00:00:00", -1},
+		{"2000-01-01", -1},
+		{"2000-01-01T00:00:00Zx", -1},
+		{"2000-01-01T00:00:00.Z", -1},
+		{"2000-01-01T00:00:00+1", -1},
+		{"20000101T000000Z", -1},
+		{" 2000-01-01T00:00:00Z", -1},
+		{"", -1},
 		{"2000-01-01T00:00:00\\u0000Z", -1},
 	};
 
@@ -313,7 +337,8 @@ START_TEST(requests_come_back_from_both_encodings)
 		ck_assert_int_eq((int)r.encoding, as);
 		check_same_request(&r, &q);
 	}
-	q = (struct request_fields){.command = SLICE("c"), .args = SLICE("{}"), .timeout_ms = TIME_NONE, .deadline_ms = TIME_NONE};
+	q = (struct request_fields){
+		.command = SLICE("c"), .args = SLICE("{}"), .timeout_ms = TIME_NONE, .deadline_ms = TIME_NONE};
 	for (int as = ENCODING_AVRO; as <= ENCODING_JSON; as++) {
 		buf_reset(&out);
 		ck_assert(codec_write_request(codec, &q, (enum encoding)as, &out));
@@ -395,18 +420,17 @@ static void avro_head(struct buf *b, const char *schema)
 START_TEST(hostile_lengths_are_refused)
 {
 	static const struct slice bodies[] = {
-		SLICE("\xfe\xff\xff\xff\x0f"),                              /* request_id of 2 GiB */
-		SLICE("\x01"),                                              /* of -1 bytes */
-		SLICE("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),          /* of INT64_MIN bytes */
-		SLICE("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),          /* a number of 65 bits */
-		SLICE("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
-		SLICE("\0\x04"),                                            /* branch 2 of two */
-		SLICE("\0\x01"),                                            /* branch -1 */
-		SLICE("\0\0\0\0\2c\4{}\0\0\2"),                              /* ends before idempotent */
-		SLICE("\0\0\0\0\2c\4{}\0\0\0\2\x01"),                        /* idempotent is fine, map of -1 items without a size */
+		SLICE("\xfe\xff\xff\xff\x0f"),                                              /* request_id of 2 GiB */
+		SLICE("\x01"),                                                              /* of -1 bytes */
+		SLICE("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),                          /* of INT64_MIN bytes */
+		SLICE("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),                          /* a number of 65 bits */
+		SLICE("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), SLICE("\0\x04"), /* branch 2 of two */
+		SLICE("\0\x01"),                                                            /* branch -1 */
+		SLICE("\0\0\0\0\2c\4{}\0\0\2"),                                             /* ends before idempotent */
+		SLICE("\0\0\0\0\2c\4{}\0\0\0\2\x01"), /* idempotent is fine, map of -1 items without a size */
 		SLICE("\0\0\0\0\2c\4{}\0\0\0\0\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"), /* a map of 2^62 items */
-		SLICE("\0\0\0\0\2c\4{}\0\0\3\2\0"),                          /* a boolean of 3 */
-		SLICE("\0\0\0\0\2\xff\4{}\0\0\0\0\0"),                       /* command is not UTF-8 */
+		SLICE("\0\0\0\0\2c\4{}\0\0\3\2\0"),                                       /* a boolean of 3 */
+		SLICE("\0\0\0\0\2\xff\4{}\0\0\0\0\0"),                                    /* command is not UTF-8 */
 	};
 
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
@@ -475,7 +499,8 @@ static const char older[] = "{\"type\":\"record\",\"name\":\"ProgramRequest\",\"
 
 static const char newer[] = "{\"type\":\"record\",\"name\":\"ProgramRequest\",\"namespace\":\"bridgepool.v9\",\"fields\":["
 			    "{\"name\":\"priority\",\"type\":{\"type\":\"enum\",\"name\":\"P\",\"symbols\":[\"LOW\",\"HIGH\"]}},"
-			    "{\"name\":\"nested\",\"type\":{\"type\":\"record\",\"name\":\"N\",\"fields\":[{\"name\":\"xs\",\"type\":{\"type\":\"array\",\"items\":[\"null\",\"double\",\"N\"]}},"
+			    "{\"name\":\"nested\",\"type\":{\"type\":\"record\",\"name\":\"N\",\"fields\":[{\"name\":\"xs\","
+			    "\"type\":{\"type\":\"array\",\"items\":[\"null\",\"double\",\"N\"]}},"
 			    "{\"name\":\"f\",\"type\":{\"type\":\"fixed\",\"name\":\"F\",\"size\":3}}]}},"
 			    "{\"name\":\"session_id\",\"type\":[\"string\",\"null\"]},"
 			    "{\"name\":\"attributes\",\"type\":{\"type\":\"map\",\"values\":[\"null\",\"string\"]}},"
@@ -535,7 +560,14 @@ END_TEST
 /* priority HIGH, nested {[null, 2.5], abc}, session_id "s", attributes {a: "1"} in a block with its size, ratio, command. */
 START_TEST(a_newer_writer)
 {
-	static const struct slice body = SLICE("\2" "\4\0\2\0\0\0\0\0\0\4\x40\0" "abc" "\0\2s" "\1\x0a\2a\2\2" "1\0" "\0\0\x80\x3f" "\6ask");
+	static const struct slice body = SLICE("\2"
+					       "\4\0\2\0\0\0\0\0\0\4\x40\0"
+					       "abc"
+					       "\0\2s"
+					       "\1\x0a\2a\2\2"
+					       "1\0"
+					       "\0\0\x80\x3f"
+					       "\6ask");
 	char errstr[512];
 
 	extra_setup();
@@ -556,7 +588,8 @@ END_TEST
 
 START_TEST(a_writer_that_is_not_compatible)
 {
-	static const char text[] = "{\"type\":\"record\",\"name\":\"ProgramRequest\",\"fields\":[{\"name\":\"command\",\"type\":\"long\"}]}";
+	static const char text[] =
+		"{\"type\":\"record\",\"name\":\"ProgramRequest\",\"fields\":[{\"name\":\"command\",\"type\":\"long\"}]}";
 	char errstr[512];
 
 	extra_setup();
@@ -616,13 +649,17 @@ START_TEST(result_in_json)
 	buf_init(&attributes, 1024);
 	f = full_result(&attributes);
 	ck_assert(codec_write_result(codec, &f, ENCODING_JSON, &out));
-	ck_slice_is(buf_slice(&out),
-		"{\"request_id\":\"r1\",\"session_id\":\"s1\",\"pool\":\"p\",\"command\":\"ask\",\"status\":\"ERROR\",\"result\":[1.10,{\"n\":1e400}],"
-		"\"error\":{\"code\":\"CODE\",\"message\":\"message\\n\",\"retriable\":true,\"retry_after_ms\":500,\"details\":{\"k\": 1.0}},"
-		"\"session_epoch\":\"e\",\"session_new\":true,\"instance_id\":\"i\",\"worker_id\":\"w\",\"worker_version\":\"1.4.2\",\"attempts\":2,"
-		"\"timings\":{\"broker_us\":1,\"session_wait_us\":2,\"worker_wait_us\":3,\"retry_wait_us\":4,\"run_us\":9223372036854775807},"
-		"\"usage\":{\"tokens\":120,\"cost\":0.25,\"\\u0078\":-1},\"source\":{\"topic\":\"t\",\"partition\":3,\"offset\":41},\"part\":1,\"final\":true,"
-		"\"attributes\":{\"a\":\"1\\\"\"},\"completed_at\":1767225600000}");
+	ck_slice_is(buf_slice(&out), "{\"request_id\":\"r1\",\"session_id\":\"s1\",\"pool\":\"p\",\"command\":\"ask\",\"status\":"
+				     "\"ERROR\",\"result\":[1.10,{\"n\":1e400}],"
+				     "\"error\":{\"code\":\"CODE\",\"message\":\"message\\n\",\"retriable\":true,\"retry_after_"
+				     "ms\":500,\"details\":{\"k\": 1.0}},"
+				     "\"session_epoch\":\"e\",\"session_new\":true,\"instance_id\":\"i\",\"worker_id\":\"w\","
+				     "\"worker_version\":\"1.4.2\",\"attempts\":2,"
+				     "\"timings\":{\"broker_us\":1,\"session_wait_us\":2,\"worker_wait_us\":3,\"retry_wait_us\":"
+				     "4,\"run_us\":9223372036854775807},"
+				     "\"usage\":{\"tokens\":120,\"cost\":0.25,\"\\u0078\":-1},\"source\":{\"topic\":\"t\","
+				     "\"partition\":3,\"offset\":41},\"part\":1,\"final\":true,"
+				     "\"attributes\":{\"a\":\"1\\\"\"},\"completed_at\":1767225600000}");
 	buf_free(&attributes);
 }
 END_TEST
@@ -666,7 +703,11 @@ START_TEST(result_is_the_same_in_avro)
 	f = full_result(&attributes);
 	f.usage = SLICE("{\"tokens\":120,\"cost\":0.25}");
 	check_both_encodings_agree(&f);
-	f = (struct result_fields){.request_id = SLICE("r"), .status = STATUS_OK, .result = SLICE("null"), .error.retry_after_ms = TIME_NONE, .usage = SLICE("{}")};
+	f = (struct result_fields){.request_id = SLICE("r"),
+		.status = STATUS_OK,
+		.result = SLICE("null"),
+		.error.retry_after_ms = TIME_NONE,
+		.usage = SLICE("{}")};
 	check_both_encodings_agree(&f);
 	f.result = (struct slice){NULL, 0};
 	f.usage = (struct slice){NULL, 0};
@@ -679,16 +720,54 @@ END_TEST
 START_TEST(health_is_the_same_in_both)
 {
 	struct pool_snapshot pools[2] = {
-		{.name = SLICE("a"), .state = HEALTH_READY, .workers = {[HEALTH_READY] = 3, [HEALTH_TERMINATING] = 1}, .busy = 2, .slots_used = 4, .slots_total = 48,
-			.queued = 7, .sessions = 9, .sessions_created = 10, .sessions_ended = 1, .sessions_lost = 2, .requests = {[STATUS_OK] = 100, [STATUS_TIMEOUT] = 1},
-			.duration = {[0] = 5, [11] = 1}, .starts = 5, .exits = 1},
+		{.name = SLICE("a"),
+			.state = HEALTH_READY,
+			.workers = {[HEALTH_READY] = 3, [HEALTH_TERMINATING] = 1},
+			.busy = 2,
+			.slots_used = 4,
+			.slots_total = 48,
+			.queued = 7,
+			.sessions = 9,
+			.sessions_created = 10,
+			.sessions_ended = 1,
+			.sessions_lost = 2,
+			.requests = {[STATUS_OK] = 100, [STATUS_TIMEOUT] = 1},
+			.duration = {[0] = 5, [11] = 1},
+			.starts = 5,
+			.exits = 1},
 		{.name = SLICE("b"), .state = HEALTH_UNAVAILABLE},
 	};
-	struct partition_snapshot partitions[1] = {{.topic = SLICE("t"), .partition = 3, .base = 100, .next = 140, .backlog = 12, .window = 40, .oldest_ms = 1500, .held = true}};
-	struct snapshot s = {.state = HEALTH_DEGRADED, .npools = 2, .npartitions = 1, .pools = pools, .partitions = partitions, .memory_used = 1, .memory_limit = 2, .late_answers = 3, .dropped_stale = 4};
-	struct health_fields h = {.event_id = SLICE("v"), .instance_id = SLICE("i"), .incarnation = SLICE("n"), .host = SLICE("h"), .sequence = 1, .at_ms = 2,
-		.kind = KIND_WORKER_STATE, .severity = SEVERITY_WARN, .pool = SLICE("a"), .worker_id = SLICE("w"), .from_state = HEALTH_READY, .to_state = HEALTH_TERMINATED,
-		.reason = SLICE("why"), .count = 5};
+	struct partition_snapshot partitions[1] = {{.topic = SLICE("t"),
+		.partition = 3,
+		.base = 100,
+		.next = 140,
+		.backlog = 12,
+		.window = 40,
+		.oldest_ms = 1500,
+		.held = true}};
+	struct snapshot s = {.state = HEALTH_DEGRADED,
+		.npools = 2,
+		.npartitions = 1,
+		.pools = pools,
+		.partitions = partitions,
+		.memory_used = 1,
+		.memory_limit = 2,
+		.late_answers = 3,
+		.dropped_stale = 4};
+	struct health_fields h = {.event_id = SLICE("v"),
+		.instance_id = SLICE("i"),
+		.incarnation = SLICE("n"),
+		.host = SLICE("h"),
+		.sequence = 1,
+		.at_ms = 2,
+		.kind = KIND_WORKER_STATE,
+		.severity = SEVERITY_WARN,
+		.pool = SLICE("a"),
+		.worker_id = SLICE("w"),
+		.from_state = HEALTH_READY,
+		.to_state = HEALTH_TERMINATED,
+		.reason = SLICE("why"),
+		.count = 5};
 	char *json;
 
 	for (int round = 0; round < 3; round++) {

@@ -14,7 +14,8 @@ static bool valid(const char *text)
 
 START_TEST(members_are_their_exact_bytes)
 {
-	static const char doc[] = " { \"id\" : 7 , \"big\":1e400,\"num\":-0.10 ,\"s\\u0070\":\"a\\u00e9\\\"}\",\n\"o\":{\"id\":8,\"x\":[1,{}]} ,\"a\":[ 1 , 2 ],"
+	static const char doc[] = " { \"id\" : 7 , \"big\":1e400,\"num\":-0.10 "
+				  ",\"s\\u0070\":\"a\\u00e9\\\"}\",\n\"o\":{\"id\":8,\"x\":[1,{}]} ,\"a\":[ 1 , 2 ],"
 				  "\"t\":true,\"n\":null,\"e\":{},\"last\":12 } ";
 	static const struct {
 		const char *name, *value;
@@ -74,7 +75,8 @@ END_TEST
 
 START_TEST(only_objects_are_objects)
 {
-	static const char *const others[] = {"[1]", "1", "\"a\"", "null", "true", "", " ", "{", "}", "{}{}", "{} x", "{} \"", "{} tru", "{} -", "{}{", "{\"a\"}", "{a:1}", "{\"a\":1,}"};
+	static const char *const others[] = {"[1]", "1", "\"a\"", "null", "true", "", " ", "{", "}", "{}{}", "{} x", "{} \"",
+		"{} tru", "{} -", "{}{", "{\"a\"}", "{a:1}", "{\"a\":1,}"};
 	char errstr[128];
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
@@ -90,9 +92,11 @@ END_TEST
 
 START_TEST(grammar)
 {
-	static const char *const good[] = {"0", "-0", "1.5e+10", "\"\"", "\"\\u0000\"", "\"\\ud800\"", "[[],{}]", "\t[\r\n] ", "123456789012345678901234567890"};
-	static const char *const bad[] = {"01", "+1", "1.", ".5", "1e", "-", "NaN", "Infinity", "'a'", "\"\t\"", "\"\\x\"", "\"\\u12\"", "[1,]", "[1 2]",
-		"//c\n1", "/*c*/1", "\v1", "1\f", "\xef\xbb\xbf{}", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "tru", "nul", "1 \"a", "\"\" nul", "[] 1e", "1 -"};
+	static const char *const good[] = {"0", "-0", "1.5e+10", "\"\"", "\"\\u0000\"", "\"\\ud800\"", "[[],{}]", "\t[\r\n] ",
+		"123456789012345678901234567890"};
+	static const char *const bad[] = {"01", "+1", "1.", ".5", "1e", "-", "NaN", "Infinity", "'a'", "\"\t\"", "\"\\x\"",
+		"\"\\u12\"", "[1,]", "[1 2]", "//c\n1", "/*c*/1", "\v1", "1\f", "\xef\xbb\xbf{}", "\"\xc0\x80\"",
+		"\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "tru", "nul", "1 \"a", "\"\" nul", "[] 1e", "1 -"};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
 		ck_assert_msg(valid(good[i]), "%s", good[i]);
@@ -227,10 +231,27 @@ START_TEST(numbers)
 		bool good;
 		int64_t value;
 	} ints[] = {
-		{"0", true, 0}, {"-0", true, 0}, {"7", true, 7}, {"1e3", true, 1000}, {"5.0", true, 5}, {"5.10e1", true, 51}, {"1000e-3", true, 1},
-		{"9223372036854775807", true, INT64_MAX}, {"-9223372036854775808", true, INT64_MIN}, {"9223372036854775807.000000000000000000", true, INT64_MAX},
-		{"9223372036854775808", false, 0}, {"-9223372036854775809", false, 0}, {"1.5", false, 0}, {"1e19", false, 0}, {"1e-1", false, 0},
-		{"0e999999999999", true, 0}, {"1e999999999999", false, 0}, {"1e-999999999999", false, 0}, {"", false, 0}, {"true", false, 0}, {"\"7\"", false, 0},
+		{"0", true, 0},
+		{"-0", true, 0},
+		{"7", true, 7},
+		{"1e3", true, 1000},
+		{"5.0", true, 5},
+		{"5.10e1", true, 51},
+		{"1000e-3", true, 1},
+		{"9223372036854775807", true, INT64_MAX},
+		{"-9223372036854775808", true, INT64_MIN},
+		{"9223372036854775807.000000000000000000", true, INT64_MAX},
+		{"9223372036854775808", false, 0},
+		{"-9223372036854775809", false, 0},
+		{"1.5", false, 0},
+		{"1e19", false, 0},
+		{"1e-1", false, 0},
+		{"0e999999999999", true, 0},
+		{"1e999999999999", false, 0},
+		{"1e-999999999999", false, 0},
+		{"", false, 0},
+		{"true", false, 0},
+		{"\"7\"", false, 0},
 	};
 	double d;
 	int64_t v;

@@ -1,4 +1,5 @@
-/* wire_schema_test.c: canonical forms and fingerprints as the Avro specification has them; names and symbols as the C code has them. */
+/* wire_schema_test.c: canonical forms and fingerprints as the Avro specification has them; names and symbols as the C code has
+ * them. */
 #include "bridgepool/wire/codec.h"
 #include "bridgepool/wire/record.h"
 #include "schema.h"
@@ -44,9 +45,12 @@ START_TEST(canonical_forms)
 		{"[ \"null\", {\"type\" : \"string\"} ]", "[\"null\",\"string\"]"},
 		{"{\"fields\":[],\"doc\":\"d\",\"type\":\"record\",\"aliases\":[\"b\"],\"name\":\"a\",\"namespace\":\"x.y\"}",
 			"{\"name\":\"x.y.a\",\"type\":\"record\",\"fields\":[]}"},
-		{"{\"type\":\"record\",\"name\":\"n.r\",\"namespace\":\"ignored\",\"fields\":[{\"default\":1,\"type\":{\"type\":\"enum\",\"name\":\"e\",\"symbols\":[\"A\",\"B\"],"
-		 "\"default\":\"A\"},\"name\":\"f\"},{\"name\":\"g\",\"type\":\"e\"},{\"name\":\"h\",\"type\":{\"type\":\"map\",\"values\":\"n.r\"}}]}",
-			"{\"name\":\"n.r\",\"type\":\"record\",\"fields\":[{\"name\":\"f\",\"type\":{\"name\":\"n.e\",\"type\":\"enum\",\"symbols\":[\"A\",\"B\"]}},"
+		{"{\"type\":\"record\",\"name\":\"n.r\",\"namespace\":\"ignored\",\"fields\":[{\"default\":1,\"type\":{\"type\":"
+		 "\"enum\",\"name\":\"e\",\"symbols\":[\"A\",\"B\"],"
+		 "\"default\":\"A\"},\"name\":\"f\"},{\"name\":\"g\",\"type\":\"e\"},{\"name\":\"h\",\"type\":{\"type\":\"map\","
+		 "\"values\":\"n.r\"}}]}",
+			"{\"name\":\"n.r\",\"type\":\"record\",\"fields\":[{\"name\":\"f\",\"type\":{\"name\":\"n.e\",\"type\":"
+			"\"enum\",\"symbols\":[\"A\",\"B\"]}},"
 			"{\"name\":\"g\",\"type\":\"n.e\"},{\"name\":\"h\",\"type\":{\"type\":\"map\",\"values\":\"n.r\"}}]}"},
 		{"{\"type\":\"fixed\",\"size\":16,\"name\":\"md5\"}", "{\"name\":\"md5\",\"type\":\"fixed\",\"size\":16}"},
 		{"{\"type\":{\"type\":\"array\",\"items\":\"\\u0069nt\"}}", "{\"type\":\"array\",\"items\":\"int\"}"},
@@ -67,7 +71,8 @@ END_TEST
 START_TEST(what_is_no_schema)
 {
 	static const char *const bad[] = {"", "{", "{}", "7", "{\"type\":\"record\",\"name\":\"a\"}", "{\"type\":\"array\"}",
-		"{\"type\":\"record\",\"name\":\"a\",\"fields\":[{\"name\":\"f\",\"type\":\"missing\"}]}", "{\"type\":\"enum\",\"name\":\"e\"}", "{\"type\":\"fixed\",\"name\":\"f\"}",
+		"{\"type\":\"record\",\"name\":\"a\",\"fields\":[{\"name\":\"f\",\"type\":\"missing\"}]}",
+		"{\"type\":\"enum\",\"name\":\"e\"}", "{\"type\":\"fixed\",\"name\":\"f\"}",
 		"{\"type\":\"record\",\"fields\":[]}"};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -83,7 +88,9 @@ END_TEST
 START_TEST(a_type_may_contain_itself)
 {
 	char errstr[256];
-	struct schema *s = schema_new("{\"type\":\"record\",\"name\":\"list\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"list\"]}]}", errstr, sizeof(errstr));
+	struct schema *s = schema_new(
+		"{\"type\":\"record\",\"name\":\"list\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"list\"]}]}", errstr,
+		sizeof(errstr));
 
 	ck_assert_ptr_nonnull(s);
 	ck_assert_ptr_eq(s->top->inner[0]->inner[1], s->top);

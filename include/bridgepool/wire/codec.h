@@ -1,8 +1,8 @@
 /* codec.h: records of schemas/ in Avro single-object encoding and JSON, told apart by the first bytes of the value.
  *
  * Avro: C3 01, CRC-64-AVRO fingerprint of the writer's schema (little-endian), body (Avro 1.11 specification). Decoded with the
- * writer's schema, fields taken by name; what the writer did not have gets our default. Lengths are checked against the bytes
- * that are there before avro-c sees them. JSON: an object; see schemas/ for the names. The schemas are compiled in. */
+ * writer's schema, fields taken by name; what the writer did not have gets our default. Every length is checked against the
+ * bytes that are there before it is believed. JSON: an object; see schemas/ for the names. The schemas are compiled in. */
 #ifndef BRIDGEPOOL_WIRE_CODEC_H
 #define BRIDGEPOOL_WIRE_CODEC_H
 
