@@ -1,0 +1,526 @@
+/* process.c: one worker process and its guard: bytes in and out, and the facts of its end gathered before the last word. */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bridgepool/base/check.h"
+#include "guard_protocol.h"
+
+enum {
+	FRAMES_A_TURN = 256,	    /* answers given out before others get their turn */
+	ERR_READ = 16 << 10,	    /* bytes of stderr per wake-up: a flood takes no more than its share */
+	BUFFER_KEPT = 256 << 10,    /* a buffer that one large frame has made larger is given back */
+	SAID_MAX = 1 << 30,	    /* a worker that leaves this much unread is not going to read it */
+	FIRST_BYTES = 32,	    /* of garbage, shown to people */
+	NOT_STARTED_CODE = 127,	    /* as a shell would say it */
+};
+
+/* ---- events; none while the adapter is being closed ---- */
+
+static bool is_silent(const struct process *p)
+{
+	return p->fleet->adapter.closing;
+}
+
+static void say_fault(struct process *p, enum worker_fault fault, struct slice detail)
+{
+	const struct worker_events *ev = &p->fleet->events;
+
+	if (!is_silent(p))
+		ev->fault(ev->ctx, p->slot, fault, detail);
+}
+
+static void say_line(void *ctx, struct slice line)
+{
+	struct process *p = ctx;
+	const struct worker_events *ev = &p->fleet->events;
+
+	if (!is_silent(p) && ev->line)
+		ev->line(ev->ctx, p->slot, line);
+}
+
+/* ---- channels ---- */
+
+static void on_channel_closed(uv_handle_t *handle)
+{
+	struct process *p = handle->data;
+
+	CHECK(p->handles > 0);
+	if (--p->handles == 0 && p->closing)
+		fleet_bury(p->fleet, p);
+}
+
+static void channel_open(struct process *p, struct channel *c, int fd)
+{
+	CHECK(uv_poll_init(p->fleet->loop, &c->poll, fd) == 0);
+	c->poll.data = p;
+	c->fd = fd;
+	p->handles++;
+}
+
+static void channel_close(struct channel *c)
+{
+	if (c->fd < 0)
+		return;
+	uv_close((uv_handle_t *)&c->poll, on_channel_closed);
+	close(c->fd);
+	c->fd = -1;
+}
+
+static void close_orders(struct process *p)
+{
+	if (p->orders >= 0)
+		close(p->orders);
+	p->orders = -1;
+}
+
+/* ---- stdout: frames ---- */
+
+static void show_bytes(struct buf *out, struct slice bytes)
+{
+	const uint8_t *p = bytes.data;
+
+	for (size_t i = 0; i < bytes.len && i < FIRST_BYTES; i++) {
+		if (p[i] >= ' ' && p[i] < 0x7f && p[i] != '"' && p[i] != '\\')
+			buf_append(out, &p[i], 1);
+		else
+			buf_printf(out, "\\x%02x", p[i]);
+	}
+}
+
+static bool is_text(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if ((p[i] < ' ' && p[i] != '\n' && p[i] != '\r' && p[i] != '\t') || p[i] == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+/* A length over the limit is more often a print to stdout than a frame. */
+static void fault_frame(struct process *p)
+{
+	struct slice rest = frame_rest(&p->frames);
+	const uint8_t *head = rest.data;
+	struct buf detail;
+
+	CHECK(rest.len >= FRAME_HEAD);
+	p->out_ended = true;
+	buf_init(&detail, 1024);
+	buf_printf(&detail, "a frame of %u bytes was announced, max_frame_bytes is %zu; its first bytes were \"",
+		(unsigned)head[0] << 24 | (unsigned)head[1] << 16 | (unsigned)head[2] << 8 | head[3], p->fleet->max_frame);
+	show_bytes(&detail, rest);
+	buf_text(&detail, is_text(head, FRAME_HEAD) ? "\": something printed to stdout?" : "\"");
+	if (p->out.fd >= 0)
+		uv_poll_stop(&p->out.poll);
+	say_fault(p, FAULT_FRAME, buf_slice(&detail));
+	buf_free(&detail);
+}
+
+/* Gives out at most `most` answers. */
+static void give_frames(struct process *p, size_t most)
+{
+	const struct worker_events *ev = &p->fleet->events;
+	enum frame_state state = FRAME_READY;
+	struct slice body;
+	struct answer a;
+
+	for (; most > 0 && !is_silent(p) && (state = frame_next(&p->frames, &body)) == FRAME_READY; most--) {
+		bridge_read(body, &p->fleet->scratch, &a);
+		ev->answer(ev->ctx, p->slot, &a);
+	}
+	p->frames_left = state == FRAME_READY && !is_silent(p);
+	if (state == FRAME_TOO_BIG)
+		fault_frame(p);
+	else if (state == FRAME_MORE && p->frames.in.capacity > BUFFER_KEPT && frame_rest(&p->frames).len == 0) {
+		frame_free(&p->frames);
+		frame_init(&p->frames, p->fleet->max_frame);
+	}
+}
+
+/* One read. False: there is no more now. */
+static bool read_out(struct process *p)
+{
+	ssize_t n = read(p->out.fd, p->fleet->bytes, READ_MAX);
+
+	if (n > 0) {
+		frame_feed(&p->frames, p->fleet->bytes, (size_t)n);
+		return true;
+	}
+	p->out_ended = n == 0 || (errno != EAGAIN && errno != EINTR);
+	return false;
+}
+
+static void end_out(struct process *p)
+{
+	struct slice rest = frame_rest(&p->frames);
+	char detail[64];
+
+	uv_poll_stop(&p->out.poll);
+	if (p->exit_known)
+		return; /* gone says it better */
+	snprintf(detail, sizeof detail, "in the middle of a frame, after %zu bytes of it", rest.len);
+	say_fault(p, FAULT_EOF, rest.len ? slice_of(detail) : (struct slice){NULL, 0});
+}
+
+/* The rest of what was read comes before more is read, in the next turn. */
+static void on_out(uv_poll_t *poll, int status, int events)
+{
+	struct process *p = poll->data;
+
+	(void)status;
+	(void)events;
+	if (p->frames_left || p->out_ended)
+		return;
+	if (read_out(p))
+		give_frames(p, FRAMES_A_TURN);
+	else if (p->out_ended)
+		end_out(p);
+	if (p->frames_left)
+		fleet_due(p->fleet, p);
+}
+
+/* ---- stderr: lines ---- */
+
+/* False: there is no more now. */
+static bool read_err(struct process *p, size_t most)
+{
+	ssize_t n = read(p->err.fd, p->fleet->bytes, most);
+
+	if (n > 0) {
+		lines_feed(&p->lines, p->fleet->bytes, (size_t)n, say_line, p);
+		return true;
+	}
+	p->err_ended = n == 0 || (errno != EAGAIN && errno != EINTR);
+	return false;
+}
+
+static void on_err(uv_poll_t *poll, int status, int events)
+{
+	struct process *p = poll->data;
+
+	(void)status;
+	(void)events;
+	if (!read_err(p, ERR_READ) && p->err_ended)
+		uv_poll_stop(&p->err.poll);
+}
+
+/* ---- the guard's report ---- */
+
+static void explain_failure(struct process *p, enum guard_step step, int error, char *out, size_t size)
+{
+	static const char *const what[] = {
+		[GUARD_STEP_FORK] = "no process could be made",
+		[GUARD_STEP_OPEN_FILES] = "pools[].open_files cannot be set: more than the daemon itself may have",
+		[GUARD_STEP_CORE] = "pools[].core cannot be set: more than the daemon itself may have",
+		[GUARD_STEP_MEMORY] = "pools[].memory cannot be set: more than the daemon itself may have",
+		[GUARD_STEP_DIRECTORY] = "pools[].directory cannot be entered",
+		[GUARD_STEP_EXEC] = "the command cannot be run",
+	};
+	const struct launch_plan *plan = &p->fleet->plan;
+
+	if (step >= GUARD_STEP_DIRECTORY && launch_plan_explain(plan, out, size))
+		return;
+	snprintf(out, size, "%s: %s: %s", plan->command, step >= GUARD_STEP_FORK && step <= GUARD_STEP_EXEC ? what[step] : "not started",
+		strerror(error));
+}
+
+static void hear_started(struct process *p, pid_t pid)
+{
+	const struct worker_events *ev = &p->fleet->events;
+
+	p->worker = pid;
+	p->started = true;
+	if (!is_silent(p))
+		ev->started(ev->ctx, p->slot, pid);
+}
+
+static void hear_failed(struct process *p, enum guard_step step, int error)
+{
+	char why[1024];
+
+	p->failed = true;
+	explain_failure(p, step, error, why, sizeof why);
+	say_fault(p, FAULT_EXEC, slice_of(why));
+}
+
+static void hear(struct process *p, const struct guard_report *r)
+{
+	if (r->word == GUARD_STARTED) {
+		hear_started(p, r->a);
+	} else if (r->word == GUARD_FAILED) {
+		hear_failed(p, (enum guard_step)r->a, r->b);
+	} else if (r->word == GUARD_EXITED) {
+		p->exit_known = true;
+		p->exit = (struct exit_report){.exited = true, .code = r->a};
+	} else if (r->word == GUARD_SIGNALED) {
+		p->exit_known = true;
+		p->exit = (struct exit_report){.signal = r->a, .by_limit = r->b != 0};
+	} else if (r->word == GUARD_ALL_GONE) {
+		p->all_gone = true;
+	}
+}
+
+/* Each word is written whole and a read takes whole words only. False: there is no more now. */
+static bool read_report(struct process *p)
+{
+	struct guard_report words[8];
+	ssize_t n = read(p->report.fd, words, sizeof words);
+
+	if (n == 0)
+		uv_poll_stop(&p->report.poll);
+	for (ssize_t i = 0; i < n / (ssize_t)sizeof words[0]; i++)
+		hear(p, &words[i]);
+	return n > 0;
+}
+
+static void on_report(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	read_report(poll->data);
+}
+
+/* ---- stdin: calls ---- */
+
+static void close_in(struct process *p)
+{
+	channel_close(&p->in);
+	p->write_waits = false;
+	buf_free(&p->said);
+	buf_init(&p->said, SAID_MAX);
+	p->written = 0;
+}
+
+/* Found inside an order, so it is told in the next turn. */
+static void break_in(struct process *p)
+{
+	close_in(p);
+	p->write_broken = true;
+	fleet_due(p->fleet, p);
+}
+
+static void on_writable(uv_poll_t *poll, int status, int events)
+{
+	struct process *p = poll->data;
+
+	(void)status;
+	(void)events;
+	uv_poll_stop(poll);
+	p->write_waits = false;
+	process_flush(p);
+}
+
+static void wait_writable(struct process *p)
+{
+	p->write_waits = true;
+	uv_poll_start(&p->in.poll, UV_WRITABLE, on_writable);
+}
+
+static void forget_written(struct process *p, size_t n)
+{
+	p->written += n;
+	if (p->written == p->said.len) {
+		p->written = 0;
+		buf_reset(&p->said);
+		if (p->said.capacity > BUFFER_KEPT) {
+			buf_free(&p->said);
+			buf_init(&p->said, SAID_MAX);
+		}
+	} else if (p->written > p->said.len / 2) { /* seldom enough that moving the rest stays cheap */
+		buf_consume(&p->said, p->written);
+		p->written = 0;
+	}
+}
+
+void process_flush(struct process *p)
+{
+	ssize_t n = 0;
+
+	if (p->in.fd < 0 || p->write_waits)
+		return;
+	if (p->said.len > p->written)
+		n = write(p->in.fd, p->said.data + p->written, p->said.len - p->written);
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		break_in(p);
+		return;
+	}
+	forget_written(p, n > 0 ? (size_t)n : 0);
+	if (p->said.len > p->written)
+		wait_writable(p);
+	else if (p->close_wanted)
+		close_in(p);
+}
+
+void process_call(struct process *p, const struct call *c)
+{
+	if (p->in.fd < 0 || p->close_wanted)
+		return;
+	if (bridge_write(&p->said, c))
+		fleet_unsaid(p->fleet, p);
+	else
+		break_in(p);
+}
+
+/* ---- orders ---- */
+
+/* The pipe is never full: a few bytes in a worker's life. A guard that cannot be reached is gone, and the rest follows from that. */
+static void order(struct process *p, enum guard_order o)
+{
+	char byte = (char)o;
+
+	if (p->orders >= 0 && write(p->orders, &byte, 1) < 0 && errno != EPIPE)
+		close_orders(p);
+	if (o == GUARD_ORDER_KILL && p->guard > 0 && !p->reaped)
+		kill(p->guard, SIGCONT); /* should someone have stopped it */
+}
+
+void process_stop(struct process *p, enum stop_step s)
+{
+	if (s == STOP_TERM) {
+		order(p, GUARD_ORDER_TERM);
+	} else if (s == STOP_KILL) {
+		order(p, GUARD_ORDER_KILL);
+	} else {
+		p->close_wanted = true;
+		if (p->said.len == p->written)
+			close_in(p);
+	}
+}
+
+/* ---- life ---- */
+
+static void start_reading(struct process *p)
+{
+	uv_poll_start(&p->out.poll, UV_READABLE, on_out);
+	uv_poll_start(&p->err.poll, UV_READABLE, on_err);
+	uv_poll_start(&p->report.poll, UV_READABLE, on_report);
+}
+
+struct process *process_start(struct fleet *f, struct slot_ref slot)
+{
+	struct process *p = xcalloc(1, sizeof *p);
+	struct launched s;
+	char why[512];
+
+	p->fleet = f;
+	p->slot = slot;
+	p->in.fd = p->out.fd = p->err.fd = p->report.fd = p->orders = -1;
+	p->exit = (struct exit_report){.exited = true, .code = NOT_STARTED_CODE};
+	frame_init(&p->frames, f->max_frame);
+	buf_init(&p->said, SAID_MAX);
+	if (!launch_guarded(&f->plan, slot, &s, why, sizeof why)) {
+		p->failed = true;
+		p->failure = xstrdup(why);
+		fleet_due(f, p);
+		return p;
+	}
+	p->guard = s.guard;
+	p->orders = s.orders;
+	channel_open(p, &p->in, s.in);
+	channel_open(p, &p->out, s.out);
+	channel_open(p, &p->err, s.err);
+	channel_open(p, &p->report, s.report);
+	start_reading(p);
+	return p;
+}
+
+void process_turn(struct process *p)
+{
+	if (p->failure) {
+		say_fault(p, FAULT_EXEC, slice_of(p->failure));
+		fleet_bury(p->fleet, p);
+		return;
+	}
+	if (p->write_broken) {
+		p->write_broken = false;
+		say_fault(p, FAULT_WRITE, (struct slice){NULL, 0});
+	}
+	if (p->frames_left && !p->closing)
+		give_frames(p, FRAMES_A_TURN);
+	if (p->frames_left && !p->closing)
+		fleet_due(p->fleet, p);
+}
+
+/* What a dead writer has left in a pipe is at most the pipe's size. A living one (only if the guard was killed) gets no more than that. */
+static size_t pipe_rest(int fd)
+{
+	int capacity = fcntl(fd, F_GETPIPE_SZ);
+
+	return capacity > 0 ? (size_t)capacity : READ_MAX;
+}
+
+static void drain(struct process *p)
+{
+	size_t left;
+
+	for (left = pipe_rest(p->err.fd) / ERR_READ + 1; left > 0 && !p->err_ended && read_err(p, ERR_READ); left--)
+		;
+	lines_end(&p->lines, say_line, p);
+	if (!p->out_ended)
+		give_frames(p, SIZE_MAX);
+	for (left = pipe_rest(p->out.fd) / READ_MAX + 1; left > 0 && !p->out_ended && read_out(p); left--)
+		give_frames(p, SIZE_MAX);
+}
+
+/* The guard was killed, with its worker (PR_SET_PDEATHSIG). What else is in the worker's process group is killed here. */
+static void outlive_guard(struct process *p, int status)
+{
+	if (p->started && !p->exit_known) {
+		kill(-p->worker, SIGKILL);
+		p->exit = (struct exit_report){.signal = WIFSIGNALED(status) ? WTERMSIG(status) : SIGKILL};
+	}
+	if (!p->started && !p->failed)
+		say_fault(p, FAULT_EXEC, SLICE("bridgepool-guard ended before it had started the command"));
+}
+
+static void finish(struct process *p, int status)
+{
+	while (read_report(p))
+		;
+	if (!p->all_gone)
+		outlive_guard(p, status);
+	p->exit_known = true;
+	drain(p);
+	process_abandon(p);
+}
+
+void process_reap(struct process *p)
+{
+	int status = 0;
+
+	/* ECHILD: someone else has reaped it; it is gone all the same. */
+	if (!p->guard || p->reaped || p->closing || waitpid(p->guard, &status, WNOHANG) == 0)
+		return;
+	p->reaped = true;
+	finish(p, status);
+}
+
+void process_abandon(struct process *p)
+{
+	if (p->closing)
+		return;
+	p->closing = true;
+	p->frames_left = false;
+	close_orders(p);
+	channel_close(&p->in);
+	channel_close(&p->out);
+	channel_close(&p->err);
+	channel_close(&p->report);
+}
+
+void process_free(struct process *p)
+{
+	frame_free(&p->frames);
+	lines_free(&p->lines);
+	buf_free(&p->said);
+	free(p->failure);
+	free(p);
+}
