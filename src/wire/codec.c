@@ -225,6 +225,9 @@ bool codec_read_request(struct codec *c, struct slice bytes, struct buf *scratch
 {
 	memset(why, 0, sizeof(*why));
 	why->encoding = encoding_of(bytes);
+	if (!bytes.len)
+		return fault_set(why, "INVALID_ENCODING",
+			"the value is empty; send a JSON object, or Avro in single-object encoding (C3 01)");
 	if (bytes.len > c->max_request)
 		return fault_set(why, "TOO_LARGE",
 			"the value has %zu bytes, and %zu are allowed; send less, or raise limits.request", bytes.len,
@@ -237,9 +240,6 @@ bool codec_read_request(struct codec *c, struct slice bytes, struct buf *scratch
 		return fault_set(why, "UNSUPPORTED_ENCODING",
 			"the value begins with 00, as records with a schema registry's id do; send JSON, or Avro in "
 			"single-object encoding (C3 01)");
-	if (!bytes.len)
-		return fault_set(why, "INVALID_ENCODING",
-			"the value is empty; send a JSON object, or Avro in single-object encoding (C3 01)");
 	return fault_set(why, "INVALID_ENCODING",
 		"the value begins with byte %02X; send a JSON object (begins with {), or Avro in single-object encoding (C3 01)",
 		*(const uint8_t *)bytes.data);

@@ -108,7 +108,7 @@ START_TEST(session_goes_into_any_args)
 {
 	check_args(NULL, "{\"session_id\":\"s\"}");
 	check_args("{}", "{\"session_id\":\"s\"}");
-	check_args(" {\n} \t", " {\n\"session_id\":\"s\"}" + 1);
+	check_args(" {\n} \t", "{\n\"session_id\":\"s\"}");
 	check_args("{\"a\":{}}", "{\"a\":{},\"session_id\":\"s\"}");
 	check_args("{\"a\":\"}\"}\r\n", "{\"a\":\"}\",\"session_id\":\"s\"}");
 	check_args("{\"session_id\":\"theirs\"}", "{\"session_id\":\"theirs\",\"session_id\":\"s\"}");
