@@ -238,6 +238,7 @@ static void hear_started(struct process *p, pid_t pid)
 
 	p->worker = pid;
 	p->started = true;
+	uv_poll_start(&p->out.poll, UV_READABLE, on_out); /* not before: no answer comes from what is not started */
 	if (!is_silent(p))
 		ev->started(ev->ctx, p->slot, pid);
 }
@@ -399,7 +400,6 @@ void process_stop(struct process *p, enum stop_step s)
 
 static void start_reading(struct process *p)
 {
-	uv_poll_start(&p->out.poll, UV_READABLE, on_out);
 	uv_poll_start(&p->err.poll, UV_READABLE, on_err);
 	uv_poll_start(&p->report.poll, UV_READABLE, on_report);
 }
@@ -464,8 +464,9 @@ static void drain(struct process *p)
 	for (left = pipe_rest(p->err.fd) / ERR_READ + 1; left > 0 && !p->err_ended && read_err(p, ERR_READ); left--)
 		;
 	lines_end(&p->lines, say_line, p);
-	if (!p->out_ended)
-		give_frames(p, SIZE_MAX);
+	if (!p->started || p->out_ended)
+		return;
+	give_frames(p, SIZE_MAX);
 	for (left = pipe_rest(p->out.fd) / READ_MAX + 1; left > 0 && !p->out_ended && read_out(p); left--)
 		give_frames(p, SIZE_MAX);
 }

@@ -243,7 +243,14 @@ START_TEST(the_worker_sees_only_what_it_may)
 	stage_start_only(&s, 3);
 	stage_wait(&s, s.seen[3].gone);
 	ck_assert_str_eq(s.seen[3].line, "/");
-	ck_assert_int_gt(s.seen[3].lines, 5);
+	ck_assert_ptr_nonnull(strstr(s.seen[3].text, "GREETING=hello = there\n"));
+	ck_assert_ptr_nonnull(strstr(s.seen[3].text, "LETTER_A=passed\n"));
+	ck_assert_ptr_nonnull(strstr(s.seen[3].text, "PYTHONHASHSEED=7\n"));
+	ck_assert_ptr_nonnull(strstr(s.seen[3].text, "BRIDGEPOOL_POOL=test\n"));
+	ck_assert_ptr_nonnull(strstr(s.seen[3].text, "BRIDGEPOOL_WORKER_ID=test/3.1\n"));
+	ck_assert_ptr_nonnull(strstr(s.seen[3].text, "BRIDGEPOOL_GENERATION=1\n"));
+	ck_assert_ptr_nonnull(strstr(s.seen[3].text, "PATH="));
+	ck_assert_ptr_null(strstr(s.seen[3].text, "SECRET_TOKEN"));
 	stage_close(&s);
 }
 END_TEST

@@ -37,8 +37,10 @@ struct stage_seen {
 	size_t nanswers;
 	struct exit_report exit;
 	char last[2048]; /* of the exit report */
-	char line[16384];
+	char line[16384]; /* the last one */
 	size_t line_len;
+	char text[65536]; /* the first of them, each with a newline */
+	size_t text_len;
 };
 
 struct stage {
@@ -116,6 +118,12 @@ static inline void stage_on_line(void *ctx, struct slot_ref w, struct slice line
 	memcpy(seen->line, line.data, line.len);
 	seen->line[line.len] = '\0';
 	seen->line_len = line.len;
+	if (seen->text_len + line.len + 2 > sizeof seen->text)
+		return;
+	memcpy(seen->text + seen->text_len, line.data, line.len);
+	seen->text_len += line.len;
+	seen->text[seen->text_len++] = '\n';
+	seen->text[seen->text_len] = '\0';
 }
 
 static inline void stage_on_patience(uv_timer_t *timer)
