@@ -1,0 +1,36 @@
+/* oracle.h: watches everything that goes in and out of the engines, and says when an invariant is broken. It knows what was asked and
+ * what happened; it never looks into an engine. */
+#ifndef SIM_ORACLE_H
+#define SIM_ORACLE_H
+
+#include "world.h"
+
+/* oracle_runs.c: order, affinity, attempts */
+void oracle_received(struct world *w, struct instance *i, const struct asked *r);
+void oracle_call(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct call *c); /* fills k's record */
+void oracle_answered(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct answer *a); /* before the engine is told */
+void oracle_gone(struct world *w, struct instance *i, struct proc *p);
+void oracle_lost(struct world *w, struct instance *i);     /* what is being revoked is lost */
+void oracle_released(struct world *w, struct instance *i); /* what is being revoked is given back */
+bool oracle_state_lives(const struct instance *i, const struct session_view *s);
+
+/* oracle_records.c: results, dead letters, commits */
+int oracle_produced(struct world *w, struct instance *i, const struct record *r); /* the record it is about */
+void oracle_landed(struct world *w, struct instance *i, uint64_t serial);
+void oracle_reported(struct world *w, struct instance *i, uint64_t serial, enum delivery d);
+void oracle_commit(struct world *w, struct instance *i, const struct commit_entry *c);    /* ordered */
+void oracle_committed(struct world *w, struct instance *i, const struct commit_entry *c); /* applied */
+
+/* oracle_verdict.c: may a request end like this? */
+struct told {                 /* what a result says */
+	struct slice status, code, result, session_epoch;
+	bool session_new;
+	int64_t attempts;
+};
+void verdict_check(struct world *w, struct instance *i, const struct asked *r, struct view *v, const struct told *t);
+
+/* oracle.c: the rest */
+void oracle_note(struct world *w, struct instance *i, const struct note *n);
+void oracle_end(struct world *w);
+
+#endif

@@ -1,0 +1,321 @@
+/* oracle_records.c: invariants 1, 2, 11 and 12: what is published about a request, and what commits claim. */
+#include "oracle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridgepool/wire/json.h"
+#include "client.h"
+#include "group.h"
+
+/* ---- reading what was published ---- */
+
+static struct slice unquoted(struct slice s)
+{
+	const char *text = s.data;
+
+	return s.len >= 2 && text[0] == '"' ? (struct slice){text + 1, s.len - 2} : (struct slice){NULL, 0};
+}
+
+static int64_t number(struct world *w, struct slice s)
+{
+	int64_t n;
+
+	if (s.data == NULL || !json_int(s, &n))
+		breach(w, "a result lacks a number: %.*s", (int)s.len, s.data ? (const char *)s.data : "");
+	return n;
+}
+
+static void find(struct world *w, struct slice doc, struct json_member *m, size_t n)
+{
+	char why[200];
+
+	if (!json_read_object(doc, m, n, JSON_MAX_DEPTH, why, sizeof(why)))
+		breach(w, "a result is no valid JSON: %s", why);
+}
+
+static struct asked *source_of(struct world *w, struct slice topic, int64_t partition, int64_t offset)
+{
+	for (unsigned t = 0; t < w->k.topics; t++)
+		if (slice_is(topic, w->sources[t].topic))
+			return client_find(w, t, (int32_t)partition, offset);
+	return NULL;
+}
+
+static struct asked *read_source(struct world *w, struct slice source)
+{
+	struct json_member m[] = {{.name = "topic"}, {.name = "partition"}, {.name = "offset"}};
+
+	find(w, source, m, 3);
+	return source_of(w, unquoted(m[0].value), number(w, m[1].value), number(w, m[2].value));
+}
+
+static struct slice read_code(struct world *w, struct slice error)
+{
+	struct json_member m[] = {{.name = "code"}};
+
+	if (error.data == NULL || *(const char *)error.data != '{')
+		return (struct slice){NULL, 0};
+	find(w, error, m, 1);
+	return unquoted(m[0].value);
+}
+
+/* The record that a result is about; *t borrows text. */
+static struct asked *read_result(struct world *w, const struct instance *i, struct slice text, struct told *t)
+{
+	enum { STATUS, RESULT, ERROR, EPOCH, NEW, ATTEMPTS, SOURCE, FINAL, INSTANCE, SESSION, MEMBERS };
+	struct json_member m[MEMBERS] = {[STATUS] = {.name = "status"}, [RESULT] = {.name = "result"}, [ERROR] = {.name = "error"},
+		[EPOCH] = {.name = "session_epoch"}, [NEW] = {.name = "session_new"}, [ATTEMPTS] = {.name = "attempts"}, [SOURCE] = {.name = "source"},
+		[FINAL] = {.name = "final"}, [INSTANCE] = {.name = "instance_id"}, [SESSION] = {.name = "session_id"}};
+	struct asked *r;
+
+	find(w, text, m, MEMBERS);
+	r = read_source(w, m[SOURCE].value);
+	if (r == NULL)
+		breach(w, "a result names a record that does not exist: %.*s", (int)m[SOURCE].value.len, (const char *)m[SOURCE].value.data);
+	if (!slice_is(m[FINAL].value, "true") || !slice_is(unquoted(m[INSTANCE].value), i->name))
+		breach(w, "the result of record %u is not final or not from instance %d", r->index, i->index);
+	if (r->session >= 0 && (r->ask == ASK_RUN || r->ask == ASK_END_SESSION) && !slice_is(unquoted(m[SESSION].value), w->session[r->session].id))
+		breach(w, "the result of record %u names another session", r->index);
+	*t = (struct told){.status = unquoted(m[STATUS].value), .code = read_code(w, m[ERROR].value), .result = m[RESULT].value,
+		.session_epoch = unquoted(m[EPOCH].value), .session_new = slice_is(m[NEW].value, "true"), .attempts = number(w, m[ATTEMPTS].value)};
+	return r;
+}
+
+static struct slice header(struct world *w, const struct record *rec, const char *name)
+{
+	struct slice value;
+
+	if (!pairs_find(rec->headers, name, &value))
+		breach(w, "a dead letter lacks the header %s", name);
+	return value;
+}
+
+static int64_t header_number(struct world *w, const struct record *rec, const char *name)
+{
+	return number(w, header(w, rec, name));
+}
+
+static struct asked *read_dead_letter(struct world *w, const struct record *rec)
+{
+	struct slice value;
+	struct asked *r = source_of(w, header(w, rec, "bridgepool.original.topic"), header_number(w, rec, "bridgepool.original.partition"),
+		header_number(w, rec, "bridgepool.original.offset"));
+
+	if (r == NULL)
+		breach(w, "a dead letter names a record that does not exist");
+	if (!slice_equal(rec->key, r->key))
+		breach(w, "the dead letter of record %u has another key", r->index);
+	if (!slice_equal(rec->value, r->value) && !pairs_find(rec->headers, "bridgepool.truncated", &value))
+		breach(w, "the dead letter of record %u has another value", r->index);
+	header(w, rec, "bridgepool.error.code");
+	return r;
+}
+
+/* ---- what may be published ---- */
+
+static struct known_serial *serial_of(struct world *w, struct instance *i, uint64_t serial)
+{
+	if (serial == 0 || serial > 1000000)
+		breach(w, "serial %llu is out of the order of counting", (unsigned long long)serial);
+	while (i->nserials <= serial) {
+		if (i->nserials == i->serials_capacity) {
+			i->serials_capacity = i->serials_capacity ? i->serials_capacity * 2 : 256;
+			i->serials = xrealloc(i->serials, i->serials_capacity * sizeof(*i->serials));
+		}
+		i->serials[i->nserials++] = (struct known_serial){.record = -1};
+	}
+	return &i->serials[serial];
+}
+
+static void check_final_order(struct world *w, struct instance *i, const struct asked *r, const struct view *v)
+{
+	struct session_view *s = r->session >= 0 ? &i->sessions[r->session] : NULL;
+	uint32_t epoch = i->own[r->topic][r->partition].epoch;
+
+	if (s == NULL || v->run == RUN_NONE || w->session[r->session].violates)
+		return;
+	if (s->final_epoch == epoch && r->offset < s->newest_final)
+		breach(w, "4: session %d tells the end of offset %lld after that of offset %lld", r->session, (long long)r->offset,
+			(long long)s->newest_final);
+	s->final_epoch = epoch;
+	s->newest_final = r->offset;
+}
+
+static void check_counted(struct world *w, struct instance *i, const struct asked *r, struct view *v)
+{
+	if (++v->finals > v->received)
+		breach(w, "record %u was given to instance %d %u times and has %u finals there", r->index, i->index, v->received, v->finals);
+	if (v->has_final && v->received > v->rounds) { /* it was read again, and ended again without a run */
+		v->has_final = v->final_acked = v->has_dead_letter = v->dead_letter_acked = v->needs_dead_letter = v->may_dead_letter = false;
+		v->rounds = v->received;
+		v->run = RUN_NONE;
+	}
+	if (v->has_final)
+		breach(w, "record %u has two finals in instance %d", r->index, i->index);
+	v->has_final = true;
+}
+
+static void learn(const struct told *t, struct known_serial *s)
+{
+	if (!slice_is(t->status, "OK") && !slice_is(t->status, "SESSION_LOST"))
+		return;
+	s->learn = true;
+	if (t->session_epoch.len < sizeof(s->epoch) && slice_is(t->status, "OK"))
+		snprintf(s->epoch, sizeof(s->epoch), "%.*s", (int)t->session_epoch.len, t->session_epoch.data ? (const char *)t->session_epoch.data : "");
+}
+
+static struct asked *produced_result(struct world *w, struct instance *i, const struct record *rec, struct known_serial *s)
+{
+	bool json = rec->value.len > 0 && *(const char *)rec->value.data == '{', again = s->record >= 0;
+	struct told t;
+	struct asked *r;
+	struct buf text;
+	char why[200];
+
+	buf_init(&text, SIZE_MAX);
+	if (!json && !codec_to_json(w->codec, rec->value, &text, why, sizeof(why)))
+		breach(w, "a result does not decode: %s", why);
+	r = read_result(w, i, json ? rec->value : buf_slice(&text), &t);
+	if (!again) {
+		struct view *v = &i->views[r->index];
+
+		check_counted(w, i, r, v);
+		check_final_order(w, i, r, v);
+		verdict_check(w, i, r, v, &t);
+		if (v->has_dead_letter && !v->may_dead_letter)
+			breach(w, "record %u has a dead letter without a cause", r->index);
+		learn(&t, s);
+	}
+	buf_free(&text);
+	return r;
+}
+
+static struct asked *produced_dead_letter(struct world *w, struct instance *i, const struct record *rec, const struct known_serial *s)
+{
+	struct asked *r = read_dead_letter(w, rec);
+	struct view *v = &i->views[r->index];
+
+	if (s->record >= 0)
+		return r;
+	if (v->has_final && !v->may_dead_letter)
+		breach(w, "record %u has a dead letter without a cause", r->index);
+	if (v->has_dead_letter && v->received <= v->rounds)
+		breach(w, "record %u has two dead letters in instance %d", r->index, i->index);
+	v->has_dead_letter = true;
+	return r;
+}
+
+int oracle_produced(struct world *w, struct instance *i, const struct record *rec)
+{
+	struct known_serial *s = serial_of(w, i, rec->serial);
+	struct asked *r;
+
+	if (s->with_producer || s->closed)
+		breach(w, "17: record %llu is produced again while %s", (unsigned long long)rec->serial, s->closed ? "it is delivered" : "it is with the producer");
+	r = rec->kind == RECORD_RESULT ? produced_result(w, i, rec, s) : produced_dead_letter(w, i, rec, s);
+	TRACE(w, PRODUCE, i->index, (int64_t)rec->serial, r->index, rec->kind);
+	if (i->own[r->topic][r->partition].state == OWNED_NOT)
+		breach(w, "12: instance %d publishes about record %u of partition %d, which it has given back", i->index, r->index, r->partition);
+	if (s->record >= 0 && s->record != (int)r->index)
+		breach(w, "record %llu is about another request than before", (unsigned long long)rec->serial);
+	s->record = (int)r->index;
+	s->kind = rec->kind;
+	s->with_producer = true;
+	s->round = i->views[r->index].rounds;
+	return (int)r->index;
+}
+
+void oracle_landed(struct world *w, struct instance *i, uint64_t serial)
+{
+	const struct known_serial *s = &i->serials[serial];
+	struct asked *r = &w->asked[s->record];
+
+	TRACE(w, LANDED, i->index, (int64_t)serial, r->index, s->kind);
+	w->progress_at = w->now;
+	if (s->kind == RECORD_DEAD_LETTER) {
+		r->dead_letters++;
+		return;
+	}
+	r->finals++;
+	if (s->learn && r->session >= 0)
+		memcpy(w->session[r->session].known_epoch, s->epoch, EPOCH_TEXT);
+}
+
+void oracle_reported(struct world *w, struct instance *i, uint64_t serial, enum delivery d)
+{
+	struct known_serial *s = &i->serials[serial];
+	struct view *v = &i->views[s->record];
+
+	(void)w;
+	s->with_producer = false;
+	s->closed = d == DELIVERY_OK;
+	if (d != DELIVERY_OK || s->round != v->rounds)
+		return;
+	if (s->kind == RECORD_RESULT)
+		v->final_acked = true;
+	else
+		v->dead_letter_acked = true;
+	v->complete |= v->final_acked && (!v->needs_dead_letter || v->dead_letter_acked);
+}
+
+/* ---- what commits claim ---- */
+
+static bool claimed(const struct offsetmap *map, int64_t offset)
+{
+	return offset < map->base || offsetmap_bit(map, (uint32_t)(offset - map->base));
+}
+
+static void read_map(struct world *w, const struct commit_entry *c, struct offsetmap *map)
+{
+	char again[OFFSETMAP_TEXT_MAX + 1];
+
+	if (!offsetmap_decode(slice_of(c->metadata), c->base, map))
+		breach(w, "11: the map of a commit does not decode");
+	offsetmap_encode(map, again);
+	if (c->metadata[0] != '\0' && strcmp(again, c->metadata) != 0)
+		breach(w, "11: a map changes when it is decoded and encoded");
+}
+
+void oracle_commit(struct world *w, struct instance *i, const struct commit_entry *c)
+{
+	const struct owned *o = group_owned(w, i, c->tp);
+	struct offsetmap map;
+	const struct request_log *log;
+
+	if (o == NULL || !o->located)
+		breach(w, "12: instance %d commits partition %d in epoch %u, which it has not got", i->index, c->tp.partition, c->tp.epoch);
+	read_map(w, c, &map);
+	if (c->base > o->known || (map.span > 0 && map.base + map.span > o->known))
+		breach(w, "2: a commit of partition %d claims offsets that instance %d never saw: base %lld, span %u, seen up to %lld", c->tp.partition,
+			i->index, (long long)c->base, map.span, (long long)o->known);
+	log = &w->log[c->tp.topic][c->tp.partition];
+	for (size_t k = log->n; k-- > 0;) {
+		const struct asked *r = log->records[k];
+
+		if (claimed(&map, r->offset) && !r->claimed && !i->views[r->index].complete)
+			breach(w, "2: a commit of partition %d claims offset %lld (record %u), whose records are not all acknowledged", c->tp.partition,
+				(long long)r->offset, r->index);
+	}
+}
+
+void oracle_committed(struct world *w, struct instance *i, const struct commit_entry *c)
+{
+	const struct request_log *log = &w->log[c->tp.topic][c->tp.partition];
+	struct offsetmap map;
+
+	(void)i;
+	read_map(w, c, &map);
+	for (size_t k = 0; k < log->n; k++) {
+		struct asked *r = log->records[k];
+
+		if (!claimed(&map, r->offset) || r->claimed)
+			continue;
+		if (r->finals == 0)
+			breach(w, "1: record %u is committed and has no visible final", r->index);
+		r->claimed = true;
+		w->unfinished--;
+		w->progress_at = w->now;
+	}
+}

@@ -1,0 +1,389 @@
+/* oracle_runs.c: invariants 4 to 9 and 23: who may run what, where, and when. */
+#include "oracle.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client.h"
+#include "workers.h"
+
+enum { POISON_AFTER = 2 };
+
+static const struct pool_config *pool_of(const struct world *w, const struct proc *p)
+{
+	return &w->k.pool[p->ref.pool];
+}
+
+static bool takes_place(enum call_kind k)
+{
+	return k == CALL_REQUEST || k == CALL_OPEN_SESSION || k == CALL_CLEANUP_SESSION;
+}
+
+static struct owned *place_of(struct instance *i, const struct asked *r)
+{
+	return &i->own[r->topic][r->partition];
+}
+
+void oracle_received(struct world *w, struct instance *i, const struct asked *r)
+{
+	struct owned *o = place_of(i, r);
+	struct view *v = &i->views[r->index];
+
+	v->received++;
+	v->received_at = w->now;
+	if (o->known <= r->offset)
+		o->known = r->offset + 1;
+}
+
+/* ---- any call ---- */
+
+static uint32_t room_of(const struct world *w, const struct proc *p)
+{
+	uint32_t said = p->concurrency ? p->concurrency : 1, most = pool_of(w, p)->concurrency;
+
+	return most && most < said ? most : said;
+}
+
+static void check_worker(struct world *w, const struct proc *p, const struct work *k)
+{
+	const struct work *beside;
+
+	if (p->cause != CAUSE_NONE && k->kind != CALL_SHUTDOWN)
+		breach(w, "6: a call to worker %d.%u, which is stopped or has failed", p->ref.slot, p->ref.generation);
+	if (!takes_place(k->kind))
+		return;
+	if (!p->ready)
+		breach(w, "a request for worker %d.%u, which has not answered its first ping", p->ref.slot, p->ref.generation);
+	if (p->nworks >= room_of(w, p))
+		breach(w, "15: %u calls in flight on worker %d.%u, which takes %u", p->nworks + 1, p->ref.slot, p->ref.generation, room_of(w, p));
+	if (k->solo && p->nworks > 0)
+		breach(w, "9: a request that may have killed a worker runs beside others on %d.%u", p->ref.slot, p->ref.generation);
+	TAILQ_FOREACH(beside, &p->works, line)
+		if (beside->solo)
+			breach(w, "9: beside a request that may have killed a worker another call goes to %d.%u", p->ref.slot, p->ref.generation);
+}
+
+/* ---- sessions ---- */
+
+bool oracle_state_lives(const struct instance *i, const struct session_view *s)
+{
+	const struct proc *p = s->at.generation ? i->procs[s->at.pool][s->at.slot] : NULL;
+
+	return p != NULL && p->ref.generation == s->at.generation && !s->cleaned;
+}
+
+static bool same_slot(struct slot_ref a, struct slot_ref b)
+{
+	return a.pool == b.pool && a.slot == b.slot && a.generation == b.generation;
+}
+
+/* Another instance runs the session at the same time, and nothing excuses it. */
+static void check_elsewhere(struct world *w, const struct instance *i, const struct asked *r)
+{
+	for (unsigned k = 0; k < w->k.engines; k++) {
+		const struct instance *other = &w->instance[k];
+		const struct session_view *s;
+
+		if (other == i || !other->alive || other->frozen || other->evicted)
+			continue;
+		s = &other->sessions[r->session];
+		if (s->busy != NULL && s->busy->kind != CALL_CLEANUP_SESSION && !s->orphan)
+			breach(w, "7: session %d runs on instance %d and on instance %d at once", r->session, other->index, i->index);
+	}
+}
+
+static void new_state(struct world *w, struct instance *i, struct session_view *s, const struct asked *r, const struct proc *p, const struct call *c)
+{
+	const struct view *v = &i->views[r->index];
+
+	if (oracle_state_lives(i, s) && s->runs > 0)
+		breach(w, "8: session %d begins anew on worker %d.%u while its state lives on %d.%u", r->session, p->ref.slot, p->ref.generation, s->at.slot,
+			s->at.generation);
+	if (pool_of(w, p)->on_session_loss == SESSION_LOSS_FAIL && s->lost_at > v->received_at && v->run == RUN_NONE &&
+	    w->k.engine.window_cap == OFFSETMAP_SPAN_MAX && w->k.gap_permille == 0) /* nothing was parked */
+		breach(w, "on_session_loss=fail: record %u waited when its session's worker died, and runs in a new state", r->index);
+	s->at = p->ref;
+	snprintf(s->epoch, sizeof(s->epoch), "%.*s", (int)c->session_epoch.len, (const char *)c->session_epoch.data);
+	s->cleaned = false;
+	s->runs = s->requests = 0;
+	s->last_record = -1;
+}
+
+static void check_state(struct world *w, struct instance *i, struct session_view *s, const struct asked *r, const struct proc *p, const struct call *c)
+{
+	if (c->session_epoch.data == NULL || c->session_epoch.len >= EPOCH_TEXT)
+		breach(w, "8: record %u of session %d runs without an epoch", r->index, r->session);
+	if (r->named && !slice_is(c->session_epoch, r->epoch))
+		breach(w, "SESSION_LOST: record %u expects epoch %s and runs in %.*s", r->index, r->epoch, (int)c->session_epoch.len,
+			(const char *)c->session_epoch.data);
+	if (s->at.generation == 0 || !slice_is(c->session_epoch, s->epoch))
+		new_state(w, i, s, r, p, c);
+	if (!same_slot(s->at, p->ref) || s->cleaned)
+		breach(w, "8: session %d has its state on worker %d.%u%s and runs on %d.%u", r->session, s->at.slot, s->at.generation,
+			s->cleaned ? " (cleaned up)" : "", p->ref.slot, p->ref.generation);
+	if (c->kind == CALL_REQUEST && c->session_new != (s->runs == 0))
+		breach(w, "8: record %u is told session_new=%d, and its session ran %u times in that state", r->index, c->session_new, s->runs);
+}
+
+static void check_order(struct world *w, struct instance *i, struct session_view *s, const struct asked *r)
+{
+	uint32_t epoch = place_of(i, r)->epoch;
+
+	if (w->session[r->session].violates)
+		return;
+	if (s->run_epoch == epoch && r->offset < s->newest_run)
+		breach(w, "4: session %d runs offset %lld after offset %lld", r->session, (long long)r->offset, (long long)s->newest_run);
+	s->run_epoch = epoch;
+	s->newest_run = r->offset;
+	check_elsewhere(w, i, r);
+}
+
+static void session_runs(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct asked *r, const struct call *c)
+{
+	struct session_view *s = &i->sessions[r->session];
+	struct view *v = &i->views[r->index];
+	bool keeps = pool_of(w, p)->state == POOL_STATE_MEMORY;
+
+	if (s->busy != NULL)
+		breach(w, "5: session %d has a call out already when record %u runs", r->session, r->index);
+	check_order(w, i, s, r);
+	s->busy = k;
+	s->orphan = false;
+	v->may_repeat = true;
+	if (!keeps)
+		return;
+	check_state(w, i, s, r, p, c);
+	snprintf(v->epoch, sizeof(v->epoch), "%s", s->epoch);
+	if (c->kind == CALL_REQUEST) {
+		v->began |= s->runs == 0;
+		s->runs++;
+		s->requests += s->last_record != (int)r->index;
+		s->last_record = (int)r->index;
+	}
+	v->may_repeat = r->idempotent || s->requests <= 1;
+}
+
+/* ---- runs of a request ---- */
+
+static void new_round(struct instance *i, const struct asked *r, struct view *v)
+{
+	const struct owned *o = place_of(i, r);
+	struct view fresh = {.received = v->received, .rounds = v->received, .finals = v->finals, .received_at = v->received_at, .complete = v->complete};
+
+	*v = fresh;
+	for (unsigned k = 0; k < o->nsuspects; k++)
+		if (o->suspects[k].offset == r->offset)
+			v->kills = o->suspects[k].kills;
+	v->was_lost = v->kills > 0;
+}
+
+static bool attempt_fits(const struct view *v, int32_t attempt)
+{
+	switch (v->run) {
+	case RUN_NONE:
+		return attempt == 1;
+	case RUN_KILLED:
+		return attempt == v->attempt;
+	case RUN_OPENED:
+	case RUN_UNSURE:
+		return attempt == v->attempt || attempt == v->attempt + 1;
+	default:
+		return attempt == v->attempt + 1;
+	}
+}
+
+static void check_repeat(struct world *w, const struct asked *r, const struct view *v, int32_t attempt)
+{
+	bool lost = v->run == RUN_LOST || v->run == RUN_KILLED || v->run == RUN_UNSURE;
+
+	if (v->run == RUN_LIVE)
+		breach(w, "6: record %u runs while its earlier run may live", r->index);
+	if (v->has_final || (v->run != RUN_NONE && v->run != RUN_OPENED && v->run != RUN_RETRIABLE && !lost))
+		breach(w, "record %u has ended and runs again", r->index);
+	if (lost && !v->may_repeat)
+		breach(w, "record %u runs again although its session had run on the worker that died", r->index);
+	if (v->kills >= POISON_AFTER)
+		breach(w, "9: record %u killed %u workers alone and runs again", r->index, v->kills);
+	if (!attempt_fits(v, attempt))
+		breach(w, "9: attempt %d of record %u after attempt %d", attempt, r->index, v->attempt);
+	if (attempt > (int32_t)w->k.engine.max_attempts)
+		breach(w, "9: attempt %d of record %u; %u are allowed", attempt, r->index, w->k.engine.max_attempts);
+}
+
+static void check_words(struct world *w, const struct instance *i, const struct asked *r, const struct call *c)
+{
+	int64_t late_ms = world_wall_ms(w) - i->late_us / MS_US - r->deadline_ms; /* a tick may come so late */
+
+	if (c->kind == CALL_REQUEST && (!slice_equal(c->args, r->args) || !slice_is(c->command, "work")))
+		breach(w, "args or command of record %u are not as they were sent", r->index);
+	if (r->ask != ASK_RUN)
+		breach(w, "record %u is no valid request and runs", r->index);
+	if (r->session >= 0 ? !slice_is(c->session_id, w->session[r->session].id) : c->session_id.data != NULL)
+		breach(w, "record %u runs in the wrong session", r->index);
+	if (!w->k.clock_steps && late_ms > 1)
+		breach(w, "record %u runs %lld ms after its client's deadline", r->index, (long long)late_ms);
+}
+
+static void check_right(struct world *w, struct instance *i, const struct asked *r)
+{
+	const struct owned *o = place_of(i, r);
+
+	if (o->state != OWNED_ASSIGNED || i->views[r->index].received == 0)
+		breach(w, "12: instance %d runs record %u of partition %d, which is %s", i->index, r->index, r->partition,
+			o->state == OWNED_REVOKING ? "being revoked" : o->state == OWNED_NOT ? "not its own" : "not read");
+	if (i->draining)
+		breach(w, "instance %d drains and runs record %u", i->index, r->index);
+}
+
+static struct asked *record_of(struct world *w, const struct call *c)
+{
+	struct asked *r = NULL;
+
+	for (unsigned t = 0; t < w->k.topics; t++)
+		if (slice_is(c->source_topic, w->sources[t].topic))
+			r = client_find(w, t, c->source_partition, c->source_offset);
+	if (r == NULL)
+		breach(w, "a call names a record that does not exist: partition %d, offset %lld", c->source_partition, (long long)c->source_offset);
+	return r;
+}
+
+static void request_runs(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct call *c)
+{
+	struct asked *r = record_of(w, c);
+	struct view *v = &i->views[r->index];
+
+	k->record = (int)r->index;
+	if (c->kind == CALL_REQUEST)
+		TRACE(w, RUN, i->index, r->index, p->ref.slot, p->ref.generation, c->attempt);
+	check_right(w, i, r);
+	if (v->received > v->rounds && v->run != RUN_LIVE)
+		new_round(i, r, v);
+	check_words(w, i, r, c);
+	check_repeat(w, r, v, c->attempt);
+	k->solo = v->was_lost;
+	if (r->session >= 0)
+		session_runs(w, i, p, k, r, c);
+	else
+		v->may_repeat = true;
+	v->run = RUN_LIVE;
+	v->attempt = c->attempt;
+	v->dispatched_at = w->now;
+	w->runs++;
+}
+
+static void session_is_cleaned(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct call *c)
+{
+	struct session_view *s = k->session >= 0 ? &i->sessions[k->session] : NULL;
+
+	if (s == NULL || !same_slot(s->at, p->ref) || !slice_is(c->session_epoch, s->epoch))
+		breach(w, "23: cleanup of a state that is not on worker %d.%u", p->ref.slot, p->ref.generation);
+	if (s->cleaned)
+		breach(w, "23: session %d is cleaned up twice", k->session);
+	if (s->busy != NULL)
+		breach(w, "5: session %d is cleaned up while a call of it is out", k->session);
+	s->cleaned = true;
+	s->busy = k;
+	k->by_client = slice_is(c->reason, "end_session");
+}
+
+void oracle_call(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct call *c)
+{
+	if (c->kind == CALL_REQUEST || c->kind == CALL_OPEN_SESSION)
+		request_runs(w, i, p, k, c);
+	if (c->kind == CALL_CLEANUP_SESSION)
+		session_is_cleaned(w, i, p, k, c);
+	check_worker(w, p, k);
+}
+
+/* ---- what becomes of calls ---- */
+
+static void session_is_free(struct instance *i, const struct work *k)
+{
+	struct session_view *s = k->session >= 0 ? &i->sessions[k->session] : NULL;
+
+	if (s == NULL || s->busy != k)
+		return;
+	s->busy = NULL;
+	s->orphan = false;
+	s->ends += k->by_client;
+}
+
+static enum run_state state_after(const struct world *w, const struct work *k, const struct answer *a)
+{
+	if (a->kind == ANSWER_ERROR)
+		return a->retriable ? RUN_RETRIABLE : k->kind == CALL_OPEN_SESSION ? RUN_HOOK_ERROR : RUN_ERROR;
+	if (a->kind == ANSWER_UNREADABLE)
+		return RUN_UNREADABLE;
+	if (k->kind == CALL_OPEN_SESSION)
+		return RUN_OPENED;
+	return a->payload.len > w->k.engine.result_limit ? RUN_HUGE : RUN_OK;
+}
+
+void oracle_answered(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct answer *a)
+{
+	struct view *v = k->record >= 0 ? &i->views[k->record] : NULL;
+
+	p->ready |= k->initialization && a->kind == ANSWER_OK;
+	if (!takes_place(k->kind))
+		return;
+	session_is_free(i, k);
+	if (v == NULL)
+		return;
+	v->run = state_after(w, k, a);
+	v->ended_at = w->now;
+}
+
+static void run_is_lost(struct world *w, struct instance *i, const struct proc *p, const struct work *k)
+{
+	struct view *v = &i->views[k->record];
+
+	v->run = p->cause == CAUSE_ENGINE ? RUN_KILLED : p->cause == CAUSE_UNSURE ? RUN_UNSURE : RUN_LOST;
+	v->ended_at = w->now;
+	v->alone = p->nworks == 1;
+	v->was_lost |= v->run == RUN_LOST;
+	v->kills += v->run == RUN_LOST && v->alone;
+	w->asked[k->record].kills += v->run != RUN_KILLED && v->alone;
+}
+
+void oracle_gone(struct world *w, struct instance *i, struct proc *p)
+{
+	const struct work *k;
+
+	TAILQ_FOREACH(k, &p->works, line) {
+		session_is_free(i, k);
+		if (k->record >= 0)
+			run_is_lost(w, i, p, k);
+	}
+	for (unsigned n = 0; n < w->k.sessions; n++)
+		if (same_slot(i->sessions[n].at, p->ref) && !i->sessions[n].cleaned && i->sessions[n].requests > 0)
+			i->sessions[n].lost_at = w->now;
+}
+
+/* ---- partitions go ---- */
+
+static void orphan(struct world *w, struct instance *i, bool may_run_on)
+{
+	for (unsigned n = 0; n < w->k.sessions; n++) {
+		struct session_view *s = &i->sessions[n];
+		const struct asked *r = s->busy != NULL && s->busy->record >= 0 ? &w->asked[s->busy->record] : NULL;
+
+		if (r == NULL || place_of(i, r)->state != OWNED_REVOKING)
+			continue;
+		if (!may_run_on)
+			breach(w, "7: instance %d gives back partition %d while record %u runs and there is time to wait for it", i->index, r->partition,
+				r->index);
+		s->orphan = true;
+	}
+}
+
+void oracle_lost(struct world *w, struct instance *i)
+{
+	orphan(w, i, true);
+}
+
+void oracle_released(struct world *w, struct instance *i)
+{
+	bool over = w->now >= i->revoked_at + w->k.engine.drain_revoke_us;
+
+	orphan(w, i, over || i->draining || i->evicted);
+}

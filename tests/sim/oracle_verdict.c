@@ -1,0 +1,178 @@
+/* oracle_verdict.c: may a request end like this, and does it need a dead letter? The table of what happens when, from the outside. */
+#include "oracle.h"
+
+#include <string.h>
+
+#include "workers.h"
+
+enum { POISON_AFTER = 2 };
+
+struct last { /* what a request ends with */
+	struct world *w;
+	struct instance *i;
+	const struct asked *r;
+	struct view *v;
+	const struct told *t;
+};
+
+static _Noreturn void wrong(const struct last *l, const char *why)
+{
+	breach(l->w, "record %u ends %.*s (%.*s): %s", l->r->index, (int)l->t->status.len, (const char *)l->t->status.data, (int)l->t->code.len,
+		l->t->code.data ? (const char *)l->t->code.data : "", why);
+}
+
+static bool out_of_attempts(const struct last *l)
+{
+	return l->v->attempt >= (int32_t)l->w->k.engine.max_attempts;
+}
+
+static bool deadline_over(const struct last *l)
+{
+	return l->w->k.clock_steps || world_wall_ms(l->w) >= l->r->deadline_ms;
+}
+
+/* Its own time, from the start of the last run to its end, or to now. */
+static bool run_time_over(const struct last *l)
+{
+	const struct pool_config *pool = &l->w->k.pool[l->r->pool];
+	int64_t ran = (l->v->run == RUN_LIVE ? l->w->now : l->v->ended_at) - l->v->dispatched_at;
+
+	return ran >= pool->request_timeout_us || ran >= pool->session_hook_timeout_us;
+}
+
+static void check_ok(const struct last *l)
+{
+	struct buf expected;
+
+	if (l->r->ask == ASK_END_SESSION) {
+		struct session_view *s = &l->i->sessions[l->r->session];
+
+		if (++s->end_finals > s->ends)
+			wrong(l, "no session was cleaned up for it");
+		return;
+	}
+	if (l->v->run != RUN_OK)
+		wrong(l, "its last run did not end so");
+	buf_init(&expected, SIZE_MAX);
+	workers_payload(l->r, l->v->attempt, false, &expected);
+	if (!slice_equal(l->t->result, buf_slice(&expected)))
+		wrong(l, "its result is not what the worker answered, byte for byte");
+	buf_free(&expected);
+	if (l->t->attempts != l->v->attempt)
+		wrong(l, "its attempts are miscounted");
+	if (l->r->session < 0 || l->w->k.pool[l->r->pool].state == POOL_STATE_NONE)
+		return;
+	if (!slice_is(l->t->session_epoch, l->v->epoch))
+		wrong(l, "it names another session state than it ran in");
+	if (l->t->session_new != l->v->began)
+		wrong(l, "session_new is not right");
+}
+
+static void check_error(const struct last *l)
+{
+	static const char *const code[] = {[RUN_ERROR] = "MODEL_ERROR", [RUN_HOOK_ERROR] = "MODEL_ERROR", [RUN_RETRIABLE] = "MODEL_BUSY",
+		[RUN_UNREADABLE] = "INVALID_RESULT", [RUN_HUGE] = "RESULT_TOO_LARGE", [RUN_UNSURE] = NULL};
+
+	if (l->r->ask == ASK_END_SESSION) {
+		if (!slice_is(l->t->code, "session_not_found"))
+			wrong(l, "end_session answers OK or session_not_found");
+		return;
+	}
+	if (l->v->run > RUN_HOOK_ERROR || code[l->v->run] == NULL || !slice_is(l->t->code, code[l->v->run]))
+		wrong(l, "its last run did not end so");
+	if (l->v->run != RUN_RETRIABLE)
+		return;
+	if (!out_of_attempts(l))
+		wrong(l, "it may be tried again, and has attempts left");
+	l->v->needs_dead_letter = l->v->may_dead_letter = true;
+}
+
+static void check_timeout(const struct last *l)
+{
+	if (!run_time_over(l) && !deadline_over(l))
+		wrong(l, "neither its run's time nor its client's is over");
+	if (l->v->run == RUN_NONE && l->r->ask != ASK_END_SESSION)
+		wrong(l, "it never ran: that is EXPIRED");
+}
+
+static void check_expired(const struct last *l)
+{
+	if (!deadline_over(l))
+		wrong(l, "its client's time is not over");
+	if (l->v->run == RUN_LIVE)
+		wrong(l, "it runs: that is TIMEOUT");
+}
+
+static void check_worker_lost(const struct last *l)
+{
+	bool poison = slice_is(l->t->code, "POISON"), lost = l->v->run == RUN_LOST, killed = l->v->run == RUN_KILLED;
+
+	l->v->may_dead_letter = poison || (lost && l->v->may_repeat) || l->v->run == RUN_UNSURE;
+	l->v->needs_dead_letter = poison || (lost && l->v->may_repeat);
+	if (poison && l->r->kills < POISON_AFTER && l->v->kills < POISON_AFTER)
+		wrong(l, "it did not kill two workers alone");
+	if (poison)
+		return;
+	if (!lost && !killed && l->v->run != RUN_UNSURE)
+		wrong(l, "its last run did not lose its worker");
+	if (lost && l->v->alone && l->v->kills >= POISON_AFTER)
+		wrong(l, "it is poison");
+	if (l->v->may_repeat && (killed || (lost && !out_of_attempts(l))))
+		wrong(l, "it may run again");
+}
+
+static void check_session_lost(const struct last *l)
+{
+	const struct session_view *s = l->r->session >= 0 ? &l->i->sessions[l->r->session] : NULL;
+	const struct pool_config *pool = &l->w->k.pool[l->r->pool];
+
+	if (s == NULL || pool->state == POOL_STATE_NONE)
+		wrong(l, "there is no state to lose");
+	if (pool->on_session_loss == SESSION_LOSS_FAIL && s->lost_at >= l->v->received_at)
+		return;
+	if (!l->r->named)
+		wrong(l, "it named no state, and none was lost");
+	if (s->runs > 0 && strcmp(s->epoch, l->r->epoch) == 0 && oracle_state_lives(l->i, s) &&
+	    l->i->procs[s->at.pool][s->at.slot]->cause == CAUSE_NONE)
+		wrong(l, "the state that it names lives");
+}
+
+static void check_rejected(const struct last *l)
+{
+	bool unread = l->r->ask == ASK_UNDECODABLE || l->r->ask == ASK_OVERSIZED;
+
+	if ((l->r->ask == ASK_RUN || l->r->ask == ASK_END_SESSION) && !slice_is(l->t->code, "SESSION_LIMIT"))
+		wrong(l, "it is a valid request");
+	if (slice_is(l->t->code, "SESSION_LIMIT") && l->w->k.pool[l->r->pool].max_sessions > l->w->k.sessions)
+		wrong(l, "there are not so many sessions");
+	l->v->needs_dead_letter = l->v->may_dead_letter = unread;
+}
+
+static const struct {
+	const char *status;
+	void (*check)(const struct last *l);
+} table[] = {
+	{"OK", check_ok},
+	{"ERROR", check_error},
+	{"TIMEOUT", check_timeout},
+	{"EXPIRED", check_expired},
+	{"WORKER_LOST", check_worker_lost},
+	{"SESSION_LOST", check_session_lost},
+	{"REJECTED", check_rejected},
+};
+
+void verdict_check(struct world *w, struct instance *i, const struct asked *r, struct view *v, const struct told *t)
+{
+	struct last l = {w, i, r, v, t};
+	bool valid = r->ask == ASK_RUN || r->ask == ASK_END_SESSION;
+
+	if (!valid && !slice_is(t->status, "REJECTED"))
+		wrong(&l, "it is no valid request");
+	for (size_t k = 0; k < sizeof(table) / sizeof(table[0]); k++) {
+		if (!slice_is(t->status, table[k].status))
+			continue;
+		table[k].check(&l);
+		return;
+	}
+	wrong(&l, "there is no such status in this version");
+}

@@ -1,0 +1,263 @@
+/* world.h: the whole simulated world as plain data: the request topics, the group, the instances with their real engines, the model
+ * workers, what was published, and what the oracle remembers of each. One thread, virtual microseconds, one seed. */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include <sys/queue.h>
+
+#include "bridgepool/base/check.h"
+#include "bridgepool/base/clock.h"
+#include "bridgepool/base/random.h"
+#include "bridgepool/core/engine.h"
+#include "bridgepool/wire/offsetmap.h"
+#include "bridgepool/wire/pairs.h"
+#include "events.h"
+#include "knobs.h"
+#include "trace.h"
+
+enum { EPOCH_TEXT = 48, MAX_TPS = MAX_TOPICS * MAX_PARTITIONS, MAX_MEMBERS = 4 * MAX_ENGINES };
+
+/* ---- what clients ask ------------------------------------------------------------------------------------------------ */
+
+enum ask { ASK_RUN, ASK_END_SESSION, ASK_RESERVED, ASK_FORBIDDEN, ASK_UNKNOWN_POOL, ASK_TOMBSTONE, ASK_UNDECODABLE, ASK_OVERSIZED };
+
+/* One record of a request topic, and what became visible of it. */
+struct asked {
+	uint32_t index;
+	enum ask ask;
+	uint16_t topic, pool;
+	int32_t partition;
+	int64_t offset, timestamp_ms;
+	struct slice key, value;      /* owned */
+	struct slice args;            /* owned; no two records have the same */
+	int session;                  /* -1: anonymous */
+	bool idempotent, poison, big, named;
+	char epoch[EPOCH_TEXT];       /* named: the session state that it expects */
+	int64_t deadline_ms;          /* wall clock; INT64_MAX: none */
+	uint32_t finals, dead_letters; /* in the output topics */
+	uint32_t kills;               /* workers that it killed alone, everywhere */
+	bool claimed;                 /* an accepted commit says that it is done */
+};
+
+struct client_session {
+	char id[24];
+	uint16_t topic, pool;
+	int32_t partition;
+	bool by_key, violates;        /* by_key: named by the record key alone; violates: produced to several partitions */
+	char known_epoch[EPOCH_TEXT]; /* as learnt from results; "" none */
+};
+
+struct request_log {
+	int64_t end;                  /* next offset */
+	struct asked **records;
+	size_t n, capacity;
+	int64_t start, committed;     /* committed -1: nothing yet */
+	char *metadata;               /* owned */
+};
+
+/* ---- the group --------------------------------------------------------------------------------------------------------- */
+
+struct member {
+	bool used, ghost, joined;     /* ghost: its process is gone, the group does not know yet */
+	int instance;
+	uint32_t serial;              /* tells two members in the same place apart */
+	uint32_t mask, target;        /* partitions it has, and shall have */
+	int64_t last_event;           /* its events come in order */
+	int64_t ghost_until;
+};
+
+struct group {
+	bool rebalancing;
+	uint32_t generation, last_serial;
+	struct member member[MAX_MEMBERS];
+};
+
+/* ---- workers ----------------------------------------------------------------------------------------------------------- */
+
+struct work {                     /* a call whose answer the engine waits for */
+	TAILQ_ENTRY(work) line;
+	uint64_t id;
+	enum call_kind kind;
+	bool initialization, solo, by_client; /* solo: nothing may run beside it; by_client: end_session */
+	int record, session;          /* -1: none */
+	int32_t attempt;
+	int64_t since;
+};
+
+TAILQ_HEAD(work_line, work);
+
+enum cause { CAUSE_NONE, CAUSE_ITSELF, CAUSE_ENGINE, CAUSE_UNSURE }; /* why a process ends, as the engine saw it first; UNSURE: a ping was out */
+
+struct proc {
+	struct slot_ref ref;
+	struct work_line works;
+	unsigned nworks;              /* those that take a place */
+	bool ready;                   /* the engine has the answer to its first ping */
+	bool dead, deaf, mute;        /* runs no more; obeys nothing but KILL; answers no ping but the first */
+	bool gone_planned;
+	enum cause cause;
+	uint32_t concurrency, capabilities;
+	uint64_t last_id;
+};
+
+/* ---- what the oracle remembers ------------------------------------------------------------------------------------------ */
+
+enum run_state { RUN_NONE, RUN_LIVE, RUN_OPENED /* open_session was answered, the run begins */, RUN_OK, RUN_ERROR, RUN_RETRIABLE, RUN_UNREADABLE, RUN_HUGE, RUN_HOOK_ERROR, RUN_LOST, RUN_KILLED, RUN_UNSURE };
+
+/* One record in the eyes of one instance. A round is one delivery of it, from receipt to its records' acknowledgement. */
+struct view {
+	uint32_t received, rounds, finals; /* finals: distinct results published for it */
+	int64_t received_at;
+	/* of this round */
+	bool has_final, final_acked, needs_dead_letter, may_dead_letter, has_dead_letter, dead_letter_acked;
+	enum run_state run;
+	bool alone, may_repeat, began, was_lost; /* alone: nothing ran beside it when its worker died; was_lost: with a worker, once */
+	int64_t dispatched_at, ended_at;
+	int32_t attempt;              /* as the engine said it last */
+	uint32_t kills;
+	char epoch[EPOCH_TEXT];       /* of the session's state it ran in */
+	/* of all rounds */
+	bool complete;                /* all records of one round are acknowledged */
+};
+
+/* A session in the eyes of one instance. */
+struct session_view {
+	struct slot_ref at;           /* where its state is; generation 0: nowhere */
+	char epoch[EPOCH_TEXT];
+	bool cleaned;
+	uint32_t runs, requests;      /* in that state; requests: different ones */
+	int last_record;              /* that ran there; -1 none */
+	struct work *busy;            /* a call of it is out */
+	bool orphan;                  /* what it runs may overlap with another instance's run */
+	int64_t lost_at;              /* when its worker died last with what requests had made there; -1 never */
+	uint32_t ends, end_finals;    /* end_session: cleaned up for a client; told so */
+	uint32_t run_epoch, final_epoch; /* of the partition's assignment that the two below count in */
+	int64_t newest_run, newest_final; /* offsets */
+};
+
+/* ---- an instance -------------------------------------------------------------------------------------------------------- */
+
+enum owned_state { OWNED_NOT, OWNED_ASSIGNED, OWNED_REVOKING };
+
+struct owned {                    /* a partition on the consumer's side */
+	enum owned_state state;
+	uint32_t epoch;
+	bool asked_offsets, located, held;
+	size_t position;              /* in the log's records */
+	int64_t known;                /* all below is known to it: received, or described by the map it began with */
+	unsigned nsuspects;           /* of that map */
+	struct { int64_t offset; uint32_t kills; } suspects[OFFSETMAP_SUSPECTS];
+};
+
+struct sent {                     /* a record that the producer has */
+	TAILQ_ENTRY(sent) line;
+	struct record record;
+	int asked;
+	bool landed;                  /* its verdict is out */
+	uint64_t sum;                 /* of its bytes */
+	enum delivery verdict;
+};
+
+TAILQ_HEAD(sent_line, sent);
+
+struct known_serial {             /* what the engine published under a serial, whether or not it is with the producer now */
+	int record;                   /* -1: not seen */
+	enum record_kind kind;
+	bool with_producer, closed;   /* closed: reported as delivered */
+	uint32_t round;
+	char epoch[EPOCH_TEXT];       /* that the client learns from it */
+	bool learn;
+};
+
+struct flying_commit {
+	bool flying, applied;
+	uint64_t id;
+	uint32_t member_serial, generation;
+	size_t n;
+	struct commit_entry entries[MAX_TPS]; /* metadata owned */
+	enum commit_verdict verdict;
+	bool refused;
+};
+
+struct instance {
+	struct world *world;
+	int index;
+	bool alive, frozen, draining, drained, leaving, left, ending; /* leaving: the group; left: it is out */
+	uint32_t life;                /* counts the processes in this place */
+	struct engine *engine;
+	char name[24];
+	struct engine_config cfg;
+	int64_t late_us;              /* how much later than due its ticks come */
+	int64_t frozen_until, thawed_at, drain_until;
+	unsigned ticks_now;           /* at the same virtual time */
+	int64_t tick_time;
+
+	int member;                   /* -1: none */
+	uint32_t member_serial;
+	bool evicted, revoke_pending;
+	uint32_t last_epoch;
+	int64_t revoked_at;
+	uint32_t revokes;
+	struct owned own[MAX_TOPICS][MAX_PARTITIONS];
+	bool poll_planned;
+	unsigned poll_turn;
+
+	struct proc *procs[MAX_POOLS][MAX_WORKERS];
+	uint32_t generation[MAX_POOLS][MAX_WORKERS];
+
+	struct sent_line sent;
+	size_t nsent;
+	int64_t last_land[2];
+	struct known_serial *serials;
+	size_t nserials, serials_capacity;
+	struct flying_commit commit;
+
+	struct view *views;           /* by record */
+	struct session_view *sessions;
+};
+
+struct world {
+	uint64_t seed, steps, max_steps;
+	struct knobs k;
+	struct random random;
+	struct codec *codec;          /* borrowed */
+	struct trace trace;
+	struct events events;
+	int64_t now, quiet_at;
+	int64_t wall_skew_ms;
+	bool quiet, refused[2];
+
+	struct client_session session[MAX_SESSIONS];
+	struct asked *asked;
+	size_t nasked;
+	struct request_log log[MAX_TOPICS][MAX_PARTITIONS];
+	size_t unfinished;            /* records that no accepted commit claims yet */
+
+	struct group group;
+	struct instance instance[MAX_ENGINES];
+	struct source_config sources[MAX_TOPICS];
+	struct instance *inside;      /* an engine function of it runs */
+	bool inside_port;
+	uint64_t notes, ticks, runs;
+	unsigned lives, starts;       /* of instances, of workers */
+	int64_t progress_at;          /* when something was published or committed last */
+};
+
+/* world.c */
+struct world *world_new(uint64_t seed, struct codec *codec, bool verbose);
+void world_run(struct world *w, uint64_t max_steps); /* to the end, or so many steps */
+void world_free(struct world *w);
+void world_plan(struct world *w, const struct instance *i, int64_t delay, struct event ev); /* i NULL: of the world */
+int64_t world_wall_ms(const struct world *w);
+bool world_chance(struct world *w, unsigned permille);
+int64_t world_delay(struct world *w, int64_t most); /* 0 .. most */
+
+/* Says which invariant is broken, how it came to that, and how to see it again; ends the process. */
+_Noreturn void breach(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static inline unsigned tp_bit(uint32_t topic, int32_t partition)
+{
+	return topic * MAX_PARTITIONS + (unsigned)partition;
+}
+
+#endif
