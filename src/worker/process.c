@@ -95,13 +95,10 @@ static void show_bytes(struct buf *out, struct slice bytes)
 	}
 }
 
-static bool is_text(const uint8_t *p, size_t n)
+/* A first byte that is text would announce 150 MB and more. */
+static bool is_text(uint8_t c)
 {
-	for (size_t i = 0; i < n; i++) {
-		if ((p[i] < ' ' && p[i] != '\n' && p[i] != '\r' && p[i] != '\t') || p[i] == 0x7f)
-			return false;
-	}
-	return true;
+	return (c >= ' ' && c < 0x7f) || c == '\n' || c == '\r' || c == '\t';
 }
 
 /* A length over the limit is more often a print to stdout than a frame. */
@@ -117,7 +114,7 @@ static void fault_frame(struct process *p)
 	buf_printf(&detail, "a frame of %u bytes was announced, max_frame_bytes is %zu; its first bytes were \"",
 		(unsigned)head[0] << 24 | (unsigned)head[1] << 16 | (unsigned)head[2] << 8 | head[3], p->fleet->max_frame);
 	show_bytes(&detail, rest);
-	buf_text(&detail, is_text(head, FRAME_HEAD) ? "\": something printed to stdout?" : "\"");
+	buf_text(&detail, is_text(*head) ? "\": something printed to stdout?" : "\"");
 	if (p->out.fd >= 0)
 		uv_poll_stop(&p->out.poll);
 	say_fault(p, FAULT_FRAME, buf_slice(&detail));

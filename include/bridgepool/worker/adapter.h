@@ -26,7 +26,7 @@ struct adapter_config {
 	const char *const *pass;          /* fnmatch patterns of the daemon's variables that are passed on, beside the built-in ones; may be NULL */
 	const char *guard_path;           /* bridgepool-guard; NULL: beside the running program, else the installed one */
 	size_t max_frame_bytes;
-	int64_t memory_limit;             /* bytes of address space or resident size per worker, 0: none */
+	int64_t memory_limit;             /* bytes of address space per worker (RLIMIT_AS), 0: none */
 	int64_t open_files;               /* RLIMIT_NOFILE, 0: as it is */
 	int64_t core_bytes;               /* RLIMIT_CORE */
 	const char *pool_name;            /* goes into BRIDGEPOOL_POOL; BRIDGEPOOL_WORKER_ID is pool/slot.generation */
