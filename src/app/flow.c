@@ -41,7 +41,7 @@ struct flow {
 	int64_t armed_for; /* what `timer` waits for; INT64_MAX: nothing */
 	bool starved;	   /* the consumer was told that there is no credit */
 	bool inside;	   /* the engine is being called */
-	bool consumer_closed, closing;
+	bool draining, consumer_closed, closing;
 };
 
 /* Every call of the engine stands between enter and leave. */
@@ -90,7 +90,7 @@ static void say_note(struct flow *f, const struct note *n)
 	buf_append(&text, "", 1);
 	if (text.overflow)
 		text.data[text.len - 1] = '\0';
-	log_line(notes_level(n), row->event, "%s", (const char *)text.data);
+	log_line(notes_level(n, f->draining), row->event, "%s", (const char *)text.data);
 	f->events.line(f->events.ctx, (const char *)text.data);
 	buf_free(&text);
 }
@@ -98,11 +98,11 @@ static void say_note(struct flow *f, const struct note *n)
 void flow_note(struct flow *f, const struct note *n)
 {
 	struct health_fields event;
-	char worker_id[96];
+	struct note_words words;
 
 	say_note(f, n);
 	if (notes_row(n->kind)->kind != KIND_UNKNOWN) {
-		notes_event(f->settings, n, worker_id, &event);
+		notes_event(f->settings, n, f->draining, &words, &event);
 		health_event(f->health, &event, clock_wall_ms());
 	}
 	f->events.note(f->events.ctx, n);
@@ -487,6 +487,7 @@ void flow_drain(struct flow *f, int64_t until_us)
 {
 	int64_t now = flow_enter(f);
 
+	f->draining = true;
 	engine_drain(f->engine, until_us, now);
 	flow_exit(f);
 }

@@ -58,21 +58,21 @@ const struct note_row *notes_row(enum note_kind kind)
 	return &rows[kind];
 }
 
-enum log_level notes_level(const struct note *n)
+enum log_level notes_level(const struct note *n, bool draining)
 {
 	const struct note_row *row = notes_row(n->kind);
 
-	if (n->kind == NOTE_WORKER_EXIT && n->from == HEALTH_TERMINATING && n->count == 0)
-		return LOG_INFO; /* we ended it ourselves, and told why then; nothing was lost with it */
+	if (n->kind == NOTE_WORKER_EXIT && n->from == HEALTH_TERMINATING && (draining || n->count == 0))
+		return LOG_INFO; /* we ended it ourselves, and told why then; nothing was lost with it that we did not mean to end */
 	return row->by_state && state_level[n->to] > row->level ? state_level[n->to] : row->level;
 }
 
-enum severity notes_severity(const struct note *n)
+enum severity notes_severity(const struct note *n, bool draining)
 {
 	static const enum severity by_level[] = {
 		[LOG_DEBUG] = SEVERITY_INFO, [LOG_INFO] = SEVERITY_INFO, [LOG_WARN] = SEVERITY_WARN, [LOG_ERROR] = SEVERITY_ERROR};
 
-	return by_level[notes_level(n)];
+	return by_level[notes_level(n, draining)];
 }
 
 static const char *pool_name(const struct settings *s, uint16_t pool)
@@ -123,19 +123,27 @@ void notes_text(const struct settings *s, const struct note *n, struct buf *out)
 	}
 }
 
-void notes_event(const struct settings *s, const struct note *n, char worker_id[96], struct health_fields *out)
+/* The schema has no field for a partition: it stands in the reason. */
+static struct slice place_reason(const struct settings *s, const struct note *n, char out[320])
+{
+	snprintf(out, 320, "%.200s[%" PRId32 "]%s%.*s", topic_name(s, n->tp.topic), n->tp.partition, n->reason.len ? ": " : "",
+		n->reason.len < 64 ? (int)n->reason.len : 64, n->reason.len ? (const char *)n->reason.data : "");
+	return slice_of(out);
+}
+
+void notes_event(const struct settings *s, const struct note *n, bool draining, struct note_words *words, struct health_fields *out)
 {
 	*out = (struct health_fields){
 		.kind = notes_row(n->kind)->kind,
-		.severity = notes_severity(n),
+		.severity = notes_severity(n, draining),
 		.from_state = n->from,
 		.to_state = n->to,
-		.reason = n->reason,
+		.reason = n->tp.epoch ? place_reason(s, n, words->place) : n->reason,
 		.count = n->count,
 	};
 	if (n->worker.generation) {
-		notes_worker_id(s, n->worker, worker_id);
-		out->worker_id = slice_of(worker_id);
+		notes_worker_id(s, n->worker, words->worker_id);
+		out->worker_id = slice_of(words->worker_id);
 	}
 	if (n->worker.generation || n->has_pool)
 		out->pool = slice_of(pool_name(s, n->worker.pool));

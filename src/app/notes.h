@@ -17,14 +17,19 @@ struct note_row {
 };
 
 const struct note_row *notes_row(enum note_kind kind);
-enum log_level notes_level(const struct note *n);
-enum severity notes_severity(const struct note *n);
+/* draining: we are stopping, so that workers end is as it should be. */
+enum log_level notes_level(const struct note *n, bool draining);
+enum severity notes_severity(const struct note *n, bool draining);
 
 /* "pool/slot.generation" */
 void notes_worker_id(const struct settings *s, struct slot_ref w, char out[96]);
 /* The line without time, level and event: the sentence, then key=value. Appends. */
 void notes_text(const struct settings *s, const struct note *n, struct buf *out);
-/* Fills kind, severity, pool, worker, states, reason and count. worker_id is room for the worker's name; out borrows it, n and s. */
-void notes_event(const struct settings *s, const struct note *n, char worker_id[96], struct health_fields *out);
+/* Room for what an event says and the note has only as numbers. */
+struct note_words {
+	char worker_id[96], place[320];
+};
+/* Fills kind, severity, pool, worker, states, reason and count. out borrows words, n and s. */
+void notes_event(const struct settings *s, const struct note *n, bool draining, struct note_words *words, struct health_fields *out);
 
 #endif

@@ -92,10 +92,14 @@ static void say_event(const struct demo *d, const json_t *e)
 {
 	const char *kind = member(e, "kind"), *to = member(e, "to_state"), *reason = member(e, "reason");
 	const char *who = *member(e, "worker_id") ? member(e, "worker_id") : member(e, "pool");
+	json_int_t count = json_integer_value(json_object_get(e, "count"));
+	char sessions[48] = "";
 
 	if (strcmp(kind, "HEARTBEAT") == 0)
 		return;
-	printf("  %sevent%s   %-20s %-14s %s %s\n", colour(d, DIM), colour(d, PLAIN), kind, who, to, reason);
+	if (strcmp(kind, "WORKER_EXIT") == 0)
+		snprintf(sessions, sizeof sessions, ", %d sessions ended with it", (int)count);
+	printf("  %sevent%s   %-20s %-12s %-13s %s%s\n", colour(d, DIM), colour(d, PLAIN), kind, who, to, reason, sessions);
 }
 
 /* Prints the events that came meanwhile; true if one of this kind went to this state (NULL: any). */
@@ -168,8 +172,7 @@ static void check_reply(struct demo *d, const struct line *l, const struct reply
 static bool send_line(struct demo *d, const struct line *l, size_t number)
 {
 	char id[64], why[REASON];
-	const struct request_fields f = {
-		.request_id = slice_of(id),
+	struct request_fields f = {
 		.session_id = slice_of(l->session),
 		.session_epoch = l->known_epoch ? slice_of(d->epoch) : slice_of(NULL),
 		.command = slice_of(l->command),
@@ -179,6 +182,7 @@ static bool send_line(struct demo *d, const struct line *l, size_t number)
 	};
 
 	snprintf(id, sizeof id, "demo-%zu-%zu", requester_sent(d->requester) + 1, number);
+	f.request_id = slice_of(id);
 	return requester_send(d->requester, &f, why, sizeof why) || wrong(d, why);
 }
 

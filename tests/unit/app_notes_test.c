@@ -68,12 +68,12 @@ START_TEST(the_state_it_goes_to_decides_how_loud_it_is)
 {
 	struct note n = {.kind = NOTE_POOL_STATE, .has_pool = true, .from = HEALTH_READY, .to = HEALTH_UNAVAILABLE};
 
-	ck_assert_int_eq(notes_level(&n), LOG_ERROR);
-	ck_assert_int_eq(notes_severity(&n), SEVERITY_ERROR);
+	ck_assert_int_eq(notes_level(&n, false), LOG_ERROR);
+	ck_assert_int_eq(notes_severity(&n, false), SEVERITY_ERROR);
 	n.to = HEALTH_DEGRADED;
-	ck_assert_int_eq(notes_severity(&n), SEVERITY_WARN);
+	ck_assert_int_eq(notes_severity(&n, false), SEVERITY_WARN);
 	n.to = HEALTH_READY;
-	ck_assert_int_eq(notes_severity(&n), SEVERITY_INFO);
+	ck_assert_int_eq(notes_severity(&n, false), SEVERITY_INFO);
 }
 END_TEST
 
@@ -81,12 +81,13 @@ START_TEST(an_ordered_exit_is_no_warning_unless_sessions_went_with_it)
 {
 	struct note n = {.kind = NOTE_WORKER_EXIT, .worker = {0, 0, 1}, .has_pool = true, .from = HEALTH_TERMINATING, .to = HEALTH_TERMINATED};
 
-	ck_assert_int_eq(notes_level(&n), LOG_INFO);
+	ck_assert_int_eq(notes_level(&n, false), LOG_INFO);
 	n.count = 2;
-	ck_assert_int_eq(notes_level(&n), LOG_WARN);
+	ck_assert_int_eq(notes_level(&n, false), LOG_WARN);
+	ck_assert_int_eq(notes_level(&n, true), LOG_INFO);
 	n.count = 0;
 	n.from = HEALTH_READY;
-	ck_assert_int_eq(notes_level(&n), LOG_WARN);
+	ck_assert_int_eq(notes_level(&n, false), LOG_WARN);
 }
 END_TEST
 
@@ -95,9 +96,9 @@ START_TEST(a_note_becomes_a_health_event)
 	const struct note n = {.kind = NOTE_WORKER_EXIT, .worker = {0, 1, 2}, .has_pool = true, .from = HEALTH_READY, .to = HEALTH_TERMINATED,
 		.count = 9, .reason = SLICE("signal 11")};
 	struct health_fields event;
-	char id[96];
+	struct note_words words;
 
-	notes_event(&settings, &n, id, &event);
+	notes_event(&settings, &n, false, &words, &event);
 	ck_assert_int_eq(event.kind, KIND_WORKER_EXIT);
 	ck_assert_int_eq(event.severity, SEVERITY_WARN);
 	ck_assert(slice_is(event.pool, "qa"));
@@ -106,6 +107,18 @@ START_TEST(a_note_becomes_a_health_event)
 	ck_assert_int_eq(event.count, 9);
 	ck_assert_int_eq(event.from_state, HEALTH_READY);
 	ck_assert_int_eq(event.to_state, HEALTH_TERMINATED);
+}
+END_TEST
+
+START_TEST(an_event_names_its_partition_in_the_reason)
+{
+	const struct note n = {.kind = NOTE_BACKPRESSURE, .tp = {0, 4, 9}, .from = HEALTH_READY, .to = HEALTH_DEGRADED, .reason = SLICE("share")};
+	struct health_fields event;
+	struct note_words words;
+
+	notes_event(&settings, &n, false, &words, &event);
+	ck_assert(slice_is(event.reason, "requests[4]: share"));
+	ck_assert_int_eq(event.severity, SEVERITY_WARN);
 }
 END_TEST
 
@@ -122,6 +135,7 @@ int main(void)
 	tcase_add_test(tests, the_state_it_goes_to_decides_how_loud_it_is);
 	tcase_add_test(tests, an_ordered_exit_is_no_warning_unless_sessions_went_with_it);
 	tcase_add_test(tests, a_note_becomes_a_health_event);
+	tcase_add_test(tests, an_event_names_its_partition_in_the_reason);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
