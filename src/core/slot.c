@@ -262,7 +262,7 @@ static void exit_text(const struct slot *w, const struct exit_report *x, char *o
 	int n = snprintf(out, size, "%s%s %d%s", why[w->stop], x->exited ? "exit" : "signal", x->exited ? x->code : x->signal,
 		x->by_limit ? " (over its memory limit)" : "");
 
-	if (x->last.len > 0 && n > 0 && (size_t)n < size)
+	if (x->last.len > 0 && !(x->exited && x->code == 0) && n > 0 && (size_t)n < size)
 		snprintf(out + n, size - (size_t)n, ": %.*s", (int)(x->last.len < 200 ? x->last.len : 200), (const char *)x->last.data);
 }
 
