@@ -134,6 +134,17 @@ void commit_answered(struct engine *e, uint64_t id, const struct tp_fault *fault
 		timers_arm(&e->timers, &e->commit_timer, e->now + e->cfg.commit_interval_us);
 }
 
+/* A run whose request has ended may still touch its session: the next owner is not to run beside it. */
+static bool overdue(const struct slot *w)
+{
+	const struct call_entry *c;
+
+	for (c = w->overdue > 0 ? w->calls : NULL; c != NULL; c = c->hh.next)
+		if (c->cancelled && c->session != NULL && c->session->home != NULL && c->session->home->state == PARTITION_CLOSING)
+			return true;
+	return false;
+}
+
 /* What a revoke still waits for: runs and acknowledgements until the drain's end, then one last commit. */
 static bool still_working(const struct engine *e)
 {
@@ -144,6 +155,10 @@ static bool still_working(const struct engine *e)
 	TAILQ_FOREACH(p, &e->partitions, all)
 		if (p->state == PARTITION_CLOSING && (p->running > 0 || p->unacked > 0))
 			return true;
+	for (size_t i = 0; i < e->cfg.npools; i++)
+		for (uint32_t k = 0; k < e->pools[i].cfg.size; k++)
+			if (overdue(&e->pools[i].slots[k]))
+				return true;
 	return false;
 }
 
@@ -174,6 +189,10 @@ void closing_progress(struct engine *e)
 
 	if (!c->active)
 		return;
+	if (c->lost) { /* nothing is waited for, and nothing committed */
+		release(e);
+		return;
+	}
 	if (c->last_commit == 0) {
 		if (still_working(e) && wait_until(e, c->until))
 			return;

@@ -129,6 +129,10 @@ void dispatch(struct engine *e, struct slot *w, struct session *s)
 		return;
 	}
 	CHECK(r != NULL && r->place == PLACE_QUEUED);
+	if (r->deadline <= e->now) { /* its timer is due in this very turn */
+		request_timer_fired(e, &r->timer);
+		return;
+	}
 	if (names_dead_epoch(e, s, r)) {
 		head_lost(e, r, "the session state that the request names lives no more: open the session again without session_epoch");
 		return;
@@ -152,8 +156,24 @@ void dispatch(struct engine *e, struct slot *w, struct session *s)
 		begin_run(e, w, s, r);
 }
 
+/* Nothing new may begin for it: its partition is being given back, or the whole instance drains. */
+static bool winding_up(const struct engine *e, const struct request *r)
+{
+	return e->drain.active || r->partition->state != PARTITION_ACTIVE;
+}
+
+static void put_back(struct engine *e, struct request *r)
+{
+	window_put_back(&r->partition->window, r->m.source.offset);
+	request_drop(e, r);
+}
+
 static void wait_and_repeat(struct engine *e, struct request *r, int64_t delay)
 {
+	if (winding_up(e, r)) {
+		put_back(e, r);
+		return;
+	}
 	request_place(e, r, PLACE_WAITING);
 	r->waiting_since = e->now;
 	r->retry_at = e->now + delay;
@@ -211,20 +231,23 @@ static void opened(struct engine *e, struct call_entry *c, const struct answer *
 	struct session *s = c->session;
 	struct request *r = c->request;
 	struct slot *w = c->slot;
-	bool go_on = r != NULL && a->kind == ANSWER_OK && w->state != HEALTH_TERMINATING;
+	bool ok = a->kind == ANSWER_OK;
 
-	s->opened = a->kind == ANSWER_OK && r != NULL;
-	if (go_on) {
+	s->opened = ok && w->state != HEALTH_TERMINATING;
+	if (s->opened && r != NULL && r->partition->state != PARTITION_SUSPENDED) {
 		slot_finish(e, c);
 		begin_run(e, w, s, r);
 		return;
 	}
-	if (r != NULL && a->kind != ANSWER_OK)
+	if (r != NULL && !ok)
 		answered_request(e, c, a);
 	slot_finish(e, c);
-	if (r != NULL && a->kind == ANSWER_OK) /* the worker is being stopped: the run begins elsewhere */
+	if (r != NULL && ok) { /* the worker is being stopped, or the partition was given back: it has not run */
+		r->attempts--;
 		wait_and_repeat(e, r, 0);
-	session_unbind(e, s);
+	}
+	if (!s->opened)
+		session_unbind(e, s);
 	session_next(e, s);
 }
 

@@ -193,15 +193,9 @@ void engine_free(struct engine *e)
 		while ((r = TAILQ_FIRST(&p->requests)) != NULL) {
 			TAILQ_REMOVE(&p->requests, r, of_partition);
 			timers_disarm(&e->timers, &r->timer);
-			if (r->session != NULL && r->session->anonymous) {
-				if (r->session->call != NULL)
-					r->session->call->session = NULL;
+			if (r->session != NULL && r->session->anonymous && r->session->call == NULL)
 				free(r->session);
-			}
-			if (r->place != PLACE_NONE) {
-				if (r->place == PLACE_QUEUED || r->place == PLACE_WAITING || r->place == PLACE_RUNNING || r->place == PLACE_PARKED)
-					r->place = PLACE_NONE;
-			}
+			r->place = PLACE_NONE;
 			request_free(r);
 		}
 	}
@@ -390,6 +384,7 @@ void engine_revoked(struct engine *e, const struct tp *tp, size_t n, bool lost, 
 		e->port.release(e->port.ctx);
 	}
 	e->closing.active = true;
+	e->closing.lost = lost;
 	e->closing.last_commit = 0;
 	e->closing.until = lost ? now : now + e->cfg.drain_revoke_us;
 	leave(e);

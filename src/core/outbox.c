@@ -96,12 +96,24 @@ void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t)
 	o->npending++;
 }
 
+/* What was decided about a partition after it was given back waits until it is known whether it comes back. */
+static bool ours(struct engine *e, const struct ticket *t)
+{
+	const struct partition *p = partition_alive(e, t->tp);
+
+	CHECK(p != NULL);
+	return p->state == PARTITION_ACTIVE || p->state == PARTITION_CLOSING;
+}
+
 static void pump_lane(struct engine *e, struct lane *lane)
 {
 	struct outbox *o = &e->outbox;
-	struct outgoing *r;
+	struct outgoing *r, *next;
 
-	while (lane->again.place == 0 && (r = TAILQ_FIRST(&lane->pending)) != NULL) {
+	for (r = TAILQ_FIRST(&lane->pending); r != NULL && lane->again.place == 0; r = next) {
+		next = TAILQ_NEXT(r, line);
+		if (!ours(e, r->ticket))
+			continue;
 		if (!e->port.produce(e->port.ctx, &r->record)) {
 			timers_arm(&e->timers, &lane->again, e->now + full_wait_us);
 			return;

@@ -42,15 +42,25 @@ void pool_init(struct engine *e, struct pool *p, uint16_t index, const struct po
 	p->by_state[HEALTH_TERMINATED] = cfg->size;
 }
 
+/* Nothing is settled any more. An anonymous session with a call in flight belongs to its call. */
+static void forget_calls(struct slot *w)
+{
+	struct call_entry *c, *next;
+
+	HASH_ITER(hh, w->calls, c, next)
+	{
+		HASH_DEL(w->calls, c);
+		if (c->session != NULL && c->session->anonymous)
+			free(c->session);
+		free(c);
+	}
+}
+
 void pool_cleanup(struct engine *e, struct pool *p)
 {
 	for (uint32_t i = 0; i < p->cfg.size; i++) {
-		struct slot *w = &p->slots[i];
-		struct call_entry *c, *next;
-
-		HASH_ITER(hh, w->calls, c, next)
-			slot_finish(e, c);
-		timers_disarm(&e->timers, &w->timer);
+		forget_calls(&p->slots[i]);
+		timers_disarm(&e->timers, &p->slots[i].timer);
 	}
 	timers_disarm(&e->timers, &p->ttl);
 	free(p->slots);

@@ -13,7 +13,7 @@
 
 /* A revoke that is not answered yet. */
 struct closing {
-	bool active;
+	bool active, lost;
 	uint64_t last_commit; /* 0: not ordered yet */
 	int64_t until;        /* what runs is waited for until then */
 	struct timer timer;

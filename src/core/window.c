@@ -34,15 +34,18 @@ void window_start(struct window *w, int64_t base, const struct offsetmap *m, uin
 	}
 }
 
-/* Only what was read may fall below the base: a committed base beyond the log's end would lose what is written there later. */
+/* Only what is known to be in the log may fall below the base: a committed base beyond the log's end would lose what is written
+ * there later. What is done was read once, though perhaps not again since a rebalance: then `next` is pushed along. */
 static bool advance(struct window *w)
 {
 	int64_t old = w->base;
 
-	while (w->base < w->next && bit_get(w->done, w->base)) {
+	while (w->base < w->top && bit_get(w->done, w->base)) {
 		bit_set(w->done, w->base, false);
 		w->base++;
 	}
+	if (w->next < w->base)
+		w->next = w->base;
 	if (w->top < w->next)
 		w->top = w->next;
 	return w->base != old;
@@ -131,7 +134,7 @@ void window_check(const struct window *w)
 	uint32_t ntaken = 0;
 
 	CHECK(w->base <= w->next && w->next <= w->top && w->top - w->base <= WINDOW_RING);
-	CHECK(w->base == w->next || !bit_get(w->done, w->base));
+	CHECK(w->base == w->top || !bit_get(w->done, w->base));
 	for (int64_t o = w->base; o < w->top; o++) {
 		CHECK(!(bit_get(w->done, o) && bit_get(w->taken, o)));
 		ntaken += bit_get(w->taken, o);

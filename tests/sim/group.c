@@ -350,8 +350,10 @@ void group_assign(struct world *w, struct instance *i, const struct event *ev)
 	if (n > 0)
 		i->last_epoch++;
 	for (size_t k = 0; k < n; k++) {
+		struct owned *o = &i->own[tps[k].topic][tps[k].partition];
+
 		tps[k].epoch = i->last_epoch;
-		i->own[tps[k].topic][tps[k].partition] = (struct owned){.state = OWNED_ASSIGNED, .epoch = i->last_epoch};
+		*o = (struct owned){.state = OWNED_ASSIGNED, .epoch = i->last_epoch, .known = o->known};
 	}
 	TRACE(w, ASSIGNED, i->index, (int64_t)n, n ? tps[0].topic : 0, n ? tps[0].partition : -1, i->last_epoch);
 	engine_assigned(instance_enter(w, i), tps, n, w->now);
@@ -486,7 +488,8 @@ static void look_up(struct world *w, struct instance *i, struct tp tp, struct co
 	struct owned *o = group_owned(w, i, tp);
 
 	o->located = true;
-	o->known = c->offset + map->span;
+	if (o->known < c->offset + map->span)
+		o->known = c->offset + map->span;
 	o->nsuspects = map->nsuspects;
 	for (unsigned k = 0; k < map->nsuspects; k++) {
 		o->suspects[k].offset = c->offset + map->suspects[k].delta;

@@ -99,7 +99,7 @@ static void new_state(struct world *w, struct instance *i, struct session_view *
 	if (oracle_state_lives(i, s) && s->runs > 0)
 		breach(w, "8: session %d begins anew on worker %d.%u while its state lives on %d.%u", r->session, p->ref.slot, p->ref.generation, s->at.slot,
 			s->at.generation);
-	if (pool_of(w, p)->on_session_loss == SESSION_LOSS_FAIL && s->lost_at > v->received_at && v->run == RUN_NONE &&
+	if (pool_of(w, p)->on_session_loss == SESSION_LOSS_FAIL && s->made_lost_at > v->received_at && v->run == RUN_NONE &&
 	    w->k.engine.window_cap == OFFSETMAP_SPAN_MAX && w->k.gap_permille == 0) /* nothing was parked */
 		breach(w, "on_session_loss=fail: record %u waited when its session's worker died, and runs in a new state", r->index);
 	s->at = p->ref;
@@ -228,10 +228,12 @@ static void check_right(struct world *w, struct instance *i, const struct asked 
 {
 	const struct owned *o = place_of(i, r);
 
-	if (o->state != OWNED_ASSIGNED || i->views[r->index].received == 0)
+	bool opened = i->views[r->index].run == RUN_OPENED && o->state == OWNED_REVOKING; /* it has begun already */
+
+	if ((o->state != OWNED_ASSIGNED && !opened) || i->views[r->index].received == 0)
 		breach(w, "12: instance %d runs record %u of partition %d, which is %s", i->index, r->index, r->partition,
 			o->state == OWNED_REVOKING ? "being revoked" : o->state == OWNED_NOT ? "not its own" : "not read");
-	if (i->draining)
+	if (i->draining && i->views[r->index].run != RUN_OPENED)
 		breach(w, "instance %d drains and runs record %u", i->index, r->index);
 }
 
@@ -256,10 +258,11 @@ static void request_runs(struct world *w, struct instance *i, struct proc *p, st
 	if (c->kind == CALL_REQUEST)
 		TRACE(w, RUN, i->index, r->index, p->ref.slot, p->ref.generation, c->attempt);
 	check_right(w, i, r);
-	if (v->received > v->rounds && v->run != RUN_LIVE)
+	if (v->received > v->rounds && (v->run != RUN_LIVE || v->orphan))
 		new_round(i, r, v);
 	check_words(w, i, r, c);
 	check_repeat(w, r, v, c->attempt);
+	k->round = v->rounds;
 	k->solo = v->was_lost;
 	if (r->session >= 0)
 		session_runs(w, i, p, k, r, c);
@@ -327,7 +330,7 @@ void oracle_answered(struct world *w, struct instance *i, struct proc *p, struct
 	if (!takes_place(k->kind))
 		return;
 	session_is_free(i, k);
-	if (v == NULL)
+	if (v == NULL || k->round != v->rounds)
 		return;
 	v->run = state_after(w, k, a);
 	v->ended_at = w->now;
@@ -337,6 +340,8 @@ static void run_is_lost(struct world *w, struct instance *i, const struct proc *
 {
 	struct view *v = &i->views[k->record];
 
+	if (k->round != v->rounds)
+		return;
 	v->run = p->cause == CAUSE_ENGINE ? RUN_KILLED : p->cause == CAUSE_UNSURE ? RUN_UNSURE : RUN_LOST;
 	v->ended_at = w->now;
 	v->alone = p->nworks == 1;
@@ -345,21 +350,47 @@ static void run_is_lost(struct world *w, struct instance *i, const struct proc *
 	w->asked[k->record].kills += v->run != RUN_KILLED && v->alone;
 }
 
+/* What a request that was still running had made there is no loss to the others. */
+static bool had_made_something(const struct instance *i, const struct session_view *s)
+{
+	bool runs = s->busy != NULL && s->busy->kind == CALL_REQUEST && !i->views[s->busy->record].has_final;
+
+	return s->requests > (runs ? 1u : 0u);
+}
+
+static void states_are_lost(struct world *w, struct instance *i, const struct proc *p)
+{
+	for (unsigned n = 0; n < w->k.sessions; n++) {
+		struct session_view *s = &i->sessions[n];
+
+		if (!same_slot(s->at, p->ref) || s->cleaned)
+			continue;
+		s->lost_at = w->now;
+		if (had_made_something(i, s))
+			s->made_lost_at = w->now;
+	}
+}
+
 void oracle_gone(struct world *w, struct instance *i, struct proc *p)
 {
 	const struct work *k;
 
+	states_are_lost(w, i, p);
 	TAILQ_FOREACH(k, &p->works, line) {
 		session_is_free(i, k);
 		if (k->record >= 0)
 			run_is_lost(w, i, p, k);
 	}
-	for (unsigned n = 0; n < w->k.sessions; n++)
-		if (same_slot(i->sessions[n].at, p->ref) && !i->sessions[n].cleaned && i->sessions[n].requests > 0)
-			i->sessions[n].lost_at = w->now;
 }
 
 /* ---- partitions go ---- */
+
+static void orphan_anonymous(struct world *w, struct instance *i)
+{
+	for (size_t n = 0; n < w->nasked; n++)
+		if (w->asked[n].session < 0 && i->views[n].run == RUN_LIVE && place_of(i, &w->asked[n])->state == OWNED_REVOKING)
+			i->views[n].orphan = true;
+}
 
 static void orphan(struct world *w, struct instance *i, bool may_run_on)
 {
@@ -374,6 +405,7 @@ static void orphan(struct world *w, struct instance *i, bool may_run_on)
 				r->index);
 		s->orphan = true;
 	}
+	orphan_anonymous(w, i);
 }
 
 void oracle_lost(struct world *w, struct instance *i)

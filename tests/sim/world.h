@@ -78,6 +78,7 @@ struct work {                     /* a call whose answer the engine waits for */
 	TAILQ_ENTRY(work) line;
 	uint64_t id;
 	enum call_kind kind;
+	uint32_t round;               /* of the record's view */
 	bool initialization, solo, by_client; /* solo: nothing may run beside it; by_client: end_session */
 	int record, session;          /* -1: none */
 	int32_t attempt;
@@ -111,6 +112,7 @@ struct view {
 	/* of this round */
 	bool has_final, final_acked, needs_dead_letter, may_dead_letter, has_dead_letter, dead_letter_acked;
 	enum run_state run;
+	bool orphan;                  /* anonymous, and its partition went away while it ran: it may run beside its next delivery */
 	bool alone, may_repeat, began, was_lost; /* alone: nothing ran beside it when its worker died; was_lost: with a worker, once */
 	int64_t dispatched_at, ended_at;
 	int32_t attempt;              /* as the engine said it last */
@@ -129,7 +131,7 @@ struct session_view {
 	int last_record;              /* that ran there; -1 none */
 	struct work *busy;            /* a call of it is out */
 	bool orphan;                  /* what it runs may overlap with another instance's run */
-	int64_t lost_at;              /* when its worker died last with what requests had made there; -1 never */
+	int64_t lost_at, made_lost_at; /* when its worker died last; when it did with what finished requests had made there; -1 never */
 	uint32_t ends, end_finals;    /* end_session: cleaned up for a client; told so */
 	uint32_t run_epoch, final_epoch; /* of the partition's assignment that the two below count in */
 	int64_t newest_run, newest_final; /* offsets */
