@@ -65,7 +65,7 @@ static struct member *holder(struct world *w, uint32_t bit)
 }
 
 /* Whoever had a partition last keeps it as often as not: coming back is as interesting as moving. */
-static void deal(struct world *w)
+static void deal(struct world *w, bool anew)
 {
 	uint32_t all = every_partition(w);
 
@@ -73,7 +73,7 @@ static void deal(struct world *w)
 		uint32_t bit = 1u << b;
 		struct member *had = holder(w, bit), *to;
 
-		if (!(all & bit))
+		if (!(all & bit) || (had != NULL && !anew))
 			continue;
 		to = had != NULL && random_below(&w->random, 2) ? had : random_member(w);
 		if (had != NULL)
@@ -100,8 +100,7 @@ static void complete(struct world *w)
 
 	g->rebalancing = false;
 	g->generation++;
-	if (!w->k.cooperative)
-		deal(w);
+	deal(w, !w->k.cooperative); /* a cooperative one was dealt before; what a member had that went since is dealt now */
 	for (int k = 0; k < MAX_MEMBERS; k++) {
 		struct member *m = &g->member[k];
 		uint32_t gain = m->target & ~held_by_others(w);
@@ -147,7 +146,7 @@ void group_rebalance(struct world *w)
 		return;
 	g->rebalancing = true;
 	if (w->k.cooperative)
-		deal(w);
+		deal(w, true);
 	for (int k = 0; k < MAX_MEMBERS; k++) {
 		struct member *m = &g->member[k];
 		struct instance *i = m->used ? process_of(w, m) : NULL;
@@ -238,7 +237,7 @@ void group_died(struct world *w, struct instance *i)
 	if (m == NULL)
 		return;
 	m->ghost = true;
-	m->joined = w->group.rebalancing && m->joined;
+	m->joined = false;
 	await_silence(w, m);
 }
 
@@ -300,6 +299,7 @@ static void settle(struct world *w, struct instance *i)
 		instance_left(w, i);
 		if (m != NULL && w->k.fixed_members) { /* a static member does not say goodbye */
 			m->ghost = true;
+			m->joined = false;
 			await_silence(w, m);
 		} else if (m != NULL) {
 			put_out(w, m);
@@ -364,7 +364,7 @@ static void answered(struct world *w, struct instance *i, uint32_t mask)
 {
 	struct member *m = member_of(w, i);
 
-	if (m != NULL) {
+	if (m != NULL && !(i->leaving && w->k.fixed_members)) { /* a static member that leaves keeps what it has in the group */
 		m->mask &= ~mask;
 		m->joined = to_take(w, m) == 0;
 		if (!m->joined && w->group.rebalancing)

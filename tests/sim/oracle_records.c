@@ -143,15 +143,20 @@ static void check_final_order(struct world *w, struct instance *i, const struct 
 	s->newest_final = r->offset;
 }
 
+/* It was read again, and something is told about it again without a run in between. */
+static void next_round(struct view *v)
+{
+	v->has_final = v->final_acked = v->has_dead_letter = v->dead_letter_acked = v->needs_dead_letter = v->may_dead_letter = false;
+	v->rounds = v->received;
+	v->run = RUN_NONE;
+}
+
 static void check_counted(struct world *w, struct instance *i, const struct asked *r, struct view *v)
 {
 	if (++v->finals > v->received)
 		breach(w, "record %u was given to instance %d %u times and has %u finals there", r->index, i->index, v->received, v->finals);
-	if (v->has_final && v->received > v->rounds) { /* it was read again, and ended again without a run */
-		v->has_final = v->final_acked = v->has_dead_letter = v->dead_letter_acked = v->needs_dead_letter = v->may_dead_letter = false;
-		v->rounds = v->received;
-		v->run = RUN_NONE;
-	}
+	if (v->has_final && v->received > v->rounds)
+		next_round(v);
 	if (v->has_final)
 		breach(w, "record %u has two finals in instance %d", r->index, i->index);
 	v->has_final = true;
@@ -199,9 +204,11 @@ static struct asked *produced_dead_letter(struct world *w, struct instance *i, c
 
 	if (s->record >= 0)
 		return r;
+	if (v->received > v->rounds && (v->has_dead_letter || (v->has_final && !v->may_dead_letter)))
+		next_round(v);
 	if (v->has_final && !v->may_dead_letter)
 		breach(w, "record %u has a dead letter without a cause", r->index);
-	if (v->has_dead_letter && v->received <= v->rounds)
+	if (v->has_dead_letter)
 		breach(w, "record %u has two dead letters in instance %d", r->index, i->index);
 	v->has_dead_letter = true;
 	return r;
