@@ -16,7 +16,8 @@ enum config_type {
 	CONFIG_SIZE,     /* int64_t, bytes    ; number or "64KiB" "256MiB" "1GiB" */
 	CONFIG_ENUM,     /* int               ; range "a|b|c", value is the index */
 	CONFIG_STRINGS,  /* struct config_strings */
-	CONFIG_LIST      /* struct config_list of groups */
+	CONFIG_LIST,     /* struct config_list of groups */
+	CONFIG_RESERVED  /* nothing is stored; a word of a later version: refused unless it is dflt */
 };
 
 /* What a reload can do with a changed key. */
@@ -41,11 +42,19 @@ struct config_key {
 	const char *range;   /* "1..1000", "a|b", or NULL */
 	enum config_reload reload;
 	const char *help;    /* one sentence, with the unit */
+	const char *example; /* as it would stand in an example; NULL: dflt */
 };
 
-/* Reads `path` (NULL: defaults only), then the `sets` ("pools[0].size=8"), expands ${NAME} and ${file:PATH} in strings, fills
- * `out`. All errors at once, a line each: file:line: key: what was found, what is allowed, how to mend it. False: `out` is zeroed. */
+/* Reads `path` (NULL: defaults only), then the `sets` ("pools[0].size=8"), expands ${NAME} and ${file:PATH} in strings ($${ is a
+ * plain ${), fills `out`. A number may also stand as a string, so that it can come from a variable. All errors at once, a line each: file:line: key: what was found, what is allowed, how to mend it. False: `out` is zeroed. */
 bool config_load(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n, void *out, struct buf *errors);
+
+/* The same, then what no single key can tell: `check` (called only when all is well so far) says each error with config_fault, by
+ * the key's place, like "sources[1].pool"; the key need not stand in the file. */
+struct config_report;
+bool config_load_checked(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n, void *out,
+	void (*check)(const void *out, struct config_report *r), struct buf *errors);
+void config_fault(struct config_report *r, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void config_free(const struct config_key *keys, size_t n, void *out);
 
 /* The same table as text. */
