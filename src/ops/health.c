@@ -1,0 +1,144 @@
+/* health.c: see health.h. Events are encoded when they happen and wait in a ring, in their order, while they cannot be sent. */
+#include "bridgepool/ops/health.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridgepool/base/check.h"
+
+enum { EVENT_LIMIT = 4 << 20 /* bytes: a heartbeat tells of every partition */, ID_LIMIT = 512 };
+
+struct kept {
+	void *value;
+	size_t len;
+};
+
+struct health {
+	char *instance_id, *incarnation, *host;
+	enum encoding encoding;
+	struct codec *codec;
+	bool (*emit)(void *ctx, struct slice key, struct slice value, enum encoding encoding);
+	void *ctx;
+	int64_t sequence; /* of the newest event */
+	struct buf scratch;
+	struct kept *ring;
+	size_t size, first, n;
+	uint64_t dropped;
+};
+
+struct health *health_new(const struct health_config *c, struct codec *codec,
+	bool (*emit)(void *ctx, struct slice key, struct slice value, enum encoding encoding), void *ctx)
+{
+	struct health *h = xcalloc(1, sizeof *h);
+
+	*h = (struct health){
+		.instance_id = xstrdup(c->instance_id),
+		.incarnation = xstrdup(c->incarnation),
+		.host = xstrdup(c->host),
+		.encoding = c->encoding,
+		.codec = codec,
+		.emit = emit,
+		.ctx = ctx,
+		.ring = xcalloc(c->ring, sizeof *h->ring),
+		.size = c->ring,
+	};
+	buf_init(&h->scratch, EVENT_LIMIT);
+	return h;
+}
+
+void health_free(struct health *h)
+{
+	while (h->n > 0)
+		free(h->ring[(h->first + --h->n) % h->size].value);
+	free(h->ring);
+	buf_free(&h->scratch);
+	free(h->instance_id);
+	free(h->incarnation);
+	free(h->host);
+	free(h);
+}
+
+/* ---- the ring ---- */
+
+static struct kept ring_take(struct health *h)
+{
+	struct kept oldest = h->ring[h->first];
+
+	CHECK(h->n > 0);
+	h->first = (h->first + 1) % h->size;
+	h->n--;
+	return oldest;
+}
+
+static void ring_put(struct health *h, struct slice value)
+{
+	struct kept *place;
+
+	if (h->n == h->size) {
+		h->dropped++;
+		if (h->size == 0)
+			return;
+		free(ring_take(h).value);
+	}
+	place = &h->ring[(h->first + h->n++) % h->size];
+	*place = (struct kept){xmalloc(value.len), value.len};
+	memcpy(place->value, value.data, value.len);
+}
+
+static bool send(struct health *h, struct slice value)
+{
+	return h->emit(h->ctx, slice_of(h->instance_id), value, h->encoding);
+}
+
+void health_retry(struct health *h)
+{
+	while (h->n > 0 && send(h, (struct slice){h->ring[h->first].value, h->ring[h->first].len}))
+		free(ring_take(h).value);
+}
+
+/* ---- events ---- */
+
+/* False: too large for a record; the gap in the sequence tells of it. */
+static bool encode(struct health *h, const struct health_fields *event, int64_t wall_ms)
+{
+	struct health_fields whole = *event;
+	struct buf id;
+	bool good;
+
+	buf_init(&id, ID_LIMIT);
+	buf_printf(&id, "%s-%s-%" PRId64, h->instance_id, h->incarnation, ++h->sequence);
+	whole.event_id = buf_slice(&id);
+	whole.instance_id = slice_of(h->instance_id);
+	whole.incarnation = slice_of(h->incarnation);
+	whole.host = slice_of(h->host);
+	whole.sequence = h->sequence;
+	whole.at_ms = wall_ms;
+	buf_reset(&h->scratch);
+	good = codec_write_health(h->codec, &whole, h->encoding, &h->scratch);
+	buf_free(&id);
+	return good;
+}
+
+void health_event(struct health *h, const struct health_fields *event, int64_t wall_ms)
+{
+	if (!encode(h, event, wall_ms)) {
+		h->dropped++;
+		return;
+	}
+	health_retry(h);
+	if (h->n > 0 || !send(h, buf_slice(&h->scratch)))
+		ring_put(h, buf_slice(&h->scratch));
+}
+
+void health_beat(struct health *h, const struct snapshot *s, int64_t wall_ms)
+{
+	const struct health_fields beat = {.kind = KIND_HEARTBEAT, .severity = SEVERITY_INFO, .snapshot = s};
+
+	health_event(h, &beat, wall_ms);
+}
+
+uint64_t health_dropped(const struct health *h)
+{
+	return h->dropped;
+}
