@@ -367,6 +367,7 @@ void dispatch_lost(struct engine *e, struct call_entry *c, bool alone, bool by_u
 		return;
 	if (r != NULL)
 		lost_request(e, s, r, failure);
+	session_unbind(e, s);
 	if (!fail_line(e, s))
 		session_next(e, s);
 }
@@ -420,7 +421,11 @@ void request_timer_fired(struct engine *e, struct timer *t)
 	r->timings.retry_wait_us += e->now - r->waiting_since;
 	request_place(e, r, PLACE_QUEUED);
 	request_arm(e, r);
-	if (s->state == SESSION_WAITING)
+	if (s->state != SESSION_WAITING)
+		return;
+	if (s->at.generation != 0 && !session_bound(e, s)) /* its worker died meanwhile */
+		dispatch_orphaned(e, s);
+	else
 		session_next(e, s);
 }
 

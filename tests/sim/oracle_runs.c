@@ -31,6 +31,8 @@ void oracle_received(struct world *w, struct instance *i, const struct asked *r)
 
 	v->received++;
 	v->received_at = w->now;
+	if (v->received == v->rounds + 1)
+		v->first_received_at = w->now;
 	if (o->known <= r->offset)
 		o->known = r->offset + 1;
 }
@@ -135,7 +137,8 @@ static void check_order(struct world *w, struct instance *i, struct session_view
 		breach(w, "4: session %d runs offset %lld after offset %lld", r->session, (long long)r->offset, (long long)s->newest_run);
 	s->run_epoch = epoch;
 	s->newest_run = r->offset;
-	check_elsewhere(w, i, r);
+	if (!i->evicted) /* else it is about to learn that all was lost */
+		check_elsewhere(w, i, r);
 }
 
 static void session_runs(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct asked *r, const struct call *c)
@@ -168,7 +171,8 @@ static void session_runs(struct world *w, struct instance *i, struct proc *p, st
 static void new_round(struct instance *i, const struct asked *r, struct view *v)
 {
 	const struct owned *o = place_of(i, r);
-	struct view fresh = {.received = v->received, .rounds = v->received, .finals = v->finals, .received_at = v->received_at, .complete = v->complete};
+	struct view fresh = {.received = v->received, .rounds = v->received, .finals = v->finals, .received_at = v->received_at,
+		.first_received_at = v->first_received_at, .complete = v->complete};
 
 	*v = fresh;
 	for (unsigned k = 0; k < o->nsuspects; k++)
@@ -190,6 +194,14 @@ static bool attempt_fits(const struct view *v, int32_t attempt)
 	default:
 		return attempt == v->attempt + 1;
 	}
+}
+
+/* It was read again, because its partition went and came back, but its first delivery was never over. */
+static bool goes_on(const struct view *v, int32_t attempt)
+{
+	if (v->run == RUN_LIVE)
+		return !v->orphan;
+	return v->run != RUN_NONE && !v->has_final && attempt > 1 && attempt_fits(v, attempt);
 }
 
 static void check_repeat(struct world *w, const struct asked *r, const struct view *v, int32_t attempt)
@@ -258,7 +270,7 @@ static void request_runs(struct world *w, struct instance *i, struct proc *p, st
 	if (c->kind == CALL_REQUEST)
 		TRACE(w, RUN, i->index, r->index, p->ref.slot, p->ref.generation, c->attempt);
 	check_right(w, i, r);
-	if (v->received > v->rounds && (v->run != RUN_LIVE || v->orphan))
+	if (v->received > v->rounds && !goes_on(v, c->attempt))
 		new_round(i, r, v);
 	check_words(w, i, r, c);
 	check_repeat(w, r, v, c->attempt);
@@ -400,7 +412,7 @@ static void orphan(struct world *w, struct instance *i, bool may_run_on)
 
 		if (r == NULL || place_of(i, r)->state != OWNED_REVOKING)
 			continue;
-		if (!may_run_on)
+		if (!may_run_on && !s->orphan) /* an orphan's time was over before */
 			breach(w, "7: instance %d gives back partition %d while record %u runs and there is time to wait for it", i->index, r->partition,
 				r->index);
 		s->orphan = true;

@@ -130,7 +130,7 @@ static void check_session_lost(const struct last *l)
 
 	if (s == NULL || pool->state == POOL_STATE_NONE)
 		wrong(l, "there is no state to lose");
-	if (pool->on_session_loss == SESSION_LOSS_FAIL && s->lost_at >= l->v->received_at)
+	if (pool->on_session_loss == SESSION_LOSS_FAIL && s->lost_at >= l->v->first_received_at)
 		return;
 	if (!l->r->named)
 		wrong(l, "it named no state, and none was lost");

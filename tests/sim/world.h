@@ -108,7 +108,7 @@ enum run_state { RUN_NONE, RUN_LIVE, RUN_OPENED /* open_session was answered, th
 /* One record in the eyes of one instance. A round is one delivery of it, from receipt to its records' acknowledgement. */
 struct view {
 	uint32_t received, rounds, finals; /* finals: distinct results published for it */
-	int64_t received_at;
+	int64_t received_at, first_received_at;
 	/* of this round */
 	bool has_final, final_acked, needs_dead_letter, may_dead_letter, has_dead_letter, dead_letter_acked;
 	enum run_state run;
