@@ -36,6 +36,7 @@ struct look {
 	struct admin *admin;
 	const struct preflight_report *report;
 	int code;
+	bool silent; /* the broker does not tell settings: it is not asked again */
 };
 
 static const struct {
@@ -70,17 +71,29 @@ static void look_topic(void *ctx, const struct topic_role *t)
 
 int preflight_topics(struct admin *a, const struct settings *s, const struct preflight_report *r)
 {
-	struct look l = {a, r, EXIT_OK};
+	struct look l = {.admin = a, .report = r, .code = EXIT_OK};
 
 	each_topic(s, look_topic, &l);
 	return l.code;
+}
+
+static bool read_setting(struct look *l, const char *topic, const char *name, char *value, size_t size)
+{
+	if (l->silent)
+		return false;
+	if (admin_setting(l->admin, topic, name, SETTING_TIMEOUT_MS, value, size))
+		return true;
+	l->silent = true;
+	l->report->found(l->report->ctx, VERDICT_WARN, "the broker does not tell the topics' settings; cleanup.policy and sizes were not looked at",
+		"nothing, if it is the embedded broker; else grant DescribeConfigs on the topics");
+	return false;
 }
 
 static void look_cleanup(struct look *l, const struct topic_role *t)
 {
 	char value[64], what[512];
 
-	if (!admin_setting(l->admin, t->topic, "cleanup.policy", SETTING_TIMEOUT_MS, value, sizeof value) || !strstr(value, "compact"))
+	if (!read_setting(l, t->topic, "cleanup.policy", value, sizeof value) || !strstr(value, "compact"))
 		return;
 	snprintf(what, sizeof what, "topic %s (%s) has cleanup.policy=%s: Kafka drops older records of the same key from it", t->topic, t->key,
 		value);
@@ -92,7 +105,7 @@ static void look_size(struct look *l, const struct topic_role *t)
 	char value[64], what[512], mend[256];
 	int64_t allowed;
 
-	if (!t->largest || !admin_setting(l->admin, t->topic, "max.message.bytes", SETTING_TIMEOUT_MS, value, sizeof value))
+	if (!t->largest || !read_setting(l, t->topic, "max.message.bytes", value, sizeof value))
 		return;
 	allowed = strtoll(value, NULL, 10);
 	if (allowed <= 0 || allowed >= t->largest)
@@ -112,7 +125,7 @@ static void look_settings(void *ctx, const struct topic_role *t)
 
 void preflight_topic_settings(struct admin *a, const struct settings *s, const struct preflight_report *r)
 {
-	struct look l = {a, r, EXIT_OK};
+	struct look l = {.admin = a, .report = r, .code = EXIT_OK};
 
 	each_topic(s, look_settings, &l);
 }

@@ -164,7 +164,7 @@ static int probe_pool(const struct pool_settings *pool, const struct preflight_r
 		adapter_close(p.adapter);
 	} else {
 		snprintf(what, sizeof what, "pool \"%s\": %s", pool->name, why);
-		r->found(r->ctx, VERDICT_FAIL, what, "mend pools[].command");
+		r->found(r->ctx, VERDICT_FAIL, what, NULL); /* it says itself what to mend */
 	}
 	uv_close((uv_handle_t *)&p.timer, NULL);
 	while (uv_run(&p.loop, UV_RUN_DEFAULT))

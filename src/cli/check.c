@@ -34,8 +34,7 @@ static int check_kafka(const struct settings *s)
 		return EXIT_CONFIGURATION;
 	}
 	if (!admin_reach(a, REACH_TIMEOUT_MS, why, sizeof why)) {
-		snprintf(what, sizeof what, "no broker answers: %s", why);
-		print_finding(NULL, VERDICT_FAIL, what, "look at kafka.brokers, at the network, and at security.protocol in kafka.properties");
+		print_finding(NULL, VERDICT_FAIL, why, NULL); /* it says itself what to look at */
 		code = EXIT_BROKER;
 	} else {
 		snprintf(what, sizeof what, "a broker answers at %s", s->kafka.brokers);
