@@ -54,22 +54,6 @@ static int count_living(void)
 	return find_living(pids);
 }
 
-/* Until each process with the token has ended; one that is never killed fails the test. */
-static void await_end_of_all(void)
-{
-	int pids[FOUND_MAX], n;
-
-	while ((n = find_living(pids)) > 0) {
-		struct pollfd end = {(int)syscall(SYS_pidfd_open, pids[0], 0), POLLIN, 0};
-		if (end.fd < 0) {
-			ck_assert_int_eq(errno, ESRCH);
-			continue;
-		}
-		ck_assert_msg(poll(&end, 1, STAGE_PATIENCE_MS) == 1, "process %d lives on", pids[0]);
-		close(end.fd);
-	}
-}
-
 static void open_with_token(struct stage *s, const char *const *command)
 {
 	const char *environment[] = {token, NULL};
@@ -84,6 +68,45 @@ static void open_mock_with_token(struct stage *s)
 	const char *command[] = {stage_path(STAGE_MOCK), NULL};
 
 	open_with_token(s, command);
+}
+
+/* Workers that end by nothing but a SIGKILL. */
+static void open_stubborn_with_token(struct stage *s)
+{
+	const char *command[] = {stage_path(STAGE_MOCK), "--ignore", "shutdown", "--ignore", "close", "--ignore", "term", NULL};
+
+	open_with_token(s, command);
+}
+
+/* Until the process has ended, whoever has to reap it. pidfd: taken while it lived. */
+static void await_end(int pidfd, int pid)
+{
+	struct pollfd end = {pidfd, POLLIN, 0};
+	int n;
+
+	while ((n = poll(&end, 1, STAGE_PATIENCE_MS)) < 0 && errno == EINTR)
+		; /* the end of the guard is a signal too */
+	ck_assert_msg(n == 1, "process %d lives on", pid);
+	close(pidfd);
+}
+
+static int open_pid(int pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+/* Until each process with the token has ended; one that is never killed fails the test. */
+static void await_end_of_all(void)
+{
+	int pids[FOUND_MAX], n;
+
+	while ((n = find_living(pids)) > 0) {
+		int pidfd = open_pid(pids[0]);
+		if (pidfd >= 0)
+			await_end(pidfd, pids[0]);
+		else
+			ck_assert_int_eq(errno, ESRCH);
+	}
 }
 
 static void escape(struct stage *s, uint16_t slot)
@@ -154,7 +177,7 @@ START_TEST(a_forest_of_sessions_dies)
 
 	open_with_token(&s, command);
 	stage_start(&s, 0);
-	stage_wait(&s, s.seen[0].lines >= 10);
+	stage_wait(&s, s.seen[0].lines >= 20);
 	ck_assert_int_gt(count_living(), 10);
 	stage_stop(&s, 0, STOP_KILL); /* while they still grow */
 	stage_wait(&s, s.seen[0].gone);
@@ -163,18 +186,21 @@ START_TEST(a_forest_of_sessions_dies)
 }
 END_TEST
 
+/* The first shell ends only after those it started, so each of the three must have been told. */
 START_TEST(term_reaches_the_whole_process_group)
 {
-	static const char *const command[] = {"/bin/sh", "-c", "sleep 600 & sleep 600 & echo ready >&2; trap 'echo told >&2; exit 5' TERM; wait", NULL};
+	static const char *const command[] = {"/bin/sh", "-c",
+		"child='trap \"echo child >&2; exit 0\" TERM; echo ready >&2; sleep 600 & wait'\n"
+		"sh -c \"$child\" & sh -c \"$child\" & trap 'wait; echo told >&2; exit 5' TERM; echo ready >&2; wait",
+		NULL};
 	struct stage s;
 
 	open_with_token(&s, command);
 	stage_start(&s, 0);
-	stage_wait(&s, s.seen[0].lines == 1);
-	ck_assert_int_eq(count_living(), 4);
+	stage_wait(&s, s.seen[0].lines == 3);
 	stage_stop(&s, 0, STOP_TERM);
 	stage_wait(&s, s.seen[0].gone);
-	ck_assert_str_eq(s.seen[0].last, "told");
+	ck_assert_str_eq(s.seen[0].text, "ready\nready\nready\nchild\nchild\ntold\n");
 	ck_assert_int_eq(s.seen[0].exit.code, 5);
 	ck_assert_int_eq(count_living(), 0);
 	stage_close(&s);
@@ -186,7 +212,7 @@ static _Noreturn void be_daemon(int ready)
 {
 	struct stage s;
 
-	open_mock_with_token(&s);
+	open_stubborn_with_token(&s);
 	for (uint16_t i = 0; i < 3; i++) {
 		stage_start(&s, i);
 		escape(&s, i);
@@ -241,7 +267,7 @@ START_TEST(a_daemon_killed_in_the_middle_of_a_start_leaves_nothing_alive)
 		ck_assert_int_ge(daemon, 0);
 		if (daemon == 0) {
 			struct stage s;
-			open_mock_with_token(&s);
+			open_stubborn_with_token(&s);
 			for (uint16_t slot = 0; slot < STAGE_WORKERS; slot++)
 				stage_start_only(&s, slot);
 			kill(getpid(), SIGKILL);
@@ -250,6 +276,39 @@ START_TEST(a_daemon_killed_in_the_middle_of_a_start_leaves_nothing_alive)
 		ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	}
 	await_end_of_all();
+}
+END_TEST
+
+START_TEST(a_killed_guard_takes_its_worker_along_without_the_daemon)
+{
+	struct stage s;
+	int worker;
+
+	open_stubborn_with_token(&s);
+	stage_start(&s, 0);
+	stage_ask(&s, 0, "echo", SLICE("{}"));
+	worker = open_pid(s.seen[0].pid);
+	ck_assert_int_ge(worker, 0);
+	ck_assert_int_eq(kill(stage_parent(s.seen[0].pid), SIGKILL), 0);
+	await_end(worker, s.seen[0].pid); /* the loop does not run meanwhile */
+	stage_wait(&s, s.seen[0].gone);
+	ck_assert_int_eq(s.seen[0].exit.signal, SIGKILL);
+	stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_term_to_the_guard_is_for_its_worker)
+{
+	struct stage s;
+
+	open_mock_with_token(&s);
+	stage_start(&s, 0);
+	escape(&s, 0);
+	ck_assert_int_eq(kill(stage_parent(s.seen[0].pid), SIGTERM), 0);
+	stage_wait(&s, s.seen[0].gone);
+	ck_assert_int_eq(s.seen[0].exit.signal, SIGTERM);
+	ck_assert_int_eq(count_living(), 0);
+	stage_close(&s);
 }
 END_TEST
 
@@ -286,6 +345,8 @@ int main(void)
 	tcase_add_test(t, a_killed_daemon_leaves_nothing_alive);
 	tcase_add_test(t, a_crashed_daemon_leaves_nothing_alive);
 	tcase_add_test(t, a_daemon_killed_in_the_middle_of_a_start_leaves_nothing_alive);
+	tcase_add_test(t, a_killed_guard_takes_its_worker_along_without_the_daemon);
+	tcase_add_test(t, a_term_to_the_guard_is_for_its_worker);
 	tcase_add_test(t, the_guard_by_hand_says_what_it_is);
 	return stage_main("worker_guard", t);
 }

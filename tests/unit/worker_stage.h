@@ -256,6 +256,21 @@ static inline const struct stage_answer *stage_ask(struct stage *s, uint16_t slo
 	return stage_find(&s->seen[slot], id);
 }
 
+static inline int stage_parent(int pid)
+{
+	char path[64], text[256];
+	int parent = 0;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_ptr_nonnull(fgets(text, sizeof text, f));
+	fclose(f);
+	ck_assert_int_eq(sscanf(strrchr(text, ')'), ") %*c %d", &parent), 1);
+	return parent;
+}
+
 static inline void stage_close(struct stage *s)
 {
 	if (s->adapter)
