@@ -117,8 +117,8 @@ static const struct config_key table[] = {
 		"How results are written; \"mirror\": like their request."),
 	TOP("encoding.health", CONFIG_ENUM, encoding.health, "\"avro\"", "avro|json", RELOAD_RESTART, "How health events are written."),
 
-	TOP("headers.copy", CONFIG_STRINGS, headers.copy, "[ ]", NULL, RELOAD_RESTART,
-		"Headers that go from a request to the worker and onto the result, beside those for tracing and correlation; like \"x-*\"."),
+	TOP("headers.copy", CONFIG_STRINGS, headers.copy, "[ \"x-*\" ]", NULL, RELOAD_RESTART,
+		"Headers that go from a request to the worker and onto the result, beside those for tracing and correlation; * and ? match as in file names."),
 
 	TOP("health.heartbeat", CONFIG_DURATION, health.heartbeat, "\"10s\"", "0..1d", RELOAD_LIVE,
 		"How often a snapshot of the instance goes to the health topic; 0: never."),

@@ -10,6 +10,8 @@
 
 #include "bridgepool/base/check.h"
 
+enum { VALUE_LIMIT = 1024 * 1024 };
+
 struct step {
 	char name[CONFIG_PATH_MAX]; /* "" for an index */
 	int index;
@@ -84,18 +86,29 @@ static config_setting_t *copy(config_setting_t *parent, const char *name, const 
 	return to;
 }
 
+/* A bare value is a string, or the one item of a list (none if it is empty). */
+static void take_bare(config_setting_t *root, const char *value, bool as_list)
+{
+	config_setting_t *s = config_setting_add(root, "v", as_list ? CONFIG_TYPE_ARRAY : CONFIG_TYPE_STRING);
+
+	if (!as_list)
+		config_setting_set_string(s, value);
+	else if (*value)
+		config_setting_set_string_elem(s, -1, value);
+}
+
 /* The value as a tree of its own: "v = <value>;". False: it does not read. */
-static bool read_value(const char *value, config_t *tree)
+static bool read_value(const char *value, bool as_list, config_t *tree)
 {
 	struct buf text;
 	bool good;
 
 	config_init(tree);
-	buf_init(&text, 1024 * 1024);
-	if (!strchr("\"[({", *value) || !*value) {
-		config_setting_set_string(config_setting_add(config_root_setting(tree), "v", CONFIG_TYPE_STRING), value);
+	if (!*value || !strchr("\"[({", *value)) {
+		take_bare(config_root_setting(tree), value, as_list);
 		return true;
 	}
+	buf_init(&text, VALUE_LIMIT);
 	good = buf_printf(&text, "v = %s;", value) && buf_append(&text, "", 1) && config_read_string(tree, (const char *)text.data) &&
 	       config_setting_length(config_root_setting(tree)) == 1;
 	buf_free(&text);
@@ -198,8 +211,9 @@ void config_set(struct config_report *r, const char *set)
 		config_unknown(r, &place, path);
 		return;
 	}
-	if (!read_value(equals + 1, &value))
-		config_say(r, &place, path, "the value does not read like one in the file: %s", config_error_text(&value) ? config_error_text(&value) : "more than one");
+	if (!read_value(equals + 1, key->type == CONFIG_STRINGS && equals[-1] != ']', &value))
+		config_say(r, &place, path, "the value does not read like one in the file: %s",
+			config_error_text(&value) ? config_error_text(&value) : "it is more than one");
 	else if (!walk(r->tree, path, strchr(key->path, '[') != NULL, config_setting_get_elem(config_root_setting(&value), 0), set))
 		config_say(r, &place, path, "there is no such place; an index counts from 0 and may be one after the last at most");
 	config_destroy(&value);

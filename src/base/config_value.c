@@ -144,7 +144,8 @@ static void show(const config_setting_t *s, char out[SHOWN_MAX])
 
 static bool refuse(struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path)
 {
-	const char *good = key->example ? key->example : key->dflt;
+	bool shown = key->type == CONFIG_STRING || key->type == CONFIG_INT; /* the other kinds are told with an example */
+	const char *good = !shown ? NULL : key->example ? key->example : key->dflt;
 	struct buf allowed;
 	char found[SHOWN_MAX];
 
