@@ -112,7 +112,7 @@ static void refused(struct engine *e, uint64_t id, const struct tp_fault *f)
 		p->stale = true; /* the group has moved on: it will tell us so */
 	if (f->verdict == COMMIT_TOO_LARGE)
 		p->bare = true;
-	if (f->verdict != COMMIT_UNKNOWN)
+	if (f->verdict != COMMIT_UNKNOWN && p->state != PARTITION_SUSPENDED) /* of what was given back nothing is told */
 		note_refused(e, f);
 }
 

@@ -291,8 +291,9 @@ void dispatch_answer(struct engine *e, struct call_entry *c, const struct answer
 	}
 }
 
-/* The queued requests of a session whose state died with its worker. True: at least one ended, and s may be gone. */
-static bool fail_line(struct engine *e, struct session *s)
+/* The queued requests of a session whose state died with its worker; with `waiting` also one that waits for its next run. True: at
+ * least one ended, and s may be gone. */
+static bool fail_line(struct engine *e, struct session *s, bool waiting)
 {
 	struct request *r, *next;
 	bool any = false;
@@ -301,7 +302,7 @@ static bool fail_line(struct engine *e, struct session *s)
 		return false;
 	for (r = TAILQ_FIRST(&s->requests); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, line);
-		if (r->place != PLACE_QUEUED)
+		if (r->place != PLACE_QUEUED && !(waiting && r->place == PLACE_WAITING))
 			continue;
 		any = true;
 		head_lost(e, r, "the session's worker died, and with it the state that earlier requests made");
@@ -311,7 +312,9 @@ static bool fail_line(struct engine *e, struct session *s)
 
 void dispatch_orphaned(struct engine *e, struct session *s)
 {
-	if (!fail_line(e, s))
+	if (s->at.generation != 0 && fail_line(e, s, true))
+		return;
+	if (s->state != SESSION_WAITING)
 		session_next(e, s);
 }
 
@@ -341,7 +344,8 @@ static void lost_request(struct engine *e, struct session *s, struct request *r,
 			o.code = "POISON";
 			o.message = "it killed its worker each time it ran alone";
 			e->counters.poison++;
-			engine_note(e, &poison);
+			if (r->partition->state != PARTITION_SUSPENDED) /* of what was given back nothing is told */
+				engine_note(e, &poison);
 		} else {
 			o.message = "its worker died in every one of the attempts that delivery.max_attempts allows";
 		}
@@ -368,7 +372,7 @@ void dispatch_lost(struct engine *e, struct call_entry *c, bool alone, bool by_u
 	if (r != NULL)
 		lost_request(e, s, r, failure);
 	session_unbind(e, s);
-	if (!fail_line(e, s))
+	if (!fail_line(e, s, false)) /* what runs again after this loss is allowed to */
 		session_next(e, s);
 }
 
@@ -421,11 +425,7 @@ void request_timer_fired(struct engine *e, struct timer *t)
 	r->timings.retry_wait_us += e->now - r->waiting_since;
 	request_place(e, r, PLACE_QUEUED);
 	request_arm(e, r);
-	if (s->state != SESSION_WAITING)
-		return;
-	if (s->at.generation != 0 && !session_bound(e, s)) /* its worker died meanwhile */
-		dispatch_orphaned(e, s);
-	else
+	if (s->state == SESSION_WAITING)
 		session_next(e, s);
 }
 

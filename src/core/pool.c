@@ -28,6 +28,7 @@ void pool_init(struct engine *e, struct pool *p, uint16_t index, const struct po
 	p->ttl.fire = ttl_fired;
 	TAILQ_INIT(&p->feed);
 	TAILQ_INIT(&p->ready);
+	TAILQ_INIT(&p->waiting);
 	TAILQ_INIT(&p->idle);
 	p->slots = xcalloc(cfg->size, sizeof(*p->slots));
 	for (uint32_t i = 0; i < cfg->size; i++) {

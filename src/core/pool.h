@@ -15,6 +15,7 @@ struct pool {
 	struct slot *slots;          /* cfg.size */
 	struct slot_line feed;       /* slots that may have room */
 	struct session_line ready;   /* bound to none, may run anywhere */
+	struct session_line waiting; /* their heads wait for their next run */
 	struct session_line idle;    /* least recently used first */
 	bool ever_ready, hungry /* `ready` may have work for a slot with room */;
 	uint32_t by_state[HEALTH_STATE_COUNT];

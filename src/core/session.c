@@ -95,6 +95,8 @@ static void leave_line(struct engine *e, struct session *s)
 		slot_feed_later(w);
 	} else if (s->state == SESSION_READY) {
 		TAILQ_REMOVE(ready_line(e, s), s, line);
+	} else if (s->state == SESSION_WAITING) {
+		TAILQ_REMOVE(&e->pools[s->pool].waiting, s, line);
 	}
 }
 
@@ -113,6 +115,8 @@ static void enter_line(struct engine *e, struct session *s)
 			p->hungry = true;
 		else
 			slot_feed_later(&p->slots[s->at.slot]);
+	} else if (s->state == SESSION_WAITING) {
+		TAILQ_INSERT_TAIL(&p->waiting, s, line);
 	}
 }
 

@@ -5,7 +5,7 @@
  *   IDLE    nothing to do; in the pool's line of least recent use
  *   READY   its head may run: in the ready line of its slot, or of the pool while it is bound to none
  *   RUNNING a call of it is in flight (a request, open_session, cleanup_session, or one whose request ended before its answer)
- *   WAITING its head waits for its next run
+ *   WAITING its head waits for its next run; in the pool's line of those
  *
  * Bound: (slot, generation) holds its state, and epoch names that state. A binding whose process is gone is lost; that is found
  * when it is looked at. session_set is the only writer of `state` and keeps the lines. */

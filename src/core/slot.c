@@ -247,12 +247,17 @@ static void lose_calls(struct engine *e, struct slot *w, uint32_t running)
 /* Sessions in line for this slot go back to the pool's line; what became of their state is settled when they run. */
 static void lose_line(struct engine *e, struct slot *w)
 {
-	struct session *s;
+	struct session *s, *next;
 
 	if (w->reserved != NULL)
-		session_next(e, w->reserved);
+		dispatch_orphaned(e, w->reserved);
 	while ((s = TAILQ_FIRST(&w->ready)) != NULL)
 		dispatch_orphaned(e, s);
+	for (s = TAILQ_FIRST(&w->pool->waiting); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, line);
+		if (s->at.slot == w->ref.slot && s->at.generation == w->ref.generation)
+			dispatch_orphaned(e, s);
+	}
 }
 
 static void exit_text(const struct slot *w, const struct exit_report *x, char *out, size_t size)

@@ -89,6 +89,8 @@ static void check_pool(const struct engine *e, const struct pool *p)
 	CHECK(places == p->places_used);
 	TAILQ_FOREACH(s, &p->ready, line)
 		CHECK(s->state == SESSION_READY && s->in_pool_line && !TAILQ_EMPTY(&s->requests));
+	TAILQ_FOREACH(s, &p->waiting, line)
+		CHECK(s->state == SESSION_WAITING && TAILQ_FIRST(&s->requests)->place == PLACE_WAITING);
 	TAILQ_FOREACH(s, &p->idle, line)
 		CHECK(s->state == SESSION_IDLE && TAILQ_EMPTY(&s->requests) && s->call == NULL);
 }
