@@ -20,7 +20,7 @@
 enum {
 	DIR = CLI_PRIVATE, KEEP, /* options */
 	PARTITIONS = 4, READY_MS = 30 * 1000, REPLY_MS = 15 * 1000, STOP_MS = 15 * 1000, SLICE_MS = 20, FOLLOW_MS = 15 * 1000, REASON = 768,
-	EVENTS_MAX = 256,
+	EVENT_MS = 5000,
 };
 
 static const char requests[] = "bridgepool.requests", results[] = "bridgepool.results", health[] = "bridgepool.health";
@@ -102,26 +102,40 @@ static void say_event(const struct demo *d, const json_t *e)
 	printf("  %sevent%s   %-20s %-12s %-13s %s%s\n", colour(d, DIM), colour(d, PLAIN), kind, who, to, reason, sessions);
 }
 
-/* Prints the events that came meanwhile; true if one of this kind went to this state (NULL: any). */
-static bool take_events(struct demo *d, int timeout_ms, const char *kind, const char *to)
+/* Prints one event. True: it is of this kind. */
+static bool show_event(struct demo *d, struct slice value, const char *kind)
 {
+	char why[REASON];
+	json_t *event;
+	bool same;
+
+	buf_reset(&d->event);
+	if (!codec_to_json(d->codec, value, &d->event, why, sizeof why))
+		return wrong(d, why);
+	event = json_loadb((const char *)d->event.data, d->event.len, 0, NULL);
+	if (!event)
+		return wrong(d, "an event that is no JSON");
+	say_event(d, event);
+	same = strcmp(member(event, "kind"), kind) == 0;
+	json_decref(event);
+	return same;
+}
+
+/* Prints the events that come until one is of this kind, and what is there after it. False: none came in time. */
+static bool await_event(struct demo *d, int timeout_ms, const char *kind)
+{
+	int64_t until = clock_mono_us() + timeout_ms * MS_US;
 	struct client_record record;
 	char why[REASON];
 	bool seen = false;
 
-	for (int n = 0; n < EVENTS_MAX && client_read(d->watcher, timeout_ms, &record, why, sizeof why); n++) {
-		json_t *event;
-		buf_reset(&d->event);
-		if (!codec_to_json(d->codec, record.value, &d->event, why, sizeof why))
-			continue;
-		event = json_loadb((const char *)d->event.data, d->event.len, 0, NULL);
-		if (!event)
-			continue;
-		say_event(d, event);
-		if (kind && strcmp(member(event, "kind"), kind) == 0 && (!to || strcmp(member(event, "to_state"), to) == 0))
-			seen = true;
-		json_decref(event);
-		timeout_ms = 0;
+	while (!interrupted && (seen || clock_mono_us() < until)) {
+		if (client_read(d->watcher, SLICE_MS, &record, why, sizeof why))
+			seen = show_event(d, record.value, kind) || seen;
+		else if (*why)
+			return wrong(d, why);
+		else if (seen)
+			break;
 	}
 	fflush(stdout);
 	return seen;
@@ -294,7 +308,7 @@ static bool scene_again(struct demo *d)
 	if (!PLAY(d, lines))
 		return false;
 	say_scene(d, "What the daemon told about itself meanwhile, on the health topic:");
-	return take_events(d, 1000, "WORKER_EXIT", NULL) || wrong(d, "there should be a WORKER_EXIT event");
+	return await_event(d, EVENT_MS, "WORKER_EXIT") || wrong(d, "there should be a WORKER_EXIT event");
 }
 
 static bool (*const scenes[])(struct demo *d) = {scene_sessions, scene_errors, scene_crash, scene_again};
@@ -306,7 +320,7 @@ static bool await_ready(struct demo *d)
 	printf("Starting the daemon with two Python workers; joining the group takes the embedded broker three seconds.\n");
 	fflush(stdout);
 	while (!interrupted && clock_mono_us() < until) {
-		if (take_events(d, 100, "PARTITIONS_ASSIGNED", NULL))
+		if (await_event(d, 100, "PARTITIONS_ASSIGNED"))
 			return true;
 		if (!child_alive(&d->daemon))
 			return wrong(d, "the daemon ended before it was ready");
