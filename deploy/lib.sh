@@ -18,6 +18,15 @@ lib_ticker() { # SINCE HEADLINE: shows on a terminal that something goes on, unt
 	done
 }
 
+lib_stop() { # PID..: ends these processes and what they started
+	local pid
+	for pid in "$@"; do
+		# shellcheck disable=SC2046 # process ids are words
+		lib_stop $(cat "/proc/$pid/task/$pid/children" 2>/dev/null)
+		kill "$pid" 2>/dev/null || true
+	done
+}
+
 # step_run NUMBER/COUNT TITLE LOG FUNCTION: false if it failed, after saying why.
 step_run() {
 	local headline begun=$SECONDS ticker="" pid status=0 note=""
@@ -32,7 +41,7 @@ step_run() {
 	# In the background, because `set -e` means nothing in a function that a condition calls.
 	"$4" >"$3" 2>&1 &
 	pid=$!
-	trap 'kill "$pid" $ticker 2>/dev/null; wait "$pid"; echo; echo "Stopped in step $1, $2. Its log: $3"; exit 130' INT TERM
+	trap 'lib_stop $pid $ticker; printf "\nStopped in step %s. Its log: %s\n" "$1" "$3"; exit 130' INT TERM
 	wait "$pid" || status=$?
 	trap - INT TERM
 	if [ -n "$ticker" ]; then
@@ -96,11 +105,12 @@ packages_ask() { # GROUP..: asks for sudo's password while the terminal is still
 
 # ---- Python ----
 
-# python_environment DIR [REQUIREMENTS]: a virtual environment of Debian's Python that sees the bridgepool package in this tree. It is
+# python_environment DIR [REQUIREMENTS [FILE]..]: a virtual environment of Debian's Python that sees the bridgepool package in this tree. It is
 # made again when the Python or the requirements change.
 python_environment() {
 	local dir=$1 requirements=${2:-/dev/null} key
-	key=$(cat "$requirements" <(/usr/bin/python3 --version) <(echo "$root") | sha256sum)
+	shift
+	key=$(cat "${@:-/dev/null}" <(/usr/bin/python3 --version) <(echo "$root") | sha256sum)
 	if [ "$(cat "$dir/made-from" 2>/dev/null)" = "$key" ]; then
 		echo "there already" >"$step_note"
 		return
