@@ -204,8 +204,5 @@ void chaos_quiet(struct world *w, struct instance *unused, const struct event *e
 	TRACE(w, QUIET, 0);
 	w->quiet = true;
 	w->quiet_at = w->progress_at = w->now;
-	memset(w->refused, 0, sizeof(w->refused));
-	for (unsigned k = 0; k < w->k.engines; k++)
-		if (w->instance[k].frozen)
-			world_plan(w, NULL, 0, (struct event){.kind = EV_THAW, .a = (int)k, .id = w->instance[k].life});
+	memset(w->refused, 0, sizeof(w->refused)); /* who is frozen thaws in time */
 }

@@ -15,7 +15,7 @@
 #include "knobs.h"
 #include "trace.h"
 
-enum { EPOCH_TEXT = 48, MAX_TPS = MAX_TOPICS * MAX_PARTITIONS, MAX_MEMBERS = 4 * MAX_ENGINES };
+enum { EPOCH_TEXT = 48, MAX_TPS = MAX_TOPICS * MAX_PARTITIONS, MAX_MEMBERS = 64 };
 
 /* ---- what clients ask ------------------------------------------------------------------------------------------------ */
 
