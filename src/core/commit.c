@@ -67,7 +67,7 @@ void commit_now(struct engine *e)
 	TAILQ_FOREACH(p, &e->partitions, all) {
 		if (!committable(p))
 			continue;
-		entries[c.n] = (struct commit_entry){p->tp, p->window.base, metadata_of(p)};
+		entries[c.n] = (struct commit_entry){p->tp, MUTANT(1) ? p->window.next : p->window.base, metadata_of(p)};
 		p->sent = commit_mark(p->window.base, slice_of(entries[c.n].metadata));
 		p->sent_id = e->commit_id + 1;
 		p->dirty = false;
@@ -179,7 +179,11 @@ static void release(struct engine *e)
 	TAILQ_FOREACH(p, &e->partitions, all)
 		if (p->state == PARTITION_CLOSING)
 			p->state = PARTITION_SUSPENDED;
+	if (MUTANT(11))
+		return;
 	e->port.release(e->port.ctx);
+	if (MUTANT(14))
+		e->port.release(e->port.ctx);
 }
 
 void closing_progress(struct engine *e)

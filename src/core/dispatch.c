@@ -402,12 +402,13 @@ static void time_over(struct engine *e, struct request *r)
 	struct call_entry *c = r->place == PLACE_RUNNING ? r->session->call : NULL;
 	int64_t grace = e->pools[r->pool].cfg.kill_grace_us;
 
+	if (ran && (c == NULL || c->kind == CALL_REQUEST))
+		ran_once(r->session);
 	if (c == NULL) {
 		result_publish(e, r, &o);
 		return;
 	}
 	o.worker = c->slot;
-	ran_once(c->session);
 	result_publish(e, r, &o);
 	slot_overdue(e, c, grace);
 	dispatch_cancel(e, c, "timeout");
@@ -423,6 +424,10 @@ void request_timer_fired(struct engine *e, struct timer *t)
 		return;
 	}
 	r->timings.retry_wait_us += e->now - r->waiting_since;
+	if (MUTANT(10)) {
+		TAILQ_REMOVE(&s->requests, r, line);
+		TAILQ_INSERT_TAIL(&s->requests, r, line);
+	}
 	request_place(e, r, PLACE_QUEUED);
 	request_arm(e, r);
 	if (s->state == SESSION_WAITING)

@@ -401,7 +401,7 @@ void engine_receive(struct engine *e, const struct message *m, int64_t now)
 
 	enter(e, now);
 	p = partition_get(e, m->source.tp.topic, m->source.tp.partition);
-	if (p == NULL || p->tp.epoch != m->source.tp.epoch || p->state != PARTITION_ACTIVE || e->drain.active) {
+	if (p == NULL || (p->tp.epoch != m->source.tp.epoch && !MUTANT(6)) || p->state != PARTITION_ACTIVE || e->drain.active) {
 		e->counters.stale++;
 	} else {
 		if (e->watch_timer.place == 0)

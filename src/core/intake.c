@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "bridgepool/wire/pairs.h"
+#include "mutant.h"
 #include "state.h"
 
 static const char *const reserved_commands[] = {"ping", "shutdown", "cleanup_session", "open_session"};
@@ -71,7 +72,7 @@ static void set_deadline(const struct engine *e, struct request *r)
 		until = begin + r->fields.timeout_ms;
 	if (r->fields.deadline_ms >= 0 && r->fields.deadline_ms < until)
 		until = r->fields.deadline_ms;
-	if (until < INT64_MAX / 4000)
+	if (until < INT64_MAX / 4000 && !MUTANT(17))
 		r->deadline = (until - e->wall_offset_ms) * MS_US;
 }
 
@@ -186,7 +187,7 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 {
 	struct outcome poison = {.status = STATUS_WORKER_LOST, .code = "POISON", .dead = true, .retry_after_ms = TIME_NONE,
 		.message = "this request killed its worker each time it ran alone, also before this instance took over"};
-	char message[256];
+	char message[512];
 	const char *code;
 	struct session *s;
 

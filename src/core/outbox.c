@@ -198,7 +198,7 @@ void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
 	HASH_DEL(o->sent, r);
 	o->nsent--;
 	lane = &o->lane[r->record.kind];
-	if (r->state == OUTBOX_DEAD || d == DELIVERY_OK) {
+	if (r->state == OUTBOX_DEAD || d == DELIVERY_OK || (MUTANT(4) && d == DELIVERY_AGAIN)) {
 		if (d == DELIVERY_OK)
 			lane->refusals = 0;
 		close_ticket(e, r->ticket, r->state == OUTBOX_SENT);

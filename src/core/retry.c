@@ -33,7 +33,7 @@ enum retry_verdict retry_decide(const struct retry_case *c, struct random *rando
 		return RETRY_FINAL;
 	if (c->failure == FAILURE_KILLED)
 		return RETRY_AGAIN;
-	if (c->attempts >= c->max_attempts)
+	if (c->attempts >= c->max_attempts && !MUTANT(15))
 		return RETRY_DEAD;
 	*delay_us = retry_backoff(c->backoff_us, backoff_most_us, c->attempts, random);
 	if (c->failure == FAILURE_RETRIABLE && c->retry_after_us > *delay_us)

@@ -109,7 +109,7 @@ static void enter_line(struct engine *e, struct session *s)
 		TAILQ_INSERT_TAIL(idle_line(e, s), s, line);
 		pool_idle_session(e, p);
 	} else if (s->state == SESSION_READY) {
-		s->in_pool_line = !session_bound(e, s);
+		s->in_pool_line = !session_bound(e, s) || MUTANT(16);
 		TAILQ_INSERT_TAIL(ready_line(e, s), s, line);
 		if (s->in_pool_line)
 			p->hungry = true;

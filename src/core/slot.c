@@ -193,6 +193,16 @@ static void ladder_step(struct engine *e, struct slot *w, enum stop_step step)
 	e->port.worker_stop(e->port.ctx, w->ref, step);
 }
 
+static void lose_calls(struct engine *e, struct slot *w, uint32_t running)
+{
+	struct call_entry *c, *next;
+	bool by_us = w->stop == STOPPED_HUNG || w->stop == STOPPED_DRAIN;
+
+	HASH_ITER(hh, w->calls, c, next)
+		dispatch_lost(e, c, running == 1, by_us);
+	CHECK(w->calls == NULL && w->places == 0 && w->overdue == 0);
+}
+
 void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const char *reason)
 {
 	struct call shutdown = {0};
@@ -206,6 +216,8 @@ void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const cha
 	if (why == STOPPED_DRAIN && talking)
 		slot_begin(e, w, CALL_SHUTDOWN, NULL, NULL, &shutdown);
 	ladder_step(e, w, why == STOPPED_DRAIN ? STOP_CLOSE : STOP_TERM);
+	if (MUTANT(5))
+		lose_calls(e, w, w->places);
 }
 
 void slot_timer_fired(struct engine *e, struct timer *t)
@@ -232,16 +244,6 @@ void slot_timer_fired(struct engine *e, struct timer *t)
 	default:
 		pool_reconcile(e, w->pool);
 	}
-}
-
-static void lose_calls(struct engine *e, struct slot *w, uint32_t running)
-{
-	struct call_entry *c, *next;
-	bool by_us = w->stop == STOPPED_HUNG || w->stop == STOPPED_DRAIN;
-
-	HASH_ITER(hh, w->calls, c, next)
-		dispatch_lost(e, c, running == 1, by_us);
-	CHECK(w->calls == NULL && w->places == 0 && w->overdue == 0);
 }
 
 /* Sessions in line for this slot go back to the pool's line; what became of their state is settled when they run. */

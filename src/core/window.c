@@ -123,8 +123,8 @@ void window_map(const struct window *w, struct offsetmap *m)
 	for (int64_t o = w->base; o < w->top; o++) {
 		if (!bit_get(w->done, o))
 			continue;
-		m->bits[(o - w->base) / 8] |= (uint8_t)(1u << ((o - w->base) % 8));
-		high = o + 1;
+		m->bits[(o - w->base + MUTANT(13)) / 8] |= (uint8_t)(1u << ((o - w->base + MUTANT(13)) % 8));
+		high = o + 1 + MUTANT(13);
 	}
 	m->span = (uint32_t)(high - w->base);
 }

@@ -5,7 +5,8 @@
  *   sim --total M                          seeds from 1 on until M steps are done
  *   sim --minutes M [--seed N]             seeds from N on
  *   sim --twice --seeds A..B               each seed twice: the traces have to be the same
- *   sim --expect-breach --seeds A..B       succeeds if one of them breaks an invariant */
+ *   sim --expect-breach --seeds A..B       succeeds if one of them breaks an invariant
+ *   sim_mutants --mutant N ...             with a bug planted in the engine */
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -16,6 +17,10 @@
 #include <unistd.h>
 
 #include "world.h"
+
+#ifdef BRIDGEPOOL_MUTANTS
+int mutant_planted; /* see src/core/mutant.h */
+#endif
 
 struct options {
 	uint64_t first, last, steps, total;
@@ -157,6 +162,11 @@ static bool read_option(int c, const char *text)
 	case 'b':
 		options.expect_breach = true;
 		return true;
+#ifdef BRIDGEPOOL_MUTANTS
+	case 'p':
+		mutant_planted = atoi(text);
+		return mutant_planted > 0;
+#endif
 	default:
 		return false;
 	}
@@ -166,7 +176,8 @@ int main(int argc, char **argv)
 {
 	static const struct option names[] = {{"seed", required_argument, NULL, 's'}, {"seeds", required_argument, NULL, 'r'},
 		{"steps", required_argument, NULL, 'n'}, {"total", required_argument, NULL, 't'}, {"minutes", required_argument, NULL, 'm'},
-		{"verbose", no_argument, NULL, 'v'}, {"twice", no_argument, NULL, 'w'}, {"expect-breach", no_argument, NULL, 'b'}, {NULL, 0, NULL, 0}};
+		{"verbose", no_argument, NULL, 'v'}, {"twice", no_argument, NULL, 'w'}, {"expect-breach", no_argument, NULL, 'b'},
+		{"mutant", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1)

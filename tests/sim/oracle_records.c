@@ -146,7 +146,7 @@ static void check_final_order(struct world *w, struct instance *i, const struct 
 /* It was read again, and something is told about it again without a run in between. */
 static void next_round(struct view *v)
 {
-	v->has_final = v->final_acked = v->has_dead_letter = v->dead_letter_acked = v->needs_dead_letter = v->may_dead_letter = false;
+	v->has_final = v->has_dead_letter = v->needs_dead_letter = v->may_dead_letter = false;
 	v->rounds = v->received;
 	v->run = RUN_NONE;
 }
@@ -193,6 +193,7 @@ static struct asked *produced_result(struct world *w, struct instance *i, const 
 			v->has_dead_letter = false; /* that one was of the delivery before */
 		if (v->has_dead_letter && !v->may_dead_letter)
 			breach(w, "record %u has a dead letter without a cause", r->index);
+		s->wants_dead_letter = v->needs_dead_letter;
 		learn(&t, s);
 	}
 	buf_free(&text);
@@ -206,12 +207,10 @@ static struct asked *produced_dead_letter(struct world *w, struct instance *i, c
 
 	if (s->record >= 0)
 		return r;
-	if (v->received > v->rounds && (v->has_dead_letter || (v->has_final && !v->may_dead_letter)))
-		next_round(v);
-	if (v->has_final && !v->may_dead_letter)
+	if (++v->dead_letters > v->received)
+		breach(w, "record %u was given to instance %d %u times and has %u dead letters there", r->index, i->index, v->received, v->dead_letters);
+	if (v->has_final && !v->may_dead_letter && v->received == v->rounds)
 		breach(w, "record %u has a dead letter without a cause", r->index);
-	if (v->has_dead_letter)
-		breach(w, "record %u has two dead letters in instance %d", r->index, i->index);
 	v->has_dead_letter = true;
 	return r;
 }
@@ -232,7 +231,6 @@ int oracle_produced(struct world *w, struct instance *i, const struct record *re
 	s->record = (int)r->index;
 	s->kind = rec->kind;
 	s->with_producer = true;
-	s->round = i->views[r->index].rounds;
 	return (int)r->index;
 }
 
@@ -260,13 +258,15 @@ void oracle_reported(struct world *w, struct instance *i, uint64_t serial, enum 
 	(void)w;
 	s->with_producer = false;
 	s->closed = d == DELIVERY_OK;
-	if (d != DELIVERY_OK || s->round != v->rounds)
+	if (d != DELIVERY_OK)
 		return;
-	if (s->kind == RECORD_RESULT)
+	if (s->kind == RECORD_DEAD_LETTER)
+		v->dead_letter_acked = true;
+	else if (s->wants_dead_letter)
 		v->final_acked = true;
 	else
-		v->dead_letter_acked = true;
-	v->complete |= v->final_acked && (!v->needs_dead_letter || v->dead_letter_acked);
+		v->complete = true;
+	v->complete |= v->final_acked && v->dead_letter_acked;
 }
 
 /* ---- what commits claim ---- */

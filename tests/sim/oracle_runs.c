@@ -171,8 +171,8 @@ static void session_runs(struct world *w, struct instance *i, struct proc *p, st
 static void new_round(struct instance *i, const struct asked *r, struct view *v)
 {
 	const struct owned *o = place_of(i, r);
-	struct view fresh = {.received = v->received, .rounds = v->received, .finals = v->finals, .received_at = v->received_at,
-		.first_received_at = v->first_received_at, .complete = v->complete};
+	struct view fresh = {.received = v->received, .rounds = v->received, .finals = v->finals, .dead_letters = v->dead_letters, .received_at = v->received_at,
+		.first_received_at = v->first_received_at, .complete = v->complete, .final_acked = v->final_acked, .dead_letter_acked = v->dead_letter_acked};
 
 	*v = fresh;
 	for (unsigned k = 0; k < o->nsuspects; k++)
@@ -362,12 +362,12 @@ static void run_is_lost(struct world *w, struct instance *i, const struct proc *
 	w->asked[k->record].kills += v->run != RUN_KILLED && v->alone;
 }
 
-/* What a request that was still running had made there is no loss to the others. */
+/* What a request that has not ended had made there is no loss to the others. */
 static bool had_made_something(const struct instance *i, const struct session_view *s)
 {
-	bool runs = s->busy != NULL && s->busy->kind == CALL_REQUEST && !i->views[s->busy->record].has_final;
+	bool unfinished = s->last_record >= 0 && !i->views[s->last_record].has_final;
 
-	return s->requests > (runs ? 1u : 0u);
+	return s->requests > (unfinished ? 1u : 0u);
 }
 
 static void states_are_lost(struct world *w, struct instance *i, const struct proc *p)

@@ -107,10 +107,10 @@ enum run_state { RUN_NONE, RUN_LIVE, RUN_OPENED /* open_session was answered, th
 
 /* One record in the eyes of one instance. A round is one delivery of it, from receipt to its records' acknowledgement. */
 struct view {
-	uint32_t received, rounds, finals; /* finals: distinct results published for it */
+	uint32_t received, rounds, finals, dead_letters; /* the last two: distinct records published for it */
 	int64_t received_at, first_received_at;
 	/* of this round */
-	bool has_final, final_acked, needs_dead_letter, may_dead_letter, has_dead_letter, dead_letter_acked;
+	bool has_final, needs_dead_letter, may_dead_letter, has_dead_letter;
 	enum run_state run;
 	bool orphan;                  /* anonymous, and its partition went away while it ran: it may run beside its next delivery */
 	bool alone, may_repeat, began, was_lost; /* alone: nothing ran beside it when its worker died; was_lost: with a worker, once */
@@ -119,7 +119,8 @@ struct view {
 	uint32_t kills;
 	char epoch[EPOCH_TEXT];       /* of the session's state it ran in */
 	/* of all rounds */
-	bool complete;                /* all records of one round are acknowledged */
+	bool dead_letter_acked, final_acked; /* final_acked: of an end that wants a dead letter beside it */
+	bool complete;                /* all its records are acknowledged */
 };
 
 /* A session in the eyes of one instance. */
@@ -166,7 +167,7 @@ struct known_serial {             /* what the engine published under a serial, w
 	int record;                   /* -1: not seen */
 	enum record_kind kind;
 	bool with_producer, closed;   /* closed: reported as delivered */
-	uint32_t round;
+	bool wants_dead_letter;       /* beside this result */
 	char epoch[EPOCH_TEXT];       /* that the client learns from it */
 	bool learn;
 };
