@@ -62,15 +62,15 @@ step_run() {
 
 # ---- packages ----
 
-packages_missing() { # GROUP..
-	local group wanted package
+packages_missing() { # GROUP..: those of these groups of deploy/packages that are not installed
+	local group package wanted=()
 	while read -r group package; do
-		for wanted in "$@"; do
-			if [ "$group" = "$wanted" ] && ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
-				echo "$package"
-			fi
-		done
-	done < <(grep -v '^#' "$root/deploy/packages")
+		case " $* " in
+		*" $group "*) wanted+=("$package") ;;
+		esac
+	done <"$root/deploy/packages"
+	comm -23 <(printf '%s\n' "${wanted[@]}" | sort) \
+		<(dpkg-query -W -f '${Package} ${db:Status-Abbrev}\n' "${wanted[@]}" 2>/dev/null | sed -n 's/ ii *$//p' | sort)
 }
 
 packages_install() { # GROUP..: what is missing of these groups of deploy/packages
