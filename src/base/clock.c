@@ -22,7 +22,7 @@ int64_t clock_wall_ms(void)
 
 void clock_format_ms(int64_t wall_ms, char out[25])
 {
-	int64_t second = wall_ms >= 0 ? wall_ms / 1000 : (wall_ms - 999) / 1000;
+	int64_t second = wall_ms / 1000 - (wall_ms % 1000 < 0);
 	time_t seconds = (time_t)second;
 	char text[64];
 	struct tm t;

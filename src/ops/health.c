@@ -7,7 +7,11 @@
 
 #include "bridgepool/base/check.h"
 
-enum { EVENT_LIMIT = 4 << 20 /* bytes: a heartbeat tells of every partition */, ID_LIMIT = 512 };
+enum {
+	EVENT_LIMIT = 900 * 1024, /* bytes: under the usual message.max.bytes of a topic */
+	RING_LIMIT = 8 << 20,	  /* bytes of all that wait: heartbeats of many partitions are large */
+	ID_LIMIT = 512
+};
 
 struct kept {
 	void *value;
@@ -23,7 +27,7 @@ struct health {
 	int64_t sequence; /* of the newest event */
 	struct buf scratch;
 	struct kept *ring;
-	size_t size, first, n;
+	size_t size, first, n, bytes;
 	uint64_t dropped;
 };
 
@@ -68,6 +72,7 @@ static struct kept ring_take(struct health *h)
 	CHECK(h->n > 0);
 	h->first = (h->first + 1) % h->size;
 	h->n--;
+	h->bytes -= oldest.len;
 	return oldest;
 }
 
@@ -75,13 +80,16 @@ static void ring_put(struct health *h, struct slice value)
 {
 	struct kept *place;
 
-	if (h->n == h->size) {
+	if (h->size == 0) {
 		h->dropped++;
-		if (h->size == 0)
-			return;
+		return;
+	}
+	while (h->n == h->size || (h->n > 0 && h->bytes + value.len > RING_LIMIT)) {
+		h->dropped++;
 		free(ring_take(h).value);
 	}
 	place = &h->ring[(h->first + h->n++) % h->size];
+	h->bytes += value.len;
 	*place = (struct kept){xmalloc(value.len), value.len};
 	memcpy(place->value, value.data, value.len);
 }
@@ -99,6 +107,25 @@ void health_retry(struct health *h)
 
 /* ---- events ---- */
 
+/* A snapshot of more partitions than a record can hold goes without them. */
+static bool write_event(struct health *h, const struct health_fields *whole)
+{
+	struct health_fields less = *whole;
+	struct snapshot snapshot;
+
+	buf_reset(&h->scratch);
+	if (codec_write_health(h->codec, whole, h->encoding, &h->scratch))
+		return true;
+	if (!whole->snapshot)
+		return false;
+	snapshot = *whole->snapshot;
+	snapshot.npartitions = 0;
+	less.snapshot = &snapshot;
+	less.reason = SLICE("partitions are left out: too many for one record");
+	buf_reset(&h->scratch);
+	return codec_write_health(h->codec, &less, h->encoding, &h->scratch);
+}
+
 /* False: too large for a record; the gap in the sequence tells of it. */
 static bool encode(struct health *h, const struct health_fields *event, int64_t wall_ms)
 {
@@ -114,8 +141,7 @@ static bool encode(struct health *h, const struct health_fields *event, int64_t 
 	whole.host = slice_of(h->host);
 	whole.sequence = h->sequence;
 	whole.at_ms = wall_ms;
-	buf_reset(&h->scratch);
-	good = codec_write_health(h->codec, &whole, h->encoding, &h->scratch);
+	good = write_event(h, &whole);
 	buf_free(&id);
 	return good;
 }

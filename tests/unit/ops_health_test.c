@@ -7,7 +7,7 @@
 #include "bridgepool/ops/health.h"
 #include "bridgepool/wire/json.h"
 
-enum { RING = 4, WALL_MS = 1767225600 };
+enum { RING = 4, WALL_MS = 1767225600, MANY = 20000, LONG = 800 * 1024 };
 
 /* The producer's side: what it took, and whether it takes anything. */
 struct outlet {
@@ -229,6 +229,61 @@ START_TEST(without_a_ring_nothing_waits)
 }
 END_TEST
 
+/* Topics take records of about 1 MB; a heartbeat must not be lost just because it knows much. */
+START_TEST(too_many_partitions_are_left_out)
+{
+	struct partition_snapshot *partitions = calloc(MANY, sizeof *partitions);
+	struct pool_snapshot pool = {.name = SLICE("qa"), .state = HEALTH_READY};
+	const struct snapshot s = {.state = HEALTH_READY, .npools = 1, .npartitions = MANY, .pools = &pool, .partitions = partitions};
+
+	for (size_t i = 0; i < MANY; i++)
+		partitions[i].topic = SLICE("a-topic-with-a-name-that-is-somewhat-longer-than-most");
+	begin(_i ? ENCODING_JSON : ENCODING_AVRO, RING);
+	health_beat(health, &s, WALL_MS);
+	ck_assert_uint_eq(outlet.taken, 1);
+	ck_assert(last_has("\"reason\":\"partitions are left out: too many for one record\""));
+	ck_assert(last_has("\"name\":\"qa\""));
+	ck_assert(last_has("\"partitions\":[]"));
+	ck_assert_uint_eq(health_dropped(health), 0);
+	free(partitions);
+	end();
+}
+END_TEST
+
+START_TEST(an_event_too_large_for_a_record_is_counted)
+{
+	char *reason = calloc(1, 1 << 20);
+
+	memset(reason, 'x', (1 << 20) - 1);
+	begin(ENCODING_AVRO, RING);
+	say(reason);
+	ck_assert_uint_eq(outlet.taken, 0);
+	ck_assert_uint_eq(health_dropped(health), 1);
+	say("fine");
+	ck_assert(sequences_are("2 "));
+	free(reason);
+	end();
+}
+END_TEST
+
+START_TEST(the_ring_is_bounded_in_bytes_too)
+{
+	char *reason = calloc(1, LONG + 1);
+
+	memset(reason, 'x', LONG);
+	begin(ENCODING_AVRO, 1000);
+	outlet.open = false;
+	for (int i = 0; i < 30; i++)
+		say(reason);
+	ck_assert_uint_eq(health_dropped(health), 20);
+	outlet.open = true;
+	health_retry(health);
+	ck_assert(sequences_are("21 22 23 24 25 26 27 28 29 30 "));
+	free(reason);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ops health");
@@ -244,6 +299,9 @@ int main(void)
 	tcase_add_test(tc, a_full_ring_drops_the_oldest_and_counts);
 	tcase_add_test(tc, the_ring_turns_many_times);
 	tcase_add_test(tc, without_a_ring_nothing_waits);
+	tcase_add_loop_test(tc, too_many_partitions_are_left_out, 0, 2);
+	tcase_add_test(tc, an_event_too_large_for_a_record_is_counted);
+	tcase_add_test(tc, the_ring_is_bounded_in_bytes_too);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
