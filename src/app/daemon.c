@@ -305,7 +305,7 @@ static void log_finding(void *ctx, enum verdict verdict, const char *what, const
 	static const enum log_level levels[] = {LOG_DEBUG, LOG_WARN, LOG_ERROR};
 
 	(void)ctx;
-	log_line(levels[verdict], "topic", "%s%s%s", what, mend ? "; " : "", mend ? mend : "");
+	log_line(levels[verdict], "preflight", "%s%s%s", what, mend ? "; " : "", mend ? mend : "");
 }
 
 static bool kafka_ready(struct daemon *d)

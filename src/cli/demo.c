@@ -382,7 +382,7 @@ static void say_log(const struct demo *d)
 static bool open_clients(struct demo *d, char *errstr, size_t size)
 {
 	const char *brokers = embedded_brokers(d->broker);
-	const struct requester_config rc = {brokers, NULL, requests, results, ENCODING_JSON};
+	const struct requester_config rc = {brokers, NULL, requests, results, ENCODING_JSON, FOLLOW_MS};
 	const struct client_config cc = {brokers, NULL};
 	const struct codec_config codec = {.max_request = 1 << 20};
 	int code;

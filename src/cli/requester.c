@@ -15,7 +15,7 @@
 #include "bridgepool/wire/pairs.h"
 #include "cli.h"
 
-enum { RECORD_LIMIT = 64 << 20, FOLLOW_TIMEOUT_MS = 15000, FULL_TIMEOUT_MS = 30000 };
+enum { RECORD_LIMIT = 64 << 20, FULL_TIMEOUT_MS = 30000 };
 
 /* A request without its final result. */
 struct waiting {
@@ -50,7 +50,7 @@ struct requester *requester_open(const struct requester_config *c, int *code, ch
 	r->client = r->codec ? client_new(&client, errstr, size) : NULL;
 	if (r->client) {
 		*code = EXIT_BROKER;
-		if (client_follow(r->client, c->results, false, FOLLOW_TIMEOUT_MS, errstr, size))
+		if (client_follow(r->client, c->results, false, c->reach_ms, errstr, size))
 			return r;
 	}
 	requester_close(r);

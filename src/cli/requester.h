@@ -11,6 +11,7 @@ struct requester_config {
 	const char *const *properties;
 	const char *requests, *results; /* topics */
 	enum encoding encoding;
+	int reach_ms; /* how long a broker is waited for */
 };
 
 /* A result of one of our requests. Borrowed until the next call. */

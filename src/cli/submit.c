@@ -1,4 +1,5 @@
 /* submit.c: `bridgepool submit`: one request or a file of them; waits, prints the results as JSON lines. */
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 
 enum {
 	COMMAND = CLI_PRIVATE, ARGS, ENCODING, TIMEOUT, RESULTS, EPOCH, POOL, IDEMPOTENT, REQUEST_ID, /* options */
-	SLICE_MS = 100, PROGRESS_MS = 200, ARGS_LIMIT = 64 << 20, REASON = 512,
+	SLICE_MS = 100, PROGRESS_MS = 200, ARGS_LIMIT = 64 << 20, REASON = 512, REACH_MS = 15000,
 };
 
 struct submit {
@@ -127,7 +128,7 @@ static int send_all(struct submit *s)
 	} else {
 		code = requester_send(s->requester, &s->request, why, sizeof why) ? EXIT_OK : fail(EXIT_BROKER, "", why);
 	}
-	if (code == EXIT_OK && !requester_flush(s->requester, (int)s->timeout_ms, why, sizeof why))
+	if (code == EXIT_OK && !requester_flush(s->requester, s->timeout_ms > REACH_MS ? (int)s->timeout_ms : REACH_MS, why, sizeof why))
 		code = fail(EXIT_BROKER, "not all requests were taken by the broker", why);
 	return code;
 }
@@ -181,6 +182,7 @@ static int submit_talk(struct submit *s, const struct settings *settings)
 		.requests = s->topic ? s->topic : settings->sources.n ? sources[0].topic : "bridgepool.requests",
 		.results = s->results ? s->results : settings->kafka.results,
 		.encoding = s->encoding,
+		.reach_ms = s->timeout_ms < REACH_MS ? (int)s->timeout_ms : REACH_MS,
 	};
 	char why[REASON];
 	int code;
@@ -278,6 +280,8 @@ static int set_operands(struct submit *s, int argc, char **argv)
 	}
 	if (!s->file == !s->request.command.data)
 		return cli_usage(&command_submit, "say either a command or --file");
+	if (s->file && strcmp(s->file, "-") != 0 && access(s->file, R_OK) != 0)
+		return cli_usage(&command_submit, "%s: %s", s->file, strerror(errno));
 	if (s->given.len && s->request.args.data)
 		return cli_usage(&command_submit, "say either --args or key=value, not both");
 	if (s->given.len) {

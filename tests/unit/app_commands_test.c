@@ -1,0 +1,375 @@
+/* app_commands_test.c: the program from outside: its words, its exit codes, and requests through an embedded broker. */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bridgepool/kafka/client.h"
+
+enum { OUT_MAX = 1 << 20, WAIT_MS = 30000 };
+
+static char program[512], directory[64], *out;
+
+/* ---- processes ---- */
+
+/* Runs `$bridgepool ARGUMENTS` in a shell, keeps what it prints on both outputs in `out`. Returns its exit code. */
+static int run(const char *arguments)
+{
+	char line[2048];
+	FILE *pipe;
+	size_t n;
+	int status;
+
+	snprintf(line, sizeof line, "cd %s && timeout 100 %s %s 2>&1 </dev/null", directory, program, arguments);
+	pipe = popen(line, "r");
+	ck_assert_ptr_nonnull(pipe);
+	n = fread(out, 1, OUT_MAX - 1, pipe);
+	out[n] = '\0';
+	status = pclose(pipe);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void expect(const char *arguments, int code, const char *text)
+{
+	int got = run(arguments);
+
+	if (got != code || !strstr(out, text))
+		ck_abort_msg("bridgepool %s: exit code %d, not %d, or no \"%s\" in:\n%s", arguments, got, code, text, out);
+}
+
+/* A program that stays: argv ends with NULL; both outputs go to a file in the directory. */
+static pid_t start(const char *file, const char *const *argv)
+{
+	pid_t pid;
+	int fd;
+
+	ck_assert_int_eq(chdir(directory), 0);
+	fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	ck_assert_int_ge(fd, 0);
+	pid = fork();
+	if (pid == 0) {
+		dup2(fd, STDOUT_FILENO);
+		dup2(fd, STDERR_FILENO);
+		execv(program, (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	close(fd);
+	ck_assert_int_gt(pid, 0);
+	return pid;
+}
+
+static void read_file(const char *file)
+{
+	FILE *in = fopen(file, "r");
+	size_t n = in ? fread(out, 1, OUT_MAX - 1, in) : 0;
+
+	out[n] = '\0';
+	if (in)
+		fclose(in);
+}
+
+/* Until the file holds the text; it is what the process says about itself. */
+static void await_text(pid_t pid, const char *file, const char *text)
+{
+	for (int ms = 0; ms < WAIT_MS; ms += 20) {
+		read_file(file);
+		if (strstr(out, text))
+			return;
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			ck_abort_msg("it ended before it said \"%s\":\n%s", text, out);
+		usleep(20 * 1000);
+	}
+	kill(pid, SIGKILL);
+	ck_abort_msg("it did not say \"%s\" in time:\n%s", text, out);
+}
+
+static int stop(pid_t pid, int signals)
+{
+	int status;
+
+	for (int i = 0; i < signals; i++) {
+		kill(pid, SIGTERM);
+		usleep(200 * 1000); /* two signals at once are one */
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* ---- the embedded broker, and a daemon on it ---- */
+
+static char brokers[64];
+
+static pid_t start_broker(void)
+{
+	const char *argv[] = {program, "broker", NULL};
+	pid_t pid = start("broker.out", argv);
+
+	await_text(pid, "broker.out", "\n");
+	snprintf(brokers, sizeof brokers, "%.*s", (int)strcspn(out, "\n"), out);
+	return pid;
+}
+
+static void write_config(const char *command)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/bridgepool.cfg", directory);
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	fprintf(file,
+		"kafka = { brokers = \"%s\"; start_timeout = \"20s\"; consumer_properties = [ \"fetch.wait.max.ms=5\" ]; };\n"
+		"pools = ( { name = \"default\"; command = [ %s ]; size = 2; } );\n"
+		"drain = { shutdown = \"10s\"; };\n",
+		brokers, command);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
+static pid_t start_daemon(void)
+{
+	const char *argv[] = {program, "run", NULL}; /* -c: ./bridgepool.cfg */
+	pid_t pid;
+	char command[600];
+
+	snprintf(command, sizeof command, "\"%s\", \"mock-worker\"", program);
+	write_config(command);
+	pid = start("daemon.out", argv);
+	await_text(pid, "daemon.out", " joined ");
+	return pid;
+}
+
+/* ---- words ---- */
+
+START_TEST(every_command_tells_about_itself)
+{
+	expect("--help", 0, "kafka.brokers");
+	expect("version", 0, "librdkafka");
+	expect("run --help", 0, "pools[].command");
+	expect("submit --help", 0, "--session");
+	expect("tail --help", 0, "--until-end");
+	expect("topics --help", 0, "--partitions");
+	expect("check --help", 0, "--config");
+	expect("broker --help", 0, "--topics");
+	expect("demo --help", 0, "--keep");
+	expect("mock-worker --help", 0, "--crash");
+	expect("help submit", 0, "--session");
+	expect("man", 0, ".SH EXIT STATUS");
+	ck_assert_ptr_nonnull(strstr(out, "kafka.brokers"));
+}
+END_TEST
+
+START_TEST(wrong_usage_is_exit_code_64)
+{
+	expect("", 64, "Usage:");
+	expect("walk", 64, "there is no command \"walk\"");
+	expect("run --walk", 64, "walk");
+	expect("run now", 64, "now");
+	expect("submit", 64, "either a command or --file");
+	expect("submit -b x --args '[1]' echo", 64, "no JSON object");
+	expect("submit -b x --timeout soon echo", 64, "soon");
+	expect("submit -b x --file /nonexistent/requests", 64, "/nonexistent/requests");
+	expect("tail", 64, "name one topic");
+	expect("topics --partitions 0", 64, "0");
+}
+END_TEST
+
+START_TEST(wrong_configuration_is_exit_code_78_and_told_all_at_once)
+{
+	FILE *file;
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/wrong.cfg", directory);
+	file = fopen(path, "w");
+	fprintf(file, "kafka = { brokers = 7; };\npools = ( { name = \"default\"; size = 0; } );\nwalk = 1;\n");
+	fclose(file);
+	expect("run -c wrong.cfg", 78, "wrong.cfg:1");
+	ck_assert_ptr_nonnull(strstr(out, "pools"));
+	ck_assert_ptr_nonnull(strstr(out, "walk"));
+	expect("run -c nonexistent.cfg", 78, "nonexistent.cfg");
+	expect("check -c wrong.cfg", 78, "wrong.cfg:1");
+}
+END_TEST
+
+START_TEST(no_broker_is_exit_code_69)
+{
+	expect("submit -b 127.0.0.1:1 --timeout 1s echo", 69, "127.0.0.1:1");
+}
+END_TEST
+
+START_TEST(topics_can_be_printed_for_an_administrator)
+{
+	expect("topics --print --partitions 6 --replication 3 -b host:9092", 0, "--partitions 6 --replication-factor 3");
+	ck_assert_ptr_nonnull(strstr(out, "--topic bridgepool.dead-letters"));
+	ck_assert_ptr_nonnull(strstr(out, "--operation Read --group bridgepool"));
+}
+END_TEST
+
+/* ---- requests ---- */
+
+START_TEST(requests_go_round_in_either_encoding)
+{
+	pid_t broker = start_broker(), daemon = start_daemon();
+
+	expect("submit --session s1 echo n=0.10 name=x", 0, "\"status\":\"OK\"");
+	ck_assert_ptr_nonnull(strstr(out, "\"n\":0.10")); /* digits are kept */
+	ck_assert_ptr_nonnull(strstr(out, "\"session_new\":true"));
+	expect("submit --session s1 --encoding avro echo", 0, "\"session_new\":false");
+	expect("submit fail", 1, "\"status\":\"ERROR\"");
+	expect("submit ping", 1, "\"status\":\"REJECTED\"");
+	expect("submit --session s1 --epoch nobody echo", 1, "\"status\":\"SESSION_LOST\"");
+	expect("tail results --until-end", 0, "\"status\":\"SESSION_LOST\"");
+	expect("tail health --until-end", 0, "\"kind\":\"WORKER_STATE\"");
+	expect("tail requests --until-end -n 1 --meta", 0, "\"partition\":");
+	expect("check", 0, "answered its first ping");
+	ck_assert_int_eq(stop(daemon, 1), 0);
+	ck_assert_int_eq(stop(broker, 1), 0);
+}
+END_TEST
+
+/* Sends bytes to the request topic as anybody may, and waits until they are in the dead letters. */
+static void send_bad(struct slice value)
+{
+	const struct client_config config = {brokers, NULL};
+	const struct slice none = {NULL, 0};
+	struct client_record record;
+	char why[512];
+	struct client *client = client_new(&config, why, sizeof why);
+
+	ck_assert_msg(client && client_follow(client, "bridgepool.dead-letters", false, WAIT_MS, why, sizeof why), "%s", why);
+	ck_assert_msg(client_send(client, "bridgepool.requests", SLICE("k"), value, none, why, sizeof why), "%s", why);
+	ck_assert_msg(client_read(client, WAIT_MS, &record, why, sizeof why), "no dead letter came: %s", why);
+	ck_assert(slice_equal(record.value, value));
+	ck_assert(slice_is(record.key, "k"));
+	client_free(client);
+}
+
+START_TEST(what_cannot_be_read_is_a_dead_letter_that_tail_shows)
+{
+	pid_t broker = start_broker(), daemon = start_daemon();
+
+	send_bad(SLICE("no request"));
+	send_bad(SLICE("\xc3\x01\xff\xfe"));
+	expect("tail dead-letters --until-end", 0, "\"value\":\"no request\"");
+	ck_assert_ptr_nonnull(strstr(out, "\"bridgepool.error.code\":\"INVALID_ENCODING\""));
+	ck_assert_ptr_nonnull(strstr(out, "\"value\":{\"base64\":\"wwH//g==\"}"));
+	ck_assert_int_eq(stop(daemon, 1), 0);
+	ck_assert_int_eq(stop(broker, 1), 0);
+}
+END_TEST
+
+START_TEST(a_file_of_requests_is_answered_line_by_line)
+{
+	pid_t broker = start_broker(), daemon = start_daemon();
+	char path[128];
+	FILE *file;
+	int answers = 0;
+
+	snprintf(path, sizeof path, "%s/requests", directory);
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	for (int i = 0; i < 100; i++)
+		fprintf(file, "{\"request_id\":\"line-%d\",\"session_id\":\"s%d\",\"command\":\"echo\",\"args\":{\"i\":%d}}\n\n", i, i % 7, i);
+	fclose(file);
+	expect("submit --file requests --timeout 20s", 0, "\"request_id\":\"line-99\"");
+	for (const char *at = out; (at = strstr(at, "\"status\":\"OK\"")); at++)
+		answers++;
+	ck_assert_int_eq(answers, 100);
+	ck_assert_int_eq(stop(daemon, 1), 0);
+	ck_assert_int_eq(stop(broker, 1), 0);
+}
+END_TEST
+
+START_TEST(a_second_signal_stops_at_once)
+{
+	pid_t broker = start_broker(), daemon = start_daemon();
+
+	/* A run that lasts: the drain has to wait for it. */
+	expect("submit --timeout 1s sleep ms=8000", 75, "did not come within the timeout");
+	ck_assert_int_eq(stop(daemon, 2), 70);
+	read_file("daemon.out");
+	ck_assert_ptr_nonnull(strstr(out, "stopped_at_once"));
+	ck_assert_int_eq(stop(broker, 1), 0);
+}
+END_TEST
+
+START_TEST(workers_that_cannot_start_are_exit_code_78_before_the_group_is_joined)
+{
+	pid_t broker = start_broker();
+
+	write_config("\"/bin/sh\", \"-c\", \"echo this is why >&2; exit 3\"");
+	expect("run", 78, "cannot start");
+	ck_assert_ptr_nonnull(strstr(out, "this is why"));
+	ck_assert_ptr_null(strstr(out, " joined "));
+	expect("check", 78, "this is why");
+	ck_assert_int_eq(stop(broker, 1), 0);
+}
+END_TEST
+
+START_TEST(the_demo_goes_as_it_tells)
+{
+	expect("demo --dir demo", 0, "All went as told");
+	ck_assert_ptr_nonnull(strstr(out, "SESSION_LOST"));
+	ck_assert_ptr_nonnull(strstr(out, "WORKER_EXIT"));
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+	Suite *suite = suite_create("app_commands");
+	TCase *tests = tcase_create("commands");
+
+	tcase_set_timeout(tests, 110);
+	tcase_add_test(tests, every_command_tells_about_itself);
+	tcase_add_test(tests, wrong_usage_is_exit_code_64);
+	tcase_add_test(tests, wrong_configuration_is_exit_code_78_and_told_all_at_once);
+	tcase_add_test(tests, no_broker_is_exit_code_69);
+	tcase_add_test(tests, topics_can_be_printed_for_an_administrator);
+	tcase_add_test(tests, requests_go_round_in_either_encoding);
+	tcase_add_test(tests, what_cannot_be_read_is_a_dead_letter_that_tail_shows);
+	tcase_add_test(tests, a_file_of_requests_is_answered_line_by_line);
+	tcase_add_test(tests, a_second_signal_stops_at_once);
+	tcase_add_test(tests, workers_that_cannot_start_are_exit_code_78_before_the_group_is_joined);
+	tcase_add_test(tests, the_demo_goes_as_it_tells);
+	suite_add_tcase(suite, tests);
+	return suite;
+}
+
+static void remove_directory(void)
+{
+	char line[128];
+
+	snprintf(line, sizeof line, "rm -rf %s", directory);
+	if (system(line) != 0)
+		fprintf(stderr, "%s is left\n", directory);
+}
+
+int main(void)
+{
+	const char *build = getenv("BUILD_DIR");
+	SRunner *runner;
+	int failed;
+
+	snprintf(program, sizeof program, "%s/bridgepool", build ? build : ".");
+	if (access(program, X_OK) != 0) {
+		fprintf(stderr, "%s: %s; BUILD_DIR must name where the program was built\n", program, strerror(errno));
+		return EXIT_FAILURE;
+	}
+	snprintf(directory, sizeof directory, "/tmp/bridgepool-commands-XXXXXX");
+	if (!mkdtemp(directory))
+		return EXIT_FAILURE;
+	out = malloc(OUT_MAX);
+	runner = srunner_create(make_suite());
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	free(out);
+	remove_directory();
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
