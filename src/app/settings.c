@@ -11,125 +11,153 @@
 
 enum { TOPIC_MAX = 249, POOL_NAME_MAX = 48, INSTANCE_MAX = 79, FRAME_MARGIN = 64 * 1024 };
 
-#define TOP(path, type, member, dflt, range, reload, help) {path, type, offsetof(struct settings, member), 0, dflt, range, reload, help, NULL}
-#define POOL(name, type, dflt, range, reload, help)                                                                                        \
-	{"pools[]." #name, type, offsetof(struct pool_settings, name), 0, dflt, range, reload, help, NULL}
-#define SOURCE(name, type, dflt, help) {"sources[]." #name, type, offsetof(struct source_settings, name), 0, dflt, NULL, RELOAD_RESTART, help, NULL}
-#define RESERVED(path, dflt, help) {path, CONFIG_RESERVED, 0, 0, dflt, NULL, RELOAD_RESTART, help, NULL}
+#define TOP(path, type, member, dflt, range, reload, help)                                                                       \
+	{                                                                                                                        \
+		path, type, offsetof(struct settings, member), 0, dflt, range, reload, help, NULL                                \
+	}
+#define POOL(name, type, dflt, range, reload, help)                                                                              \
+	{                                                                                                                        \
+		"pools[]." #name, type, offsetof(struct pool_settings, name), 0, dflt, range, reload, help, NULL                 \
+	}
+#define SOURCE(name, type, dflt, help)                                                                                           \
+	{                                                                                                                        \
+		"sources[]." #name, type, offsetof(struct source_settings, name), 0, dflt, NULL, RELOAD_RESTART, help, NULL      \
+	}
+#define RESERVED(path, dflt, help)                                                                                               \
+	{                                                                                                                        \
+		path, CONFIG_RESERVED, 0, 0, dflt, NULL, RELOAD_RESTART, help, NULL                                              \
+	}
 
 #define COMMAND_EXAMPLE "[ \"python3\", \"-m\", \"bridgepool.worker\", \"app:app\" ]"
 
 /* Order is that of the example file: keys of one group stand together. */
 static const struct config_key table[] = {
-	TOP("instance.id", CONFIG_STRING, instance.id, "\"\"", NULL, RELOAD_RESTART,
-		"Name of this instance: a static member of the group, so its partitions wait for it through a restart. Empty: a random name."),
+    TOP("instance.id", CONFIG_STRING, instance.id, "\"\"", NULL, RELOAD_RESTART,
+	"Name of this instance: a static member of the group, so its partitions wait for it through a restart. Empty: a random "
+	"name."),
 
-	TOP("kafka.brokers", CONFIG_STRING, kafka.brokers, "\"localhost:9092\"", NULL, RELOAD_RESTART,
-		"Brokers to begin with, as host:port,host:port."),
-	TOP("kafka.group", CONFIG_STRING, kafka.group, "\"bridgepool\"", NULL, RELOAD_RESTART,
-		"Consumer group; instances of one group share the partitions."),
-	TOP("kafka.results", CONFIG_STRING, kafka.results, "\"bridgepool.results\"", NULL, RELOAD_RESTART, "Topic that results go to."),
-	TOP("kafka.health", CONFIG_STRING, kafka.health, "\"bridgepool.health\"", NULL, RELOAD_RESTART, "Topic that health events go to."),
-	TOP("kafka.dead_letters", CONFIG_STRING, kafka.dead_letters, "\"bridgepool.dead-letters\"", NULL, RELOAD_RESTART,
-		"Topic that requests go to which cannot be read or were given up."),
-	TOP("kafka.properties", CONFIG_STRINGS, kafka.properties, "[ ]", NULL, RELOAD_RESTART,
-		"Properties of librdkafka for all clients, each as \"name=value\", such as \"security.protocol=SSL\"."),
-	TOP("kafka.consumer_properties", CONFIG_STRINGS, kafka.consumer_properties, "[ ]", NULL, RELOAD_RESTART,
-		"Properties of librdkafka for the consumer alone, each as \"name=value\"."),
-	TOP("kafka.producer_properties", CONFIG_STRINGS, kafka.producer_properties, "[ ]", NULL, RELOAD_RESTART,
-		"Properties of librdkafka for the producer alone, each as \"name=value\"."),
-	TOP("kafka.linger", CONFIG_DURATION, kafka.linger, "\"1ms\"", "0..1s", RELOAD_RESTART,
-		"How long the producer gathers records into one batch."),
-	TOP("kafka.start_timeout", CONFIG_DURATION, kafka.start_timeout, "\"30s\"", NULL, RELOAD_RESTART,
-		"How long the start waits for a broker before it ends with exit code 69; 0: for ever."),
+    TOP("kafka.brokers", CONFIG_STRING, kafka.brokers, "\"localhost:9092\"", NULL, RELOAD_RESTART,
+	"Brokers to begin with, as host:port,host:port."),
+    TOP("kafka.group", CONFIG_STRING, kafka.group, "\"bridgepool\"", NULL, RELOAD_RESTART,
+	"Consumer group; instances of one group share the partitions."),
+    TOP("kafka.results", CONFIG_STRING, kafka.results, "\"bridgepool.results\"", NULL, RELOAD_RESTART,
+	"Topic that results go to."),
+    TOP("kafka.health", CONFIG_STRING, kafka.health, "\"bridgepool.health\"", NULL, RELOAD_RESTART,
+	"Topic that health events go to."),
+    TOP("kafka.dead_letters", CONFIG_STRING, kafka.dead_letters, "\"bridgepool.dead-letters\"", NULL, RELOAD_RESTART,
+	"Topic that requests go to which cannot be read or were given up."),
+    TOP("kafka.properties", CONFIG_STRINGS, kafka.properties, "[ ]", NULL, RELOAD_RESTART,
+	"Properties of librdkafka for all clients, each as \"name=value\", such as \"security.protocol=SSL\"."),
+    TOP("kafka.consumer_properties", CONFIG_STRINGS, kafka.consumer_properties, "[ ]", NULL, RELOAD_RESTART,
+	"Properties of librdkafka for the consumer alone, each as \"name=value\"."),
+    TOP("kafka.producer_properties", CONFIG_STRINGS, kafka.producer_properties, "[ ]", NULL, RELOAD_RESTART,
+	"Properties of librdkafka for the producer alone, each as \"name=value\"."),
+    TOP("kafka.linger", CONFIG_DURATION, kafka.linger, "\"1ms\"", "0..1s", RELOAD_RESTART,
+	"How long the producer gathers records into one batch."),
+    TOP("kafka.start_timeout", CONFIG_DURATION, kafka.start_timeout, "\"30s\"", NULL, RELOAD_RESTART,
+	"How long the start waits for a broker before it ends with exit code 69; 0: for ever."),
 
-	{"sources[]", CONFIG_LIST, offsetof(struct settings, sources), sizeof(struct source_settings), "( { } )", NULL, RELOAD_RESTART,
-		"Request topics, a group for each.", NULL},
-	SOURCE(topic, CONFIG_STRING, "\"bridgepool.requests\"", "Topic that requests are read from."),
-	{"sources[].pool", CONFIG_STRING, offsetof(struct source_settings, pool), 0, "\"\"", NULL, RELOAD_RESTART,
-		"Pool that runs requests which name none. Empty: the pool \"default\", or else the first.", "\"default\""},
-	SOURCE(commands, CONFIG_STRINGS, "[ \"*\" ]", "Commands that may be requested; * and ? match as in file names."),
-	SOURCE(reply_topics, CONFIG_STRINGS, "[ ]", "Topics that a request may name for its answer; none in this version."),
+    {"sources[]", CONFIG_LIST, offsetof(struct settings, sources), sizeof(struct source_settings), "( { } )", NULL,
+	RELOAD_RESTART, "Request topics, a group for each.", NULL},
+    SOURCE(topic, CONFIG_STRING, "\"bridgepool.requests\"", "Topic that requests are read from."),
+    {"sources[].pool", CONFIG_STRING, offsetof(struct source_settings, pool), 0, "\"\"", NULL, RELOAD_RESTART,
+	"Pool that runs requests which name none. Empty: the pool \"default\", or else the first.", "\"default\""},
+    SOURCE(commands, CONFIG_STRINGS, "[ \"*\" ]", "Commands that may be requested; * and ? match as in file names."),
+    SOURCE(reply_topics, CONFIG_STRINGS, "[ ]", "Topics that a request may name for its answer; none in this version."),
 
-	{"pools[]", CONFIG_LIST, offsetof(struct settings, pools), sizeof(struct pool_settings), "( { } )", NULL, RELOAD_RESTART,
-		"Pools of warm workers, a group for each.", NULL},
-	POOL(name, CONFIG_STRING, "\"default\"", NULL, RELOAD_RESTART, "Name of the pool: 1 to 48 of a-z, 0-9 and -."),
-	POOL(adapter, CONFIG_STRING, "\"process\"", NULL, RELOAD_ROLL,
-		"What runs the work: \"process\", a child process for each worker; \"mock\", a scripted one inside the daemon, for tests."),
-	{"pools[].command", CONFIG_STRINGS, offsetof(struct pool_settings, command), 0, "[ ]", NULL, RELOAD_ROLL,
-		"The worker's program and its arguments. No shell reads it.", COMMAND_EXAMPLE},
-	POOL(size, CONFIG_INT, "4", "1..1000", RELOAD_LIVE, "Workers that are kept running."),
-	RESERVED("pools[].spare", "0", "spare workers, started before they are needed"),
-	POOL(concurrency, CONFIG_INT, "0", "0..10000", RELOAD_ROLL, "Calls in flight per worker at most; 0: as many as the worker says."),
-	POOL(state, CONFIG_ENUM, "\"memory\"", "memory|none", RELOAD_ROLL,
-		"Where a session's state lives: \"memory\" of its worker, which it then stays with; \"none\": there is none, any worker will do."),
-	POOL(on_session_loss, CONFIG_ENUM, "\"run\"", "run|fail", RELOAD_LIVE,
-		"What becomes of the queued requests of a session whose worker died: \"run\" in a new session, or \"fail\" as SESSION_LOST."),
-	POOL(request_timeout, CONFIG_DURATION, "\"30s\"", "1ms..7d", RELOAD_LIVE, "How long one run of a request may take."),
-	POOL(kill_grace, CONFIG_DURATION, "\"5s\"", NULL, RELOAD_LIVE,
-		"How long a worker has to answer the cancel of a timed-out run before it is replaced."),
-	POOL(session_ttl, CONFIG_DURATION, "\"1h\"", "1ms..", RELOAD_LIVE, "Idle time after which a session ends."),
-	POOL(max_sessions, CONFIG_INT, "100000", "1..10000000", RELOAD_LIVE, "Live sessions at most; the longest idle one ends to make room."),
-	POOL(session_hook_timeout, CONFIG_DURATION, "\"10s\"", "1ms..1d", RELOAD_LIVE,
-		"How long a worker may take to open or to clean up a session."),
-	POOL(start_timeout, CONFIG_DURATION, "\"60s\"", "1ms..1d", RELOAD_LIVE, "How long a worker may take from its start to its first answer."),
-	POOL(start_batch, CONFIG_INT, "4", "1..1000", RELOAD_LIVE, "Workers that may be starting at the same time."),
-	POOL(ping_interval, CONFIG_DURATION, "\"10s\"", "1ms..1d", RELOAD_LIVE, "How often an idle worker is asked whether it lives."),
-	POOL(ping_timeout, CONFIG_DURATION, "\"10s\"", "1ms..1d", RELOAD_LIVE, "How long its answer may take before it is replaced."),
-	POOL(backoff_min, CONFIG_DURATION, "\"100ms\"", "1ms..1d", RELOAD_LIVE, "Pause after the first failed start; it doubles with each further one."),
-	POOL(backoff_max, CONFIG_DURATION, "\"30s\"", "1ms..1d", RELOAD_LIVE, "The longest pause between failed starts."),
-	POOL(stop_grace, CONFIG_DURATION, "\"2s\"", "1ms..1d", RELOAD_LIVE,
-		"Pause between the steps of stopping a worker: asked, input closed, SIGTERM, SIGKILL."),
-	POOL(memory, CONFIG_SIZE, "0", NULL, RELOAD_ROLL, "Memory that one worker may use; 0: no limit."),
-	POOL(open_files, CONFIG_INT, "0", "0..1048576", RELOAD_ROLL, "Open files that one worker may have; 0: as many as the daemon."),
-	POOL(core, CONFIG_SIZE, "0", NULL, RELOAD_ROLL, "Size of a core dump of a worker; 0: none."),
-	POOL(max_frame_bytes, CONFIG_SIZE, "\"16MiB\"", "64KiB..1GiB", RELOAD_ROLL,
-		"The longest message from or to a worker; above limits.request and limits.result."),
-	POOL(directory, CONFIG_STRING, "\"\"", NULL, RELOAD_ROLL, "Working directory of the workers. Empty: the daemon's."),
-	POOL(environment, CONFIG_STRINGS, "[ ]", NULL, RELOAD_ROLL, "Environment variables to set for the workers, each as \"NAME=value\"."),
-	POOL(pass_environment, CONFIG_STRINGS, "[ ]", NULL, RELOAD_ROLL,
-		"Variables of the daemon's environment that workers get beside PATH, HOME and the like; * and ? match as in file names."),
-	POOL(script, CONFIG_STRING, "\"\"", NULL, RELOAD_RESTART, "For adapter \"mock\": what it does. Empty: it answers with what it was asked."),
+    {"pools[]", CONFIG_LIST, offsetof(struct settings, pools), sizeof(struct pool_settings), "( { } )", NULL, RELOAD_RESTART,
+	"Pools of warm workers, a group for each.", NULL},
+    POOL(name, CONFIG_STRING, "\"default\"", NULL, RELOAD_RESTART, "Name of the pool: 1 to 48 of a-z, 0-9 and -."),
+    POOL(adapter, CONFIG_STRING, "\"process\"", NULL, RELOAD_ROLL,
+	"What runs the work: \"process\", a child process for each worker; \"mock\", a scripted one inside the daemon, for "
+	"tests."),
+    {"pools[].command", CONFIG_STRINGS, offsetof(struct pool_settings, command), 0, "[ ]", NULL, RELOAD_ROLL,
+	"The worker's program and its arguments. No shell reads it.", COMMAND_EXAMPLE},
+    POOL(size, CONFIG_INT, "4", "1..1000", RELOAD_LIVE, "Workers that are kept running."),
+    RESERVED("pools[].spare", "0", "spare workers, started before they are needed"),
+    POOL(concurrency, CONFIG_INT, "0", "0..10000", RELOAD_ROLL,
+	"Calls in flight per worker at most; 0: as many as the worker says."),
+    POOL(state, CONFIG_ENUM, "\"memory\"", "memory|none", RELOAD_ROLL,
+	"Where a session's state lives: \"memory\" of its worker, which it then stays with; \"none\": there is none, any worker "
+	"will do."),
+    POOL(on_session_loss, CONFIG_ENUM, "\"run\"", "run|fail", RELOAD_LIVE,
+	"What becomes of the queued requests of a session whose worker died: \"run\" in a new session, or \"fail\" as "
+	"SESSION_LOST."),
+    POOL(request_timeout, CONFIG_DURATION, "\"30s\"", "1ms..7d", RELOAD_LIVE, "How long one run of a request may take."),
+    POOL(kill_grace, CONFIG_DURATION, "\"5s\"", NULL, RELOAD_LIVE,
+	"How long a worker has to answer the cancel of a timed-out run before it is replaced."),
+    POOL(session_ttl, CONFIG_DURATION, "\"1h\"", "1ms..", RELOAD_LIVE, "Idle time after which a session ends."),
+    POOL(max_sessions, CONFIG_INT, "100000", "1..10000000", RELOAD_LIVE,
+	"Live sessions at most; the longest idle one ends to make room."),
+    POOL(session_hook_timeout, CONFIG_DURATION, "\"10s\"", "1ms..1d", RELOAD_LIVE,
+	"How long a worker may take to open or to clean up a session."),
+    POOL(start_timeout, CONFIG_DURATION, "\"60s\"", "1ms..1d", RELOAD_LIVE,
+	"How long a worker may take from its start to its first answer."),
+    POOL(start_batch, CONFIG_INT, "4", "1..1000", RELOAD_LIVE, "Workers that may be starting at the same time."),
+    POOL(
+	ping_interval, CONFIG_DURATION, "\"10s\"", "1ms..1d", RELOAD_LIVE, "How often an idle worker is asked whether it lives."),
+    POOL(ping_timeout, CONFIG_DURATION, "\"10s\"", "1ms..1d", RELOAD_LIVE, "How long its answer may take before it is replaced."),
+    POOL(backoff_min, CONFIG_DURATION, "\"100ms\"", "1ms..1d", RELOAD_LIVE,
+	"Pause after the first failed start; it doubles with each further one."),
+    POOL(backoff_max, CONFIG_DURATION, "\"30s\"", "1ms..1d", RELOAD_LIVE, "The longest pause between failed starts."),
+    POOL(stop_grace, CONFIG_DURATION, "\"2s\"", "1ms..1d", RELOAD_LIVE,
+	"Pause between the steps of stopping a worker: asked, input closed, SIGTERM, SIGKILL."),
+    POOL(memory, CONFIG_SIZE, "0", NULL, RELOAD_ROLL, "Memory that one worker may use; 0: no limit."),
+    POOL(
+	open_files, CONFIG_INT, "0", "0..1048576", RELOAD_ROLL, "Open files that one worker may have; 0: as many as the daemon."),
+    POOL(core, CONFIG_SIZE, "0", NULL, RELOAD_ROLL, "Size of a core dump of a worker; 0: none."),
+    POOL(max_frame_bytes, CONFIG_SIZE, "\"16MiB\"", "64KiB..1GiB", RELOAD_ROLL,
+	"The longest message from or to a worker; above limits.request and limits.result."),
+    POOL(directory, CONFIG_STRING, "\"\"", NULL, RELOAD_ROLL, "Working directory of the workers. Empty: the daemon's."),
+    POOL(environment, CONFIG_STRINGS, "[ ]", NULL, RELOAD_ROLL,
+	"Environment variables to set for the workers, each as \"NAME=value\"."),
+    POOL(pass_environment, CONFIG_STRINGS, "[ ]", NULL, RELOAD_ROLL,
+	"Variables of the daemon's environment that workers get beside PATH, HOME and the like; * and ? match as in file names."),
+    POOL(script, CONFIG_STRING, "\"\"", NULL, RELOAD_RESTART,
+	"For adapter \"mock\": what it does. Empty: it answers with what it was asked."),
 
-	TOP("delivery.guarantee", CONFIG_ENUM, delivery.guarantee, "\"at-least-once\"", "at-least-once|exactly-once", RELOAD_RESTART,
-		"\"at-least-once\": no request is lost, and after a fault one may be answered twice. \"exactly-once\" is not in this version."),
-	TOP("delivery.max_attempts", CONFIG_INT, delivery.max_attempts, "3", "1..100", RELOAD_LIVE, "Runs of one request at most."),
-	TOP("delivery.retry_backoff", CONFIG_DURATION, delivery.retry_backoff, "\"100ms\"", "0..30s", RELOAD_LIVE,
-		"Pause before the second run; it doubles with each further one, up to 30 seconds."),
-	TOP("delivery.commit_interval", CONFIG_DURATION, delivery.commit_interval, "\"200ms\"", "1ms..60s", RELOAD_LIVE,
-		"How long finished offsets may wait for their commit."),
-	TOP("delivery.window", CONFIG_INT, delivery.window, "24000", "16..24000", RELOAD_RESTART,
-		"Offsets per partition between the oldest unfinished request and the newest taken."),
+    TOP("delivery.guarantee", CONFIG_ENUM, delivery.guarantee, "\"at-least-once\"", "at-least-once|exactly-once", RELOAD_RESTART,
+	"\"at-least-once\": no request is lost, and after a fault one may be answered twice. \"exactly-once\" is not in this "
+	"version."),
+    TOP("delivery.max_attempts", CONFIG_INT, delivery.max_attempts, "3", "1..100", RELOAD_LIVE, "Runs of one request at most."),
+    TOP("delivery.retry_backoff", CONFIG_DURATION, delivery.retry_backoff, "\"100ms\"", "0..30s", RELOAD_LIVE,
+	"Pause before the second run; it doubles with each further one, up to 30 seconds."),
+    TOP("delivery.commit_interval", CONFIG_DURATION, delivery.commit_interval, "\"200ms\"", "1ms..60s", RELOAD_LIVE,
+	"How long finished offsets may wait for their commit."),
+    TOP("delivery.window", CONFIG_INT, delivery.window, "24000", "16..24000", RELOAD_RESTART,
+	"Offsets per partition between the oldest unfinished request and the newest taken."),
 
-	TOP("drain.shutdown", CONFIG_DURATION, drain.shutdown, "\"30s\"", "0..1d", RELOAD_LIVE,
-		"How long running requests may go on after SIGTERM; what is left is put back."),
-	TOP("drain.revoke", CONFIG_DURATION, drain.revoke, "\"2s\"", "0..5m", RELOAD_LIVE,
-		"How long running requests may go on when their partition moves to another instance; the whole group waits meanwhile."),
+    TOP("drain.shutdown", CONFIG_DURATION, drain.shutdown, "\"30s\"", "0..1d", RELOAD_LIVE,
+	"How long running requests may go on after SIGTERM; what is left is put back."),
+    TOP("drain.revoke", CONFIG_DURATION, drain.revoke, "\"2s\"", "0..5m", RELOAD_LIVE,
+	"How long running requests may go on when their partition moves to another instance; the whole group waits meanwhile."),
 
-	TOP("limits.memory", CONFIG_SIZE, limits.memory, "\"256MiB\"", "1MiB..1TiB", RELOAD_RESTART,
-		"Memory for requests and results together; above it no new requests are taken."),
-	TOP("limits.request", CONFIG_SIZE, limits.request, "\"1MiB\"", "1KiB..512MiB", RELOAD_RESTART,
-		"The largest request; larger ones are rejected to the dead letters."),
-	TOP("limits.result", CONFIG_SIZE, limits.result, "\"1MiB\"", "1KiB..512MiB", RELOAD_RESTART,
-		"The largest result of a worker; a larger one becomes the error RESULT_TOO_LARGE."),
+    TOP("limits.memory", CONFIG_SIZE, limits.memory, "\"256MiB\"", "1MiB..1TiB", RELOAD_RESTART,
+	"Memory for requests and results together; above it no new requests are taken."),
+    TOP("limits.request", CONFIG_SIZE, limits.request, "\"1MiB\"", "1KiB..512MiB", RELOAD_RESTART,
+	"The largest request; larger ones are rejected to the dead letters."),
+    TOP("limits.result", CONFIG_SIZE, limits.result, "\"1MiB\"", "1KiB..512MiB", RELOAD_RESTART,
+	"The largest result of a worker; a larger one becomes the error RESULT_TOO_LARGE."),
 
-	TOP("encoding.results", CONFIG_ENUM, encoding.results, "\"mirror\"", "mirror|avro|json", RELOAD_RESTART,
-		"How results are written; \"mirror\": like their request."),
-	TOP("encoding.health", CONFIG_ENUM, encoding.health, "\"avro\"", "avro|json", RELOAD_RESTART, "How health events are written."),
+    TOP("encoding.results", CONFIG_ENUM, encoding.results, "\"mirror\"", "mirror|avro|json", RELOAD_RESTART,
+	"How results are written; \"mirror\": like their request."),
+    TOP("encoding.health", CONFIG_ENUM, encoding.health, "\"avro\"", "avro|json", RELOAD_RESTART,
+	"How health events are written."),
 
-	TOP("headers.copy", CONFIG_STRINGS, headers.copy, "[ \"x-*\" ]", NULL, RELOAD_RESTART,
-		"Headers that go from a request to the worker and onto the result, beside those for tracing and correlation; * and ? match as in file names."),
+    TOP("headers.copy", CONFIG_STRINGS, headers.copy, "[ \"x-*\" ]", NULL, RELOAD_RESTART,
+	"Headers that go from a request to the worker and onto the result, beside those for tracing and correlation; * and ? "
+	"match as in file names."),
 
-	TOP("health.heartbeat", CONFIG_DURATION, health.heartbeat, "\"10s\"", "0..1d", RELOAD_LIVE,
-		"How often a snapshot of the instance goes to the health topic; 0: never."),
+    TOP("health.heartbeat", CONFIG_DURATION, health.heartbeat, "\"10s\"", "0..1d", RELOAD_LIVE,
+	"How often a snapshot of the instance goes to the health topic; 0: never."),
 
-	RESERVED("http", NULL, "metrics and status over HTTP"),
+    RESERVED("http", NULL, "metrics and status over HTTP"),
 
-	TOP("log.level", CONFIG_ENUM, log.level, "\"info\"", "debug|info|warn|error", RELOAD_LIVE, "The least level that is logged."),
-	TOP("log.format", CONFIG_ENUM, log.format, "\"text\"", "text|json", RELOAD_LIVE, "Form of the log lines on stderr."),
+    TOP("log.level", CONFIG_ENUM, log.level, "\"info\"", "debug|info|warn|error", RELOAD_LIVE, "The least level that is logged."),
+    TOP("log.format", CONFIG_ENUM, log.format, "\"text\"", "text|json", RELOAD_LIVE, "Form of the log lines on stderr."),
 
-	TOP("schemas.extra", CONFIG_STRINGS, schemas.extra, "[ ]", NULL, RELOAD_RESTART,
-		"Directories of further Avro schemas (*.avsc) that requests may have been written with."),
+    TOP("schemas.extra", CONFIG_STRINGS, schemas.extra, "[ ]", NULL, RELOAD_RESTART,
+	"Directories of further Avro schemas (*.avsc) that requests may have been written with."),
 };
 
 const struct config_key *settings_keys(size_t *n)
@@ -187,10 +215,11 @@ static void check_process(const struct pool_settings *p, size_t i, struct config
 	char at[64];
 
 	if (strcmp(p->adapter, "process") != 0 && strcmp(p->adapter, "mock") != 0)
-		config_fault(r, place(at, "pools", i, "adapter"), "there is no adapter \"%s\"; allowed are \"process\" and \"mock\"", p->adapter);
+		config_fault(r, place(at, "pools", i, "adapter"),
+		    "there is no adapter \"%s\"; allowed are \"process\" and \"mock\"", p->adapter);
 	if (strcmp(p->adapter, "process") == 0 && (p->command.n == 0 || !*p->command.items[0]))
-		config_fault(r, place(at, "pools", i, "command"), "adapter \"process\" needs the worker's command; for example: command = %s;",
-			COMMAND_EXAMPLE);
+		config_fault(r, place(at, "pools", i, "command"),
+		    "adapter \"process\" needs the worker's command; for example: command = %s;", COMMAND_EXAMPLE);
 	for (size_t j = 0; j < p->environment.n; j++)
 		if (!is_assignment(p->environment.items[j]))
 			config_fault(r, place(at, "pools", i, "environment"), "item %zu is not of the form \"NAME=value\"", j);
@@ -202,21 +231,24 @@ static void check_pool(const struct settings *s, size_t i, struct config_report 
 	char at[64];
 
 	if (!made_of(p->name, "-", POOL_NAME_MAX))
-		config_fault(r, place(at, "pools", i, "name"), "found \"%.60s\"; a name is 1 to %d of a-z, 0-9 and -", p->name, POOL_NAME_MAX);
+		config_fault(r, place(at, "pools", i, "name"), "found \"%.60s\"; a name is 1 to %d of a-z, 0-9 and -", p->name,
+		    POOL_NAME_MAX);
 	else if (pool_named(s, p->name) != p)
-		config_fault(r, place(at, "pools", i, "name"), "a pool \"%s\" stands before; each needs a name of its own", p->name);
+		config_fault(
+		    r, place(at, "pools", i, "name"), "a pool \"%s\" stands before; each needs a name of its own", p->name);
 	check_process(p, i, r);
 	if (p->backoff_min > p->backoff_max)
 		config_fault(r, place(at, "pools", i, "backoff_min"), "is above backoff_max; lower it or raise that");
 	if (p->max_frame_bytes < s->limits.request + FRAME_MARGIN || p->max_frame_bytes < s->limits.result + FRAME_MARGIN)
 		config_fault(r, place(at, "pools", i, "max_frame_bytes"),
-			"must be at least 64KiB above limits.request and limits.result; raise it or lower those");
+		    "must be at least 64KiB above limits.request and limits.result; raise it or lower those");
 }
 
 static void check_topic(const char *topic, const char *at, struct config_report *r)
 {
 	if (!made_of(topic, "ABCDEFGHIJKLMNOPQRSTUVWXYZ._-", TOPIC_MAX) || strcmp(topic, ".") == 0 || strcmp(topic, "..") == 0)
-		config_fault(r, at, "found \"%.60s\"; a topic's name is 1 to %d of letters, digits, ., _ and -", topic, TOPIC_MAX);
+		config_fault(
+		    r, at, "found \"%.60s\"; a topic's name is 1 to %d of letters, digits, ., _ and -", topic, TOPIC_MAX);
 }
 
 static void check_source(const struct settings *s, size_t i, struct config_report *r)
@@ -227,14 +259,17 @@ static void check_source(const struct settings *s, size_t i, struct config_repor
 	check_topic(source->topic, place(at, "sources", i, "topic"), r);
 	for (size_t j = 0; j < i; j++)
 		if (strcmp(source_at(s, j)->topic, source->topic) == 0)
-			config_fault(r, place(at, "sources", i, "topic"), "sources[%zu] reads \"%s\" already; each source needs a topic of its own", j,
-				source->topic);
+			config_fault(r, place(at, "sources", i, "topic"),
+			    "sources[%zu] reads \"%s\" already; each source needs a topic of its own", j, source->topic);
 	if (*source->pool && !pool_named(s, source->pool))
-		config_fault(r, place(at, "sources", i, "pool"), "there is no pool \"%.60s\"; name one of pools, or leave the key out", source->pool);
+		config_fault(r, place(at, "sources", i, "pool"),
+		    "there is no pool \"%.60s\"; name one of pools, or leave the key out", source->pool);
 	if (source->commands.n == 0)
-		config_fault(r, place(at, "sources", i, "commands"), "empty: no request would be allowed; write [ \"*\" ] for all");
+		config_fault(
+		    r, place(at, "sources", i, "commands"), "empty: no request would be allowed; write [ \"*\" ] for all");
 	if (source->reply_topics.n > 0)
-		config_fault(r, place(at, "sources", i, "reply_topics"), "not supported in this version: reply topics; leave the list empty");
+		config_fault(r, place(at, "sources", i, "reply_topics"),
+		    "not supported in this version: reply topics; leave the list empty");
 }
 
 static void check_output(const struct settings *s, const char *topic, const char *at, struct config_report *r)
@@ -242,7 +277,8 @@ static void check_output(const struct settings *s, const char *topic, const char
 	check_topic(topic, at, r);
 	for (size_t i = 0; i < s->sources.n; i++)
 		if (strcmp(source_at(s, i)->topic, topic) == 0)
-			config_fault(r, at, "\"%s\" is read as requests by sources[%zu]; what is written must go elsewhere", topic, i);
+			config_fault(
+			    r, at, "\"%s\" is read as requests by sources[%zu]; what is written must go elsewhere", topic, i);
 }
 
 static bool is_owned(const char *const *owned, const char *property)
@@ -256,7 +292,8 @@ static bool is_owned(const char *const *owned, const char *property)
 }
 
 /* Values may be secrets: only names are told. */
-static void check_properties(const struct config_strings *list, const char *at, bool consumer, bool producer, struct config_report *r)
+static void check_properties(
+    const struct config_strings *list, const char *at, bool consumer, bool producer, struct config_report *r)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		const char *property = list->items[i];
@@ -264,9 +301,12 @@ static void check_properties(const struct config_strings *list, const char *at, 
 
 		if (!is_assignment(property))
 			config_fault(r, at, "item %zu is not of the form \"name=value\"", i);
-		else if ((consumer && is_owned(consumer_owned_properties(), property)) || (producer && is_owned(producer_owned_properties(), property)))
-			config_fault(r, at, "\"%.*s\" is set by bridgepool itself, its promises rest on it; remove it, or use bridgepool's own key for it", n,
-				property);
+		else if ((consumer && is_owned(consumer_owned_properties(), property)) ||
+			 (producer && is_owned(producer_owned_properties(), property)))
+			config_fault(r, at,
+			    "\"%.*s\" is set by bridgepool itself, its promises rest on it; remove it, or use bridgepool's own "
+			    "key for it",
+			    n, property);
 	}
 }
 
@@ -302,7 +342,8 @@ static void check_settings(const void *out, struct config_report *r)
 	if (s->delivery.guarantee != 0)
 		config_fault(r, "delivery.guarantee", "not supported in this version: \"exactly-once\"; write \"at-least-once\"");
 	if (s->limits.memory < s->limits.request + s->limits.result)
-		config_fault(r, "limits.memory", "must be at least limits.request and limits.result together; raise it or lower those");
+		config_fault(
+		    r, "limits.memory", "must be at least limits.request and limits.result together; raise it or lower those");
 }
 
 /* Sources that name no pool get the pool "default", or else the first. */

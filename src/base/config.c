@@ -31,9 +31,9 @@ static bool read_text(const char *path, struct buf *text, char *why, size_t size
 	good = !ferror(f) && !text->overflow && !(text->len && memchr(text->data, '\0', text->len)) && buf_append(text, "", 1);
 	if (!good)
 		snprintf(why, size, "cannot be read: %s",
-			ferror(f)	 ? strerror(errno)
-			: text->overflow ? "it has more than 4 MiB"
-					 : "it has a NUL byte, so it is not text");
+		    ferror(f)        ? strerror(errno)
+		    : text->overflow ? "it has more than 4 MiB"
+				     : "it has a NUL byte, so it is not text");
 	fclose(f);
 	return good;
 }
@@ -51,7 +51,8 @@ static void read_file(struct config_report *r)
 	} else if (!config_read_string(r->tree, (const char *)text.data)) {
 		const config_setting_t line = {.file = config_error_file(r->tree), .line = (unsigned)config_error_line(r->tree)};
 
-		config_say(r, &line, "", "%s; look for a missing quote, bracket, = or ; here or in the line before", config_error_text(r->tree));
+		config_say(r, &line, "", "%s; look for a missing quote, bracket, = or ; here or in the line before",
+		    config_error_text(r->tree));
 	}
 	buf_free(&text);
 	free(folder);
@@ -144,8 +145,8 @@ static config_setting_t *lookup(const config_setting_t *base, const char *rest, 
 
 static void fill(struct config_report *r, const config_setting_t *base, const char *level, const char *prefix, char *out);
 
-static void fill_list(struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path,
-	struct config_list *out)
+static void fill_list(
+    struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, struct config_list *out)
 {
 	size_t n = config_setting_is_list(s) ? (size_t)config_setting_length(s) : 0;
 	char item[CONFIG_PATH_MAX];
@@ -172,7 +173,8 @@ static void fill_reserved(struct config_report *r, const struct config_key *key,
 		config_say(r, s, path, "not supported in this version: %s; remove it", key->help);
 }
 
-static void fill_one(struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
+static void fill_one(
+    struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
 {
 	if (key->type == CONFIG_LIST)
 		fill_list(r, key, s, path, field);
@@ -182,7 +184,8 @@ static void fill_one(struct config_report *r, const struct config_key *key, cons
 		config_value(r, key, s, path, field);
 }
 
-static void fill_default(struct config_report *r, const struct config_key *key, const config_setting_t *near, const char *path, void *field)
+static void fill_default(
+    struct config_report *r, const struct config_key *key, const config_setting_t *near, const char *path, void *field)
 {
 	char text[DEFAULT_LIMIT];
 	config_setting_t *s;
@@ -191,7 +194,8 @@ static void fill_default(struct config_report *r, const struct config_key *key, 
 	if (key->type == CONFIG_RESERVED)
 		return;
 	if (!key->dflt) {
-		config_say(r, near, path, "must be given: %s%s%s", key->help, key->example ? " For example: " : "", key->example ? key->example : "");
+		config_say(r, near, path, "must be given: %s%s%s", key->help, key->example ? " For example: " : "",
+		    key->example ? key->example : "");
 		return;
 	}
 	CHECK((size_t)snprintf(text, sizeof text, "v = %s;", key->dflt) < sizeof text);
@@ -290,8 +294,8 @@ void config_fault(struct config_report *r, const char *key, const char *format, 
 	config_say(r, s, key, "%s", text);
 }
 
-bool config_load_checked(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n, void *out,
-	void (*check)(const void *out, struct config_report *r), struct buf *errors)
+bool config_load_checked(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n,
+    void *out, void (*check)(const void *out, struct config_report *r), struct buf *errors)
 {
 	config_t tree;
 	struct config_report r = {.keys = {keys, n}, .file = path, .tree = &tree, .errors = errors};
@@ -314,7 +318,8 @@ bool config_load_checked(const char *path, const char *const *sets, size_t nsets
 	return r.count == 0;
 }
 
-bool config_load(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n, void *out, struct buf *errors)
+bool config_load(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n, void *out,
+    struct buf *errors)
 {
 	return config_load_checked(path, sets, nsets, keys, n, out, NULL, errors);
 }

@@ -24,12 +24,13 @@ struct config_report {
 };
 
 /* config_report.c. A setting's hook is the text of the --set that made it. */
-void config_say(struct config_report *r, const config_setting_t *at, const char *key, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void config_say(struct config_report *r, const config_setting_t *at, const char *key, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 void config_unknown(struct config_report *r, const config_setting_t *at, const char *path); /* names the nearest key */
 /* "pools[3].size" -> "pools[].size", as the table writes it. False: too long for any key. */
 bool config_schematic(const char *path, char out[CONFIG_PATH_MAX]);
 const struct config_key *config_find(const struct config_keys *keys, const char *schematic); /* NULL: none */
-bool config_is_group(const struct config_keys *keys, const char *schematic);               /* keys begin with it and a dot */
+bool config_is_group(const struct config_keys *keys, const char *schematic);                 /* keys begin with it and a dot */
 
 /* config_set.c: one --set into the tree. */
 void config_set(struct config_report *r, const char *set);
@@ -38,7 +39,8 @@ void config_set(struct config_report *r, const char *set);
 char *config_expand(const char *text, char *why, size_t size);
 
 /* config_value.c: one setting into one field. False: said, and the field is empty. */
-bool config_value(struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field);
+bool config_value(
+    struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field);
 size_t config_value_size(enum config_type type);
 bool config_quantity(enum config_type type, const char *text, int64_t *out); /* a number with its unit */
 void config_allowed(const struct config_key *key, struct buf *out);          /* in words */

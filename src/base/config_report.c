@@ -131,7 +131,8 @@ static const struct config_key *reserved(const struct config_keys *keys, const c
 	for (size_t i = 0; i < keys->n; i++) {
 		size_t n = strlen(keys->rows[i].path);
 
-		if (keys->rows[i].type == CONFIG_RESERVED && strncmp(schematic, keys->rows[i].path, n) == 0 && strchr(".[", schematic[n]))
+		if (keys->rows[i].type == CONFIG_RESERVED && strncmp(schematic, keys->rows[i].path, n) == 0 &&
+		    strchr(".[", schematic[n]))
 			return &keys->rows[i];
 	}
 	return NULL;

@@ -109,8 +109,8 @@ static bool read_value(const char *value, bool as_list, config_t *tree)
 		return true;
 	}
 	buf_init(&text, VALUE_LIMIT);
-	good = buf_printf(&text, "v = %s;", value) && buf_append(&text, "", 1) && config_read_string(tree, (const char *)text.data) &&
-	       config_setting_length(config_root_setting(tree)) == 1;
+	good = buf_printf(&text, "v = %s;", value) && buf_append(&text, "", 1) &&
+	       config_read_string(tree, (const char *)text.data) && config_setting_length(config_root_setting(tree)) == 1;
 	buf_free(&text);
 	return good;
 }
@@ -130,9 +130,10 @@ static bool put_item(config_setting_t *at, int index, const config_setting_t *va
 	config_setting_t *item;
 
 	if (!config_setting_is_aggregate(at) || config_setting_is_group(at) || index > config_setting_length(at) ||
-		config_setting_type(value) != CONFIG_TYPE_STRING)
+	    config_setting_type(value) != CONFIG_TYPE_STRING)
 		return false;
-	item = config_setting_set_string_elem(at, index < config_setting_length(at) ? index : -1, config_setting_get_string(value));
+	item =
+	    config_setting_set_string_elem(at, index < config_setting_length(at) ? index : -1, config_setting_get_string(value));
 	if (item)
 		mark(item, set);
 	return item != NULL;
@@ -213,8 +214,10 @@ void config_set(struct config_report *r, const char *set)
 	}
 	if (!read_value(equals + 1, key->type == CONFIG_STRINGS && equals[-1] != ']', &value))
 		config_say(r, &place, path, "the value does not read like one in the file: %s",
-			config_error_text(&value) ? config_error_text(&value) : "it is more than one");
-	else if (!walk(r->tree, path, strchr(key->path, '[') != NULL, config_setting_get_elem(config_root_setting(&value), 0), set))
-		config_say(r, &place, path, "there is no such place; an index counts from 0 and may be one after the last at most");
+		    config_error_text(&value) ? config_error_text(&value) : "it is more than one");
+	else if (!walk(
+		     r->tree, path, strchr(key->path, '[') != NULL, config_setting_get_elem(config_root_setting(&value), 0), set))
+		config_say(
+		    r, &place, path, "there is no such place; an index counts from 0 and may be one after the last at most");
 	config_destroy(&value);
 }

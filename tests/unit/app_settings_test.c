@@ -113,11 +113,12 @@ END_TEST
 
 START_TEST(a_source_without_pool_gets_default_or_the_first)
 {
-	ck_assert_msg(load("pools = ( { name = \"a\"; command = [ \"w\" ]; }, { name = \"b\"; command = [ \"w\" ]; } );"), "%s", errors);
+	ck_assert_msg(
+	    load("pools = ( { name = \"a\"; command = [ \"w\" ]; }, { name = \"b\"; command = [ \"w\" ]; } );"), "%s", errors);
 	ck_assert_str_eq(source(0)->pool, "a");
 	ck_assert_msg(load("pools = ( { name = \"a\"; command = [ \"w\" ]; }, { name = \"default\"; command = [ \"w\" ]; } );\n"
 			   "sources = ( { topic = \"x\"; }, { topic = \"y\"; pool = \"a\"; } );"),
-		"%s", errors);
+	    "%s", errors);
 	ck_assert_str_eq(source(0)->pool, "default");
 	ck_assert_str_eq(source(1)->pool, "a");
 }
@@ -125,8 +126,8 @@ END_TEST
 
 START_TEST(the_command_line_can_say_it_all)
 {
-	static const char *const sets[] = {"pools[0].command=[ \"python3\", \"app.py\" ]", "pools[0].size=8", "kafka.brokers=b1:9092,b2:9092",
-		"kafka.properties=security.protocol=SSL", "log.level=debug"};
+	static const char *const sets[] = {"pools[0].command=[ \"python3\", \"app.py\" ]", "pools[0].size=8",
+	    "kafka.brokers=b1:9092,b2:9092", "kafka.properties=security.protocol=SSL", "log.level=debug"};
 
 	ck_assert_msg(load_file(NULL, sets, 5), "%s", errors);
 	ck_assert_int_eq(pool(0)->size, 8);
@@ -149,40 +150,53 @@ END_TEST
 static const struct {
 	const char *text, *error;
 } refused[] = {
-	{"", "pools[0].command: adapter \"process\" needs the worker's command; for example: command = [ \"python3\", \"-m\", \"bridgepool.worker\", "
-	     "\"app:app\" ];"},
-	{"pools = ( );", "1: pools: empty; write at least one: pools = ( { command = [ \"python3\", \"-m\", \"bridgepool.worker\", \"app:app\" ]; } );"},
-	{ONE "sources = ( );", "2: sources: empty; leave the key out for one source, bridgepool.requests"},
-	{ONE "sources = (\n{ pool = \"qa\"; } );", "3: sources[0].pool: there is no pool \"qa\"; name one of pools, or leave the key out"},
-	{ONE "sources = ( { },\n{ } );", "3: sources[1].topic: sources[0] reads \"bridgepool.requests\" already; each source needs a topic of its own"},
-	{ONE "sources = ( { topic = \"a b\"; } );", "2: sources[0].topic: found \"a b\"; a topic's name is 1 to 249 of letters, digits, ., _ and -"},
-	{ONE "sources = ( { topic = \"..\"; } );", "2: sources[0].topic: found \"..\"; a topic's name is 1 to 249 of letters, digits, ., _ and -"},
-	{ONE "sources = ( { commands = [ ]; } );", "2: sources[0].commands: empty: no request would be allowed; write [ \"*\" ] for all"},
-	{ONE "sources = ( { reply_topics = [ \"r\" ]; } );",
-		"2: sources[0].reply_topics: not supported in this version: reply topics; leave the list empty"},
-	{"pools = ( { command = [ \"w\" ]; },\n{ command = [ \"w\" ]; } );",
-		"2: pools[1].name: a pool \"default\" stands before; each needs a name of its own"},
-	{"pools = ( { name = \"Qa\"; command = [ \"w\" ]; } );", "1: pools[0].name: found \"Qa\"; a name is 1 to 48 of a-z, 0-9 and -"},
-	{"pools = ( { name = \"\"; command = [ \"w\" ]; } );", "1: pools[0].name: found \"\"; a name is 1 to 48 of a-z, 0-9 and -"},
-	{"pools = ( { adapter = \"grpc\"; } );", "1: pools[0].adapter: there is no adapter \"grpc\"; allowed are \"process\" and \"mock\""},
-	{"pools = ( { command = [ \"w\" ]; environment = [ \"A=1\", \"B\" ]; } );",
-		"1: pools[0].environment: item 1 is not of the form \"NAME=value\""},
-	{"pools = ( { command = [ \"w\" ]; backoff_min = \"1m\"; } );", "1: pools[0].backoff_min: is above backoff_max; lower it or raise that"},
-	{"pools = ( { command = [ \"w\" ]; spare = 1; } );",
-		"1: pools[0].spare: not supported in this version: spare workers, started before they are needed; remove it"},
-	{ONE "limits = { result = \"16MiB\"; };",
-		"1: pools[0].max_frame_bytes: must be at least 64KiB above limits.request and limits.result; raise it or lower those"},
-	{ONE "limits = { memory = \"1MiB\"; };", "2: limits.memory: must be at least limits.request and limits.result together; raise it or lower those"},
-	{ONE "kafka = { results = \"bridgepool.requests\"; };",
-		"2: kafka.results: \"bridgepool.requests\" is read as requests by sources[0]; what is written must go elsewhere"},
-	{ONE "kafka = { dead_letters = \"\"; };", "2: kafka.dead_letters: found \"\"; a topic's name is 1 to 249 of letters, digits, ., _ and -"},
-	{ONE "kafka = { brokers = \"\"; };", "2: kafka.brokers: empty; write host:port,host:port"},
-	{ONE "kafka = { group = \"\"; };", "2: kafka.group: empty; name the consumer group"},
-	{ONE "kafka = { properties = [ \"sasl.password\" ]; };", "2: kafka.properties: item 0 is not of the form \"name=value\""},
-	{ONE "instance = { id = \"\xff\"; };", "2: instance.id: must be UTF-8 of at most 79 bytes"},
-	{ONE "delivery = { guarantee = \"exactly-once\"; };",
-		"2: delivery.guarantee: not supported in this version: \"exactly-once\"; write \"at-least-once\""},
-	{ONE "http = { listen = \"127.0.0.1:9464\"; };", "2: http: not supported in this version: metrics and status over HTTP; remove it"},
+    {"", "pools[0].command: adapter \"process\" needs the worker's command; for example: command = [ \"python3\", \"-m\", "
+	 "\"bridgepool.worker\", "
+	 "\"app:app\" ];"},
+    {"pools = ( );", "1: pools: empty; write at least one: pools = ( { command = [ \"python3\", \"-m\", \"bridgepool.worker\", "
+		     "\"app:app\" ]; } );"},
+    {ONE "sources = ( );", "2: sources: empty; leave the key out for one source, bridgepool.requests"},
+    {ONE "sources = (\n{ pool = \"qa\"; } );",
+	"3: sources[0].pool: there is no pool \"qa\"; name one of pools, or leave the key out"},
+    {ONE "sources = ( { },\n{ } );",
+	"3: sources[1].topic: sources[0] reads \"bridgepool.requests\" already; each source needs a topic of its own"},
+    {ONE "sources = ( { topic = \"a b\"; } );",
+	"2: sources[0].topic: found \"a b\"; a topic's name is 1 to 249 of letters, digits, ., _ and -"},
+    {ONE "sources = ( { topic = \"..\"; } );",
+	"2: sources[0].topic: found \"..\"; a topic's name is 1 to 249 of letters, digits, ., _ and -"},
+    {ONE "sources = ( { commands = [ ]; } );",
+	"2: sources[0].commands: empty: no request would be allowed; write [ \"*\" ] for all"},
+    {ONE "sources = ( { reply_topics = [ \"r\" ]; } );",
+	"2: sources[0].reply_topics: not supported in this version: reply topics; leave the list empty"},
+    {"pools = ( { command = [ \"w\" ]; },\n{ command = [ \"w\" ]; } );",
+	"2: pools[1].name: a pool \"default\" stands before; each needs a name of its own"},
+    {"pools = ( { name = \"Qa\"; command = [ \"w\" ]; } );",
+	"1: pools[0].name: found \"Qa\"; a name is 1 to 48 of a-z, 0-9 and -"},
+    {"pools = ( { name = \"\"; command = [ \"w\" ]; } );", "1: pools[0].name: found \"\"; a name is 1 to 48 of a-z, 0-9 and -"},
+    {"pools = ( { adapter = \"grpc\"; } );",
+	"1: pools[0].adapter: there is no adapter \"grpc\"; allowed are \"process\" and \"mock\""},
+    {"pools = ( { command = [ \"w\" ]; environment = [ \"A=1\", \"B\" ]; } );",
+	"1: pools[0].environment: item 1 is not of the form \"NAME=value\""},
+    {"pools = ( { command = [ \"w\" ]; backoff_min = \"1m\"; } );",
+	"1: pools[0].backoff_min: is above backoff_max; lower it or raise that"},
+    {"pools = ( { command = [ \"w\" ]; spare = 1; } );",
+	"1: pools[0].spare: not supported in this version: spare workers, started before they are needed; remove it"},
+    {ONE "limits = { result = \"16MiB\"; };",
+	"1: pools[0].max_frame_bytes: must be at least 64KiB above limits.request and limits.result; raise it or lower those"},
+    {ONE "limits = { memory = \"1MiB\"; };",
+	"2: limits.memory: must be at least limits.request and limits.result together; raise it or lower those"},
+    {ONE "kafka = { results = \"bridgepool.requests\"; };",
+	"2: kafka.results: \"bridgepool.requests\" is read as requests by sources[0]; what is written must go elsewhere"},
+    {ONE "kafka = { dead_letters = \"\"; };",
+	"2: kafka.dead_letters: found \"\"; a topic's name is 1 to 249 of letters, digits, ., _ and -"},
+    {ONE "kafka = { brokers = \"\"; };", "2: kafka.brokers: empty; write host:port,host:port"},
+    {ONE "kafka = { group = \"\"; };", "2: kafka.group: empty; name the consumer group"},
+    {ONE "kafka = { properties = [ \"sasl.password\" ]; };", "2: kafka.properties: item 0 is not of the form \"name=value\""},
+    {ONE "instance = { id = \"\xff\"; };", "2: instance.id: must be UTF-8 of at most 79 bytes"},
+    {ONE "delivery = { guarantee = \"exactly-once\"; };",
+	"2: delivery.guarantee: not supported in this version: \"exactly-once\"; write \"at-least-once\""},
+    {ONE "http = { listen = \"127.0.0.1:9464\"; };",
+	"2: http: not supported in this version: metrics and status over HTTP; remove it"},
 };
 
 START_TEST(refusals_say_where_and_how_to_mend)
@@ -274,7 +288,8 @@ START_TEST(the_example_file_is_what_the_table_says)
 	fclose(f);
 	if (!slice_equal(buf_slice(&example), (struct slice){text, n})) {
 		buf_append(&example, "", 1);
-		ck_abort_msg("config/bridgepool.cfg is not what config_example gives; it should be:\n%s", (const char *)example.data);
+		ck_abort_msg(
+		    "config/bridgepool.cfg is not what config_example gives; it should be:\n%s", (const char *)example.data);
 	}
 	free(text);
 	buf_free(&example);
