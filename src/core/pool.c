@@ -44,13 +44,14 @@ void pool_init(struct engine *e, struct pool *p, uint16_t index, const struct po
 }
 
 /* Nothing is settled any more. An anonymous session with a call in flight belongs to its call. */
-static void forget_calls(struct slot *w)
+static void forget_calls(struct engine *e, struct slot *w)
 {
 	struct call_entry *c, *next;
 
 	HASH_ITER(hh, w->calls, c, next)
 	{
 		HASH_DEL(w->calls, c);
+		timers_disarm(&e->timers, &c->timer);
 		if (c->session != NULL && c->session->anonymous)
 			free(c->session);
 		free(c);
@@ -60,7 +61,7 @@ static void forget_calls(struct slot *w)
 void pool_cleanup(struct engine *e, struct pool *p)
 {
 	for (uint32_t i = 0; i < p->cfg.size; i++) {
-		forget_calls(&p->slots[i]);
+		forget_calls(e, &p->slots[i]);
 		timers_disarm(&e->timers, &p->slots[i].timer);
 	}
 	timers_disarm(&e->timers, &p->ttl);
