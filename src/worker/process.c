@@ -471,12 +471,17 @@ static void drain(struct process *p)
 /* The guard was killed, with its worker (PR_SET_PDEATHSIG). What else is in the worker's process group is killed here. */
 static void outlive_guard(struct process *p, int status)
 {
+	char why[512];
+
 	if (p->started && !p->exit_known) {
 		kill(-p->worker, SIGKILL);
 		p->exit = (struct exit_report){.signal = WIFSIGNALED(status) ? WTERMSIG(status) : SIGKILL};
 	}
-	if (!p->started && !p->failed)
-		say_fault(p, FAULT_EXEC, SLICE("bridgepool-guard ended before it had started the command"));
+	if (!p->started && !p->failed) {
+		snprintf(why, sizeof why, "%s ended with %s %d before it had started the command", p->fleet->plan.guard,
+			WIFSIGNALED(status) ? "signal" : "exit code", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		say_fault(p, FAULT_EXEC, slice_of(why));
+	}
 }
 
 static void finish(struct process *p, int status)
