@@ -63,7 +63,8 @@ static const struct property consumer_defaults[] = {
 	{NULL, NULL, NULL},
 };
 
-/* message.max.bytes: the topic's own limit is the judge of what is too large. */
+/* message.max.bytes: the topic's own limit is the judge of what is too large. batch.size: that judge looks at whole batches, so
+ * they stay well below any usual limit of a topic. */
 static const struct property producer_defaults[] = {
 	{"client.id", "bridgepool", NULL},
 	{"socket.nagle.disable", "true", NULL},
@@ -71,6 +72,7 @@ static const struct property producer_defaults[] = {
 	{"reconnect.backoff.max.ms", "3000", NULL},
 	{"partitioner", "murmur2_random", NULL},
 	{"message.max.bytes", "67108864", NULL},
+	{"batch.size", "262144", NULL},
 	{NULL, NULL, NULL},
 };
 

@@ -3,9 +3,10 @@
  * librdkafka stands still from an ASSIGN or REVOKE event to its answer. An ASSIGN is therefore answered at once with nothing new,
  * and the partitions are added when their offsets are known; a REVOKE is answered by consumer_release.
  *
- *   ASSIGN -> parts_open, events.assigned -> consumer_read_offsets -> side thread -> events.offsets, add_live
+ *   ASSIGN -> parts_open, events.assigned -> consumer_read_offsets -> side thread -> events.offsets, assign_live
  *   REVOKE -> events.revoked -> (drain, commits) -> consumer_release */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,8 +64,7 @@ static void answer_revoke(struct consumer *c, const rd_kafka_topic_partition_lis
 
 /* ---- partitions that can be read ---- */
 
-/* Records of this partition go to the queue of all, unless it is held. Done before each assignment: that is when librdkafka
- * decides where they go. */
+/* Records of this partition go to the queue of all, unless it is held. */
 static void forward(struct consumer *c, struct part *part)
 {
 	if (!part->queue)
@@ -73,29 +73,44 @@ static void forward(struct consumer *c, struct part *part)
 		rd_kafka_queue_forward(part->queue, part->held ? NULL : c->messages);
 }
 
+static void forward_list(struct consumer *c, const rd_kafka_topic_partition_list_t *list)
+{
+	for (int i = 0; i < list->cnt; i++)
+		forward(c, parts_at(c->parts, list->elems[i].topic, list->elems[i].partition));
+}
+
+/* When this returns, librdkafka has done what was asked of it before. */
+static void barrier(struct consumer *c)
+{
+	rd_kafka_topic_partition_list_t *list;
+
+	if (!rd_kafka_assignment(c->handle.rk, &list))
+		rd_kafka_topic_partition_list_destroy(list);
+}
+
 static void list_part(struct consumer *c, rd_kafka_topic_partition_list_t *list, const struct part *part)
 {
 	rd_kafka_topic_partition_list_add(list, parts_topic(c->parts, part->tp.topic), part->tp.partition)->offset = part->next;
 }
 
-/* In an eager group the whole assignment is said each time: those that are read already go on at their place. */
-static void add_live(struct consumer *c, struct part **fresh, size_t n)
+/* In an eager group the whole assignment is said each time: those that are read already go on at their place. They are stopped for
+ * that, and stopping undoes the forward; so it is done before, for the new ones, and once more when the stop is over. */
+static void assign_live(struct consumer *c, struct part **fresh, size_t n)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
 
-	for (size_t i = 0; i < n; i++)
-		part_move(fresh[i], PART_LIVE);
 	for (struct part *p = NULL; !c->cooperative && (p = parts_next(c->parts, p));)
 		if (p->state == PART_LIVE)
 			list_part(c, list, p);
 	for (size_t i = 0; c->cooperative && i < n; i++)
 		list_part(c, list, fresh[i]);
-	for (int i = 0; i < list->cnt; i++)
-		forward(c, parts_at(c->parts, list->elems[i].topic, list->elems[i].partition));
+	forward_list(c, list);
 	if (c->cooperative)
 		check_error(c, "an addition", rd_kafka_incremental_assign(c->handle.rk, list));
 	else
 		assign_eager(c, "an assignment", list);
+	barrier(c);
+	forward_list(c, list);
 	rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -103,7 +118,7 @@ static void add_live(struct consumer *c, struct part **fresh, size_t n)
 
 static void say_gap(const struct position *p, int64_t start, const char *why)
 {
-	log_line(LOG_ERROR, "offset_gone", "%s topic=%s partition=%" PRId32 " committed=%" PRId64 " low=%" PRId64 " high=%" PRId64
+	log_line(LOG_ERROR, "offset_gone", "%s topic=%s partition=%" PRId32 " position=%" PRId64 " low=%" PRId64 " high=%" PRId64
 		" going_on_at=%" PRId64 " missing=%" PRId64, why, p->topic, p->tp.partition, p->committed, p->low, p->high, start,
 		start > p->committed ? start - p->committed : 0);
 }
@@ -151,17 +166,20 @@ static void put_back(struct consumer *c, struct positions *done)
 	wake_within(c->handle.wake, wait_ms);
 }
 
+/* One of them stands for all. */
 static void say_unanswered(struct consumer *c, const struct positions *p)
 {
-	for (size_t i = 0; i < p->n; i++)
-		if (!answered(&p->at[i]) && parts_find(c->parts, p->at[i].tp)) {
-			const char *why = p->at[i].err ? rd_kafka_err2str(p->at[i].err) : "no answer about the ends of the log";
-			log_line(LOG_WARN, "offsets_unread", "%s topic=%s partition=%" PRId32 " tries=%u", why, p->at[i].topic,
-				p->at[i].tp.partition, p->tries + 1);
-			if (p->at[i].err)
-				handle_error(&c->handle, p->at[i].err, why);
-			return; /* one of them stands for all */
-		}
+	const struct position *at = p->at;
+	const char *reason;
+	char why[512];
+
+	while (answered(at) || !parts_find(c->parts, at->tp))
+		at++;
+	reason = at->err ? rd_kafka_err2str(at->err) : "no answer about the ends of the log";
+	log_line(LOG_WARN, "offsets_unread", "%s topic=%s partition=%" PRId32 " tries=%u", reason, at->topic, at->tp.partition, p->tries + 1);
+	snprintf(why, sizeof why, "%s: %s", at->topic, reason);
+	if (at->err)
+		handle_error(&c->handle, at->err, why);
 }
 
 /* What was revoked meanwhile is dropped. */
@@ -186,8 +204,10 @@ static void positions_done(struct lane_job *job)
 	}
 	if (n) {
 		c->events.offsets(c->events.ctx, at, n);
+		for (size_t i = 0; i < n; i++)
+			part_move(fresh[i], PART_LIVE);
 		if (!c->closing)
-			add_live(c, fresh, n);
+			assign_live(c, fresh, n);
 	}
 	if (unanswered && !c->closing) {
 		say_unanswered(c, p);
@@ -232,20 +252,30 @@ void rebalance_forget(struct consumer *c)
 
 /* ---- the position is gone while reading ---- */
 
-/* Forward within the same epoch; back only as a new one, because what was done is known by its offset: the group is joined anew. */
-static void move_to(struct consumer *c, struct part *part, int64_t start)
+/* A partition whose position was refused stands still until it is assigned once more; a seek does not wake it. */
+static void assign_again(struct consumer *c, struct part *part)
 {
 	rd_kafka_topic_partition_list_t *list;
 
-	if (start <= part->next) {
+	if (c->cooperative) {
+		list = rd_kafka_topic_partition_list_new(1);
+		list_part(c, list, part);
+		check_error(c, "a removal", rd_kafka_incremental_unassign(c->handle.rk, list));
+		rd_kafka_topic_partition_list_destroy(list);
+		barrier(c);
+	}
+	assign_live(c, &part, 1);
+}
+
+/* Forward within the same epoch; back only as a new one, because what was done is known by its offset: the group is joined anew. */
+static void move_to(struct consumer *c, struct part *part, int64_t start)
+{
+	if (start < part->next) {
 		rd_kafka_subscribe(c->handle.rk, c->subscription);
 		return;
 	}
 	part->next = start;
-	list = rd_kafka_topic_partition_list_new(1);
-	list_part(c, list, part);
-	check_error(c, "a move", rd_kafka_seek_partitions(c->handle.rk, list, 0));
-	rd_kafka_topic_partition_list_destroy(list);
+	assign_again(c, part);
 }
 
 static void range_done(struct lane_job *job)
@@ -263,7 +293,8 @@ static void range_done(struct lane_job *job)
 		} else {
 			at->committed = part->next;
 			start = position_start(at, &why);
-			say_gap(at, start, why ? why : "the broker refused this position");
+			if (why)
+				say_gap(at, start, why);
 			move_to(c, part, start);
 		}
 	}

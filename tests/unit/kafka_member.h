@@ -13,7 +13,7 @@
 #include "bridgepool/kafka/consumer.h"
 #include "bridgepool/kafka/producer.h"
 
-enum { MEMBER_PARTS = 64, MEMBER_MESSAGES = 1 << 16, MEMBER_TEXT = 128, MEMBER_PATIENCE_MS = 60000 };
+enum { MEMBER_PARTS = 64, MEMBER_MESSAGES = 1 << 16, MEMBER_TEXT = 128, MEMBER_PATIENCE_MS = 30000 };
 
 struct seen_part {
 	struct tp tp;
