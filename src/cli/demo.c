@@ -204,11 +204,11 @@ static bool send_line(struct demo *d, const struct line *l, size_t number)
 static size_t line_number(struct slice id)
 {
 	const char *text = id.data;
-	size_t i = id.len;
+	size_t number = 0, unit = 1;
 
-	while (i > 0 && text[i - 1] != '-')
-		i--;
-	return (size_t)strtoul(text + i, NULL, 10);
+	for (size_t i = id.len; i > 0 && text[i - 1] != '-'; i--, unit *= 10)
+		number += (size_t)(text[i - 1] - '0') * unit;
+	return number;
 }
 
 static bool take_reply(struct demo *d, const struct line *lines, size_t n)

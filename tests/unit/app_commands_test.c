@@ -18,6 +18,9 @@ static char program[512], directory[64], *out;
 
 /* ---- processes ---- */
 
+/* What was printed goes to stderr: it can be longer than check's messages may be. */
+#define fail_with(...) (fprintf(stderr, "%s\n", out), ck_abort_msg(__VA_ARGS__))
+
 /* Runs `$bridgepool ARGUMENTS` in a shell, keeps what it prints on both outputs in `out`. Returns its exit code. */
 static int run(const char *arguments)
 {
@@ -41,7 +44,29 @@ static void expect(const char *arguments, int code, const char *text)
 	int got = run(arguments);
 
 	if (got != code || !strstr(out, text))
-		ck_abort_msg("bridgepool %s: exit code %d, not %d, or no \"%s\" in:\n%s", arguments, got, code, text, out);
+		fail_with("bridgepool %s: exit code %d, not %d, or no \"%s\"", arguments, got, code, text);
+}
+
+/* What runs; a test that fails leaves some, and the fixture ends them. */
+static pid_t running[4];
+
+static void note_running(pid_t old, pid_t new)
+{
+	for (size_t i = 0; i < sizeof running / sizeof *running; i++)
+		if (running[i] == old) {
+			running[i] = new;
+			return;
+		}
+}
+
+static void end_running(void)
+{
+	for (size_t i = 0; i < sizeof running / sizeof *running; i++)
+		if (running[i]) {
+			kill(running[i], SIGKILL);
+			waitpid(running[i], NULL, 0);
+			running[i] = 0;
+		}
 }
 
 /* A program that stays: argv ends with NULL; both outputs go to a file in the directory. */
@@ -62,6 +87,7 @@ static pid_t start(const char *file, const char *const *argv)
 	}
 	close(fd);
 	ck_assert_int_gt(pid, 0);
+	note_running(0, pid);
 	return pid;
 }
 
@@ -82,12 +108,13 @@ static void await_text(pid_t pid, const char *file, const char *text)
 		read_file(file);
 		if (strstr(out, text))
 			return;
-		if (waitpid(pid, NULL, WNOHANG) == pid)
-			ck_abort_msg("it ended before it said \"%s\":\n%s", text, out);
+		if (waitpid(pid, NULL, WNOHANG) == pid) {
+			note_running(pid, 0);
+			fail_with("it ended before it said \"%s\"", text);
+		}
 		usleep(20 * 1000);
 	}
-	kill(pid, SIGKILL);
-	ck_abort_msg("it did not say \"%s\" in time:\n%s", text, out);
+	fail_with("it did not say \"%s\" in time", text);
 }
 
 static int stop(pid_t pid, int signals)
@@ -99,6 +126,7 @@ static int stop(pid_t pid, int signals)
 		usleep(200 * 1000); /* two signals at once are one */
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	note_running(pid, 0);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -326,6 +354,7 @@ static Suite *make_suite(void)
 	TCase *tests = tcase_create("commands");
 
 	tcase_set_timeout(tests, 110);
+	tcase_add_checked_fixture(tests, NULL, end_running);
 	tcase_add_test(tests, every_command_tells_about_itself);
 	tcase_add_test(tests, wrong_usage_is_exit_code_64);
 	tcase_add_test(tests, wrong_configuration_is_exit_code_78_and_told_all_at_once);
