@@ -1,0 +1,144 @@
+"""Real parts: Apache Kafka on loopback, the daemon as a user starts it, clients that we did not write.
+
+BUILD_DIR names the build. Every process that is started here is ended here, by its id.
+"""
+import collections
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import pytest
+from confluent_kafka import Consumer, Producer
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+BUILD = pathlib.Path(os.environ["BUILD_DIR"])
+BRIDGEPOOL = BUILD / "bridgepool"
+KAFKA = ROOT / "tests" / "kafka" / "kafka"
+
+
+@pytest.fixture(scope="session")
+def brokers(tmp_path_factory):
+    """Bootstrap servers of one broker."""
+    where = tmp_path_factory.mktemp("kafka")
+    subprocess.run([KAFKA, "start", "1", where], check=True, stdout=subprocess.DEVNULL)
+    yield (where / "bootstrap").read_text().strip()
+    subprocess.run([KAFKA, "stop", where], check=True, stdout=subprocess.DEVNULL)
+
+
+class Site:
+    """One test's topics, group and configuration; its daemons and their token, by which stray processes are found."""
+
+    def __init__(self, brokers, directory, pool, extra=""):
+        self.brokers, self.directory = brokers, directory
+        name = "t" + uuid.uuid4().hex[:8]
+        self.token = "BRIDGEPOOL_TEST_TOKEN=" + name
+        self.requests, self.results, self.health, self.dead = (f"{name}.{t}" for t in ("requests", "results", "health", "dead"))
+        self.config = directory / "bridgepool.cfg"
+        self.config.write_text(f"""
+kafka = {{ brokers = "{brokers}"; group = "{name}"; results = "{self.results}"; health = "{self.health}"; dead_letters = "{self.dead}";
+          consumer_properties = [ "session.timeout.ms=6000" ]; }};
+sources = ( {{ topic = "{self.requests}"; }} );
+pools = ( {{ {pool} environment = [ "{self.token}" ]; }} );
+{extra}
+""")
+        subprocess.run([BRIDGEPOOL, "topics", "-c", self.config, "--partitions", "4", "--replication", "1"], check=True, stdout=subprocess.DEVNULL)
+        self.daemons, self.log = [], open(directory / "daemon.log", "ab")
+        self.consumer = Consumer({"bootstrap.servers": brokers, "group.id": name + "-reader", "auto.offset.reset": "earliest"})
+        self.consumer.subscribe([self.results])
+        self.seen = []
+
+    def start(self, instance=None):
+        command = [BRIDGEPOOL, "run", "-c", self.config]
+        if instance:
+            command += ["--set", f"instance.id={instance}"]
+        env = dict(os.environ, PYTHONPATH=str(ROOT / "src" / "bridges" / "python"))
+        daemon = subprocess.Popen(command, cwd=self.directory, env=env, stdin=subprocess.DEVNULL, stderr=self.log, stdout=self.log)
+        self.daemons.append(daemon)
+        return daemon
+
+    def produce(self, records):
+        producer = Producer({"bootstrap.servers": self.brokers, "partitioner": "murmur2_random", "linger.ms": 5})
+        for key, value in records:
+            producer.produce(self.requests, key=key, value=value)
+            producer.poll(0)
+        assert producer.flush(60) == 0
+
+    def read_results(self, enough, seconds):
+        """Reads until enough(all results so far) or the time is over; returns all results so far, in order of arrival."""
+        end = time.monotonic() + seconds
+        while not enough(self.seen):
+            left = end - time.monotonic()
+            assert left > 0, f"after {seconds} s: {len(self.seen)} results; the daemon said:\n{self.tail()}"
+            for message in self.consumer.consume(500, timeout=min(left, 1.0)):
+                if not message.error():
+                    self.seen.append(message)
+        return self.seen
+
+    def tail(self):
+        return "\n".join((self.directory / "daemon.log").read_text(errors="replace").splitlines()[-40:])
+
+    def workers(self):
+        """Process ids of everything that carries this test's token: workers, not the guard."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                if self.token.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+    def wait_no_workers(self, seconds=15):
+        end = time.monotonic() + seconds
+        while self.workers():
+            assert time.monotonic() < end, f"still alive: {self.workers()}"
+            time.sleep(0.05)
+
+    def end(self):
+        for daemon in self.daemons:
+            if daemon.poll() is None:
+                daemon.send_signal(signal.SIGTERM)
+        codes = []
+        for daemon in self.daemons:
+            try:
+                codes.append(daemon.wait(60))
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                codes.append(daemon.wait())
+        self.consumer.close()
+        self.log.close()
+        return codes
+
+
+@pytest.fixture
+def site(brokers, tmp_path):
+    made = []
+
+    def make(pool, extra=""):
+        made.append(Site(brokers, tmp_path, pool, extra))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
+
+
+def by_request(messages):
+    """request_id -> its final results, in order of arrival; JSON results only."""
+    out = collections.defaultdict(list)
+    for message in messages:
+        result = json.loads(message.value())
+        out[result["request_id"]].append(result)
+    return out
+
+
+MOCK = f'command = [ "{BRIDGEPOOL}", "mock-worker", "--concurrency", "16" ];'
+PYTHON = f'command = [ "{sys.executable}", "-m", "bridgepool.worker", "app:app" ];'

@@ -1,0 +1,60 @@
+"""Clients that we did not write send a request and read its result."""
+import io
+import json
+import subprocess
+
+import fastavro
+from conftest import MOCK, PYTHON, ROOT
+
+APP = '''
+from bridgepool import App
+app = App(version="1.0")
+
+@app.command
+def add(session, item: str) -> dict:
+    session.setdefault("items", []).append(item)
+    return {"items": session["items"]}
+'''
+
+
+def test_kcat_sends_a_json_request_and_gets_its_json_result(site):
+    s = site(MOCK + " size = 1;")
+    s.start()
+    subprocess.run(["kcat", "-b", s.brokers, "-P", "-t", s.requests, "-K", ":"], check=True,
+                   input=b's1:{"request_id":"r1","command":"echo","args":{"n":1.10,"big":18446744073709551616}}\n')
+    s.read_results(lambda seen: seen, 60)
+    out = subprocess.run(["kcat", "-b", s.brokers, "-C", "-t", s.results, "-e", "-q", "-o", "beginning"], check=True, capture_output=True, timeout=30)
+    result = json.loads(out.stdout)
+    assert result["request_id"] == "r1" and result["status"] == "OK" and result["session_id"] == "s1"
+    assert b"1.10" in out.stdout and b"18446744073709551616" in out.stdout  # byte for byte
+
+
+def test_fastavro_sends_an_avro_request_and_gets_its_avro_result(site):
+    s = site(MOCK + " size = 1;")
+    s.start()
+    request = fastavro.schema.load_schema(ROOT / "schemas" / "ProgramRequest.avsc")
+    result = fastavro.schema.load_schema(ROOT / "schemas" / "ProgramResult.avsc")
+
+    def fingerprint(schema):
+        return bytes.fromhex(fastavro.schema.fingerprint(fastavro.schema.to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, request, {"request_id": "r1", "command": "echo", "args": '{"n":1.10}'})
+    s.produce([("s1", b"\xc3\x01" + fingerprint(request) + body.getvalue())])
+    value = s.read_results(lambda seen: seen, 60)[0].value()
+    assert value[:2] == b"\xc3\x01" and value[2:10] == fingerprint(result)
+    read = fastavro.schemaless_reader(io.BytesIO(value[10:]), result)
+    assert (read["request_id"], read["status"], read["session_id"]) == ("r1", "OK", "s1")
+    assert "1.10" in read["result"]
+
+
+def test_a_python_session_keeps_its_state_and_sigterm_ends_everything_with_exit_code_0(site):
+    s = site(PYTHON + " size = 2;")
+    (s.directory / "app.py").write_text(APP)
+    daemon = s.start()
+    s.produce([("s1", json.dumps({"request_id": f"r{i}", "command": "add", "args": {"item": i and "bread" or "milk"}})) for i in range(2)])
+    seen = s.read_results(lambda seen: len(seen) == 2, 60)
+    assert json.loads(seen[1].value())["result"] == {"items": ["milk", "bread"]}
+    daemon.terminate()
+    assert daemon.wait(30) == 0
+    s.wait_no_workers()
