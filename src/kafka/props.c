@@ -49,7 +49,7 @@ static const struct property client_owned[] = {
 };
 
 /* 16 MB and 20,000 messages ahead bound the memory, and are more than a second of traffic: with less the fetcher of librdkafka
- * sleeps a second although the queue was drained. */
+ * sleeps a second although the queue was drained. A topic that is created, or forbidden, is noticed by the next refresh. */
 static const struct property consumer_defaults[] = {
 	{"client.id", "bridgepool", NULL},
 	{"socket.nagle.disable", "true", NULL},
@@ -58,6 +58,7 @@ static const struct property consumer_defaults[] = {
 	{"partition.assignment.strategy", "range", NULL},
 	{"heartbeat.interval.ms", "3000", NULL},
 	{"max.poll.interval.ms", "300000", NULL},
+	{"topic.metadata.refresh.interval.ms", "30000", NULL},
 	{"queued.min.messages", "20000", NULL},
 	{"queued.max.messages.kbytes", "16384", NULL},
 	{NULL, NULL, NULL},
