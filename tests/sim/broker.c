@@ -49,7 +49,7 @@ void broker_message(const struct world *w, const struct asked *r, uint32_t epoch
 {
 	(void)w;
 	*m = (struct message){.source = {{r->topic, r->partition, epoch}, r->offset}, .timestamp_ms = r->timestamp_ms, .key = r->key,
-		.value = r->value};
+		.value = r->value, .headers = r->headers};
 }
 
 static void deliver(struct world *w, struct instance *i, struct asked *r)

@@ -46,6 +46,7 @@ void client_cleanup(struct world *w)
 	for (size_t i = 0; i < w->nasked; i++) {
 		free_slice(w->asked[i].key);
 		free_slice(w->asked[i].value);
+		free_slice(w->asked[i].headers);
 		free_slice(w->asked[i].args);
 	}
 	free(w->asked);
@@ -140,6 +141,22 @@ static void draw_value(struct world *w, struct asked *r)
 	}
 }
 
+/* Some that go on to the worker and the result, some that must not. */
+static void draw_headers(struct world *w, struct asked *r)
+{
+	struct buf out;
+
+	if (!world_chance(w, w->k.headers_permille))
+		return;
+	buf_init(&out, SIZE_MAX);
+	pairs_add(&out, SLICE("traceparent"), SLICE("00-trace"));
+	pairs_add(&out, SLICE("authorization"), SLICE("secret"));
+	pairs_add(&out, SLICE("X-Tenant"), SLICE("one"));
+	pairs_add(&out, SLICE("spring_json_header_types"), SLICE("{}"));
+	pairs_add(&out, SLICE("x-absent"), (struct slice){NULL, 0});
+	r->headers.data = buf_take(&out, &r->headers.len);
+}
+
 static void draw_place(struct world *w, struct asked *r)
 {
 	const struct client_session *s;
@@ -202,6 +219,7 @@ void client_ask(struct world *w, const struct event *ev)
 	draw_place(w, r);
 	draw_wishes(w, r);
 	draw_value(w, r);
+	draw_headers(w, r);
 	append(w, r);
 	TRACE(w, ASK, r->index, r->partition, r->offset, r->session, r->ask);
 	if (w->nasked < w->k.requests)

@@ -21,8 +21,9 @@ enum event_kind {
 	EV_REVOKE,
 	EV_RELEASE_CHECK,
 	EV_DRAIN_CHECK,
-	EV_DEADLINE_CHECK,
+	EV_PROMPT_CHECK,
 	EV_OFFSETS,
+	EV_LATE,           /* what was under way for a former assignment arrives */
 	EV_POLL,
 	EV_LAND,
 	EV_REPORT,

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "broker.h"
 #include "instance.h"
 #include "oracle.h"
 
@@ -420,6 +421,36 @@ void group_release_check(struct world *w, struct instance *i, const struct event
 	breach(w, "13: instance %d has not released a revoke since %lld us", i->index, (long long)(w->now - i->revoked_at));
 }
 
+/* ---- things of a former assignment ---- */
+
+/* Positions that were being read, and messages that were fetched: both can come when the partition is somewhere else, or back. */
+static void leave_late_things(struct world *w, const struct instance *i, uint32_t topic, unsigned partition, uint32_t epoch)
+{
+	struct event ev = {.kind = EV_LATE, .id = epoch, .a = topic, .b = partition};
+
+	if (!w->quiet && world_chance(w, w->k.late_permille))
+		for (int n = 0; n < 4; n++)
+			world_plan(w, i, world_delay(w, 4 * w->k.rebalance_us + w->k.offsets_us), ev);
+}
+
+void group_late(struct world *w, struct instance *i, const struct event *ev)
+{
+	struct tp tp = {(uint32_t)ev->a, (int32_t)ev->b, (uint32_t)ev->id};
+	const struct request_log *log = &w->log[tp.topic][tp.partition];
+	struct committed c = {.tp = tp, .offset = log->end, .metadata = SLICE("")};
+	bool message = random_below(&w->random, 2);
+	struct message m;
+
+	TRACE(w, LATE, i->index, tp.topic, tp.partition, tp.epoch, message);
+	if (message && log->n > 0) {
+		broker_message(w, log->records[random_below(&w->random, log->n)], tp.epoch, &m);
+		engine_receive(instance_enter(w, i), &m, w->now);
+	} else {
+		engine_offsets(instance_enter(w, i), &c, 1, w->now);
+	}
+	instance_leave(w, i);
+}
+
 /* ---- orders of the engine ---- */
 
 struct owned *group_owned(struct world *w, struct instance *i, struct tp tp)
@@ -446,6 +477,7 @@ void group_release(struct world *w, struct instance *i)
 			if (i->own[t][p].state != OWNED_REVOKING)
 				continue;
 			i->own[t][p].state = OWNED_NOT;
+			leave_late_things(w, i, t, p, i->own[t][p].epoch);
 			mask |= 1u << tp_bit(t, (int32_t)p);
 		}
 	}

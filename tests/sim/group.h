@@ -15,6 +15,7 @@ void group_revoke(struct world *w, struct instance *i, const struct event *ev);
 void group_release_check(struct world *w, struct instance *i, const struct event *ev);
 void group_member_timeout(struct world *w, struct instance *i, const struct event *ev);
 void group_offsets(struct world *w, struct instance *i, const struct event *ev);
+void group_late(struct world *w, struct instance *i, const struct event *ev);
 /* orders of the engine */
 void group_read_offsets(struct world *w, struct instance *i, const struct tp *tp, size_t n);
 void group_release(struct world *w, struct instance *i);

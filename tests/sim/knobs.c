@@ -33,23 +33,22 @@ static int64_t pick(struct random *r, const int64_t *values, size_t n)
 
 static void draw_pool(struct random *r, const struct knobs *k, struct pool_config *p)
 {
-	*p = (struct pool_config){
-		.size = (uint32_t)between(r, 1, MAX_WORKERS),
-		.concurrency = (uint32_t)PICK(r, 0, 1, 1, 2, 4, 8),
-		.state = one_in(r, 4) ? POOL_STATE_NONE : POOL_STATE_MEMORY,
-		.on_session_loss = one_in(r, 3) ? SESSION_LOSS_FAIL : SESSION_LOSS_RUN,
-		.request_timeout_us = k->run_us * between(r, 2, 6) + 100 * MS_US,
-		.kill_grace_us = PICK(r, 20 * MS_US, 200 * MS_US, 2 * SECOND_US),
-		.session_ttl_us = PICK(r, 50 * MS_US, SECOND_US, 60 * SECOND_US, 3600 * SECOND_US),
-		.max_sessions = (uint64_t)PICK(r, 2, 8, 1000, 100000),
-		.session_hook_timeout_us = PICK(r, 100 * MS_US, SECOND_US),
-		.start_timeout_us = k->start_us + SECOND_US,
-		.start_batch = (uint32_t)between(r, 1, 4),
-		.ping_interval_us = PICK(r, 200 * MS_US, SECOND_US, 10 * SECOND_US),
-		.ping_timeout_us = PICK(r, 100 * MS_US, SECOND_US),
-		.backoff_min_us = PICK(r, 10 * MS_US, 100 * MS_US, SECOND_US),
-		.stop_grace_us = PICK(r, 50 * MS_US, 500 * MS_US),
-	};
+	memset(p, 0, sizeof(*p));
+	p->size = (uint32_t)between(r, 1, MAX_WORKERS);
+	p->concurrency = (uint32_t)PICK(r, 0, 1, 1, 2, 4, 8);
+	p->state = one_in(r, 4) ? POOL_STATE_NONE : POOL_STATE_MEMORY;
+	p->on_session_loss = one_in(r, 3) ? SESSION_LOSS_FAIL : SESSION_LOSS_RUN;
+	p->request_timeout_us = k->run_us * between(r, 2, 6) + 100 * MS_US;
+	p->kill_grace_us = PICK(r, 20 * MS_US, 200 * MS_US, 2 * SECOND_US);
+	p->session_ttl_us = PICK(r, 50 * MS_US, SECOND_US, 60 * SECOND_US, 3600 * SECOND_US);
+	p->max_sessions = (uint64_t)PICK(r, 2, 8, 1000, 100000);
+	p->session_hook_timeout_us = PICK(r, 100 * MS_US, SECOND_US);
+	p->start_timeout_us = k->start_us + SECOND_US;
+	p->start_batch = (uint32_t)between(r, 1, 4);
+	p->ping_interval_us = PICK(r, 200 * MS_US, SECOND_US, 10 * SECOND_US);
+	p->ping_timeout_us = PICK(r, 100 * MS_US, SECOND_US);
+	p->backoff_min_us = PICK(r, 10 * MS_US, 100 * MS_US, SECOND_US);
+	p->stop_grace_us = PICK(r, 50 * MS_US, 500 * MS_US);
 	p->backoff_max_us = p->backoff_min_us * 8;
 	if (k->faultless) {
 		p->request_timeout_us = k->run_us * 3 + 10 * SECOND_US;
@@ -60,18 +59,21 @@ static void draw_pool(struct random *r, const struct knobs *k, struct pool_confi
 
 static void draw_engine(struct random *r, const struct knobs *k, struct engine_config *e)
 {
-	*e = (struct engine_config){
-		.max_attempts = (uint32_t)between(r, 1, 4),
-		.retry_backoff_us = PICK(r, MS_US, 20 * MS_US, 200 * MS_US),
-		.drain_revoke_us = PICK(r, 0, 50 * MS_US, 500 * MS_US, 2 * SECOND_US),
-		.commit_interval_us = PICK(r, MS_US, 50 * MS_US, 200 * MS_US),
-		.commit_every = (uint32_t)PICK(r, 1, 20, 200),
-		.window_cap = (uint32_t)PICK(r, 16, 17, 64, 300, OFFSETMAP_SPAN_MAX, OFFSETMAP_SPAN_MAX),
-		.memory_limit = (uint64_t)PICK(r, 30000, 200000, 64 << 20, 64 << 20),
-		.request_limit = 20000,
-		.result_limit = 30000,
-		.results_encoding = (int)PICK(r, -1, -1, -1, ENCODING_JSON),
-	};
+	static const char *const copied[] = {"x-*"};
+
+	memset(e, 0, sizeof(*e));
+	e->max_attempts = (uint32_t)between(r, 1, 4);
+	e->retry_backoff_us = PICK(r, MS_US, 20 * MS_US, 200 * MS_US);
+	e->drain_revoke_us = PICK(r, 0, 50 * MS_US, 500 * MS_US, 2 * SECOND_US);
+	e->commit_interval_us = PICK(r, MS_US, 50 * MS_US, 200 * MS_US);
+	e->commit_every = (uint32_t)PICK(r, 1, 20, 200);
+	e->window_cap = (uint32_t)PICK(r, 16, 17, 64, 300, OFFSETMAP_SPAN_MAX, OFFSETMAP_SPAN_MAX);
+	e->memory_limit = (uint64_t)PICK(r, 30000, 200000, 64 << 20, 64 << 20);
+	e->request_limit = 20000;
+	e->result_limit = 30000;
+	e->copy_headers = copied;
+	e->ncopy_headers = 1;
+	e->results_encoding = (int)PICK(r, -1, -1, -1, ENCODING_JSON);
 	if (k->faultless)
 		e->drain_revoke_us = 2 * SECOND_US;
 }
@@ -85,6 +87,7 @@ static void draw_clients(struct random *r, struct knobs *k)
 	k->avro_permille = some(r, 300);
 	k->gap_permille = some(r, 200);
 	k->odd_permille = some(r, 60);
+	k->headers_permille = some(r, 300);
 	k->deadline_permille = k->faultless ? 0 : some(r, 200);
 	k->deadline_us = PICK(r, 20 * MS_US, SECOND_US, 10 * SECOND_US);
 	k->epoch_permille = some(r, 500);
@@ -133,6 +136,7 @@ static void draw_broker(struct random *r, struct knobs *k)
 	k->queue_full_permille = some(r, 50);
 	k->commit_unknown_permille = some(r, 200);
 	k->foreign_map_permille = some(r, 100);
+	k->late_permille = some(r, 500);
 }
 
 void knobs_draw(struct knobs *k, uint64_t seed)

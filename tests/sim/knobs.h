@@ -44,6 +44,7 @@ struct knobs {
 	unsigned sessions, requests, anonymous_permille, avro_permille;
 	int64_t arrival_us;              /* mean time between two records */
 	unsigned gap_permille;             /* records after which offsets are missing */
+	unsigned headers_permille;
 	unsigned odd_permille;           /* records that are no valid request */
 	unsigned deadline_permille, epoch_permille, idempotent_permille, end_permille, poison_permille, big_permille, violate_permille;
 	int64_t deadline_us;             /* at most so far away */
@@ -65,6 +66,7 @@ struct knobs {
 	int64_t session_timeout_us, rebalance_us;
 	int64_t offsets_us, commit_us;
 	unsigned commit_unknown_permille, offsets_split_permille, foreign_map_permille;
+	unsigned late_permille;          /* partitions that were given back and about which something was under way */
 	size_t metadata_limit;
 
 	int64_t chaos_us;                /* mean time between two of them; 0: none */

@@ -13,6 +13,17 @@ void oracle_note(struct world *w, struct instance *i, const struct note *n)
 		breach(w, "12: note %d of instance %d names epoch %u of partition %d, which is over", n->kind, i->index, n->tp.epoch, n->tp.partition);
 }
 
+void oracle_headers(struct world *w, const struct asked *r, struct slice headers)
+{
+	struct slice value;
+
+	if (pairs_find(headers, "authorization", &value) || pairs_find(headers, "spring_json_header_types", &value))
+		breach(w, "a header of record %u goes on that must not", r->index);
+	if (r->headers.data != NULL && (!pairs_find(headers, "traceparent", &value) || !slice_is(value, "00-trace") ||
+					       !pairs_find(headers, "X-Tenant", &value) || !slice_is(value, "one")))
+		breach(w, "a header of record %u does not go on", r->index);
+}
+
 /* Without faults there is something to tell about the lives of workers, partitions and instances, and nothing per request. */
 static void check_notes(struct world *w)
 {

@@ -10,8 +10,10 @@ void oracle_received(struct world *w, struct instance *i, const struct asked *r)
 void oracle_call(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct call *c); /* fills k's record */
 void oracle_answered(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct answer *a); /* before the engine is told */
 void oracle_gone(struct world *w, struct instance *i, struct proc *p);
+void oracle_prompt_check(struct world *w, struct instance *i, const struct event *ev); /* its time is over: it has ended */
 void oracle_lost(struct world *w, struct instance *i);     /* what is being revoked is lost */
 void oracle_released(struct world *w, struct instance *i); /* what is being revoked is given back */
+void oracle_headers(struct world *w, const struct asked *r, struct slice headers); /* what goes on from its record, and only that */
 bool oracle_state_lives(const struct instance *i, const struct session_view *s);
 
 /* oracle_records.c: results, dead letters, commits */

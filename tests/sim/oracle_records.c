@@ -109,6 +109,8 @@ static struct asked *read_dead_letter(struct world *w, const struct record *rec)
 		breach(w, "the dead letter of record %u has another key", r->index);
 	if (!slice_equal(rec->value, r->value) && !pairs_find(rec->headers, "bridgepool.truncated", &value))
 		breach(w, "the dead letter of record %u has another value", r->index);
+	if (r->headers.len > rec->headers.len || memcmp(r->headers.data ? r->headers.data : "", rec->headers.data, r->headers.len) != 0)
+		breach(w, "the dead letter of record %u lacks its headers", r->index);
 	header(w, rec, "bridgepool.error.code");
 	return r;
 }
@@ -183,6 +185,7 @@ static struct asked *produced_result(struct world *w, struct instance *i, const 
 	if (!json && !codec_to_json(w->codec, rec->value, &text, why, sizeof(why)))
 		breach(w, "a result does not decode: %s", why);
 	r = read_result(w, i, json ? rec->value : buf_slice(&text), &t);
+	oracle_headers(w, r, rec->headers);
 	if (!again) {
 		struct view *v = &i->views[r->index];
 

@@ -24,6 +24,40 @@ static struct owned *place_of(struct instance *i, const struct asked *r)
 	return &i->own[r->topic][r->partition];
 }
 
+/* ---- times that end a request at once ---- */
+
+/* Nothing stands between the end of a request and its publication. */
+static bool publishes_at_once(const struct world *w)
+{
+	const struct knobs *k = &w->k;
+
+	return k->queue_full_permille == 0 && k->again_permille == 0 && k->landed_again_permille == 0 && !k->clock_steps &&
+	       (k->chaos_us == 0 || !k->chaos[CHAOS_REFUSE]) && k->output_limit > 2 * OFFSETMAP_SPAN_MAX && k->engine.window_cap == OFFSETMAP_SPAN_MAX &&
+	       k->gap_permille == 0;
+}
+
+static void plan_prompt_check(struct world *w, struct instance *i, const struct asked *r, int64_t delay)
+{
+	struct event ev = {.kind = EV_PROMPT_CHECK, .id = r->index, .a = place_of(i, r)->epoch, .b = w->now};
+
+	if (publishes_at_once(w))
+		world_plan(w, i, (delay > 0 ? delay : 0) + i->late_us + 2 * MS_US, ev);
+}
+
+void oracle_prompt_check(struct world *w, struct instance *i, const struct event *ev)
+{
+	const struct asked *r = &w->asked[ev->id];
+	const struct view *v = &i->views[ev->id];
+	const struct owned *o = place_of(i, r);
+
+	if (o->state != OWNED_ASSIGNED || o->epoch != ev->a || i->thawed_at >= ev->b || i->draining || v->has_final || v->complete || r->claimed)
+		return;
+	if (v->received_at == ev->b && world_wall_ms(w) > r->deadline_ms)
+		breach(w, "record %u has not ended although its client's time is over", r->index);
+	if (v->run == RUN_LIVE && v->dispatched_at == ev->b)
+		breach(w, "record %u runs since %lld us and its run's time is over", r->index, (long long)(w->now - v->dispatched_at));
+}
+
 void oracle_received(struct world *w, struct instance *i, const struct asked *r)
 {
 	struct owned *o = place_of(i, r);
@@ -33,6 +67,8 @@ void oracle_received(struct world *w, struct instance *i, const struct asked *r)
 	v->received_at = w->now;
 	if (v->received == v->rounds + 1)
 		v->first_received_at = w->now;
+	if (r->deadline_ms != INT64_MAX)
+		plan_prompt_check(w, i, r, (r->deadline_ms - world_wall_ms(w)) * MS_US);
 	if (o->known <= r->offset)
 		o->known = r->offset + 1;
 }
@@ -212,6 +248,8 @@ static void check_repeat(struct world *w, const struct asked *r, const struct vi
 		breach(w, "6: record %u runs while its earlier run may live", r->index);
 	if (v->has_final || (v->run != RUN_NONE && v->run != RUN_OPENED && v->run != RUN_RETRIABLE && !lost))
 		breach(w, "record %u has ended and runs again", r->index);
+	if (w->now < v->not_before)
+		breach(w, "record %u runs again %lld us before the time that its worker named", r->index, (long long)(v->not_before - w->now));
 	if (lost && !v->may_repeat)
 		breach(w, "record %u runs again although its session had run on the worker that died", r->index);
 	if (v->kills >= POISON_AFTER)
@@ -228,6 +266,7 @@ static void check_words(struct world *w, const struct instance *i, const struct 
 
 	if (c->kind == CALL_REQUEST && (!slice_equal(c->args, r->args) || !slice_is(c->command, "work")))
 		breach(w, "args or command of record %u are not as they were sent", r->index);
+	oracle_headers(w, r, c->headers);
 	if (r->ask != ASK_RUN)
 		breach(w, "record %u is no valid request and runs", r->index);
 	if (r->session >= 0 ? !slice_is(c->session_id, w->session[r->session].id) : c->session_id.data != NULL)
@@ -283,6 +322,7 @@ static void request_runs(struct world *w, struct instance *i, struct proc *p, st
 	v->run = RUN_LIVE;
 	v->attempt = c->attempt;
 	v->dispatched_at = w->now;
+	plan_prompt_check(w, i, r, c->kind == CALL_REQUEST ? pool_of(w, p)->request_timeout_us : pool_of(w, p)->session_hook_timeout_us);
 	w->runs++;
 }
 
@@ -346,6 +386,7 @@ void oracle_answered(struct world *w, struct instance *i, struct proc *p, struct
 		return;
 	v->run = state_after(w, k, a);
 	v->ended_at = w->now;
+	v->not_before = a->retriable && a->retry_after_ms > 0 ? w->now + a->retry_after_ms * MS_US : 0;
 }
 
 static void run_is_lost(struct world *w, struct instance *i, const struct proc *p, const struct work *k)

@@ -25,6 +25,7 @@
 	X(RELEASED, "released", "instance", "", "", "", "")                        \
 	X(READ_OFFSETS, "reads offsets", "instance", "topic", "partition", "epoch", "") \
 	X(OFFSETS, "offsets", "instance", "topic", "partition", "base", "map")     \
+	X(LATE, "late from before", "instance", "topic", "partition", "epoch", "message") \
 	X(HOLD, "holds", "instance", "topic", "partition", "on", "")               \
 	X(RECEIVE, "receives", "instance", "record", "partition", "offset", "epoch") \
 	X(COMMIT, "commits", "instance", "commit", "partition", "base", "map")     \

@@ -79,14 +79,18 @@ void workers_started(struct world *w, struct instance *i, const struct event *ev
 
 static void die(struct world *w, struct instance *i, struct proc *p)
 {
-	int64_t delay = world_delay(w, w->k.guard_us);
+	int64_t delay, seen;
+	enum worker_fault fault;
 
 	if (p->gone_planned)
 		return;
+	delay = world_delay(w, w->k.guard_us);
+	seen = world_delay(w, delay);
+	fault = random_below(&w->random, 8) ? FAULT_EOF : FAULT_WRITE;
 	p->dead = p->gone_planned = true;
 	TRACE(w, CRASH, i->index, p->ref.slot, p->ref.generation);
 	if (random_below(&w->random, 4)) /* the end of its stdout is seen first, most of the time */
-		plan(w, i, p, world_delay(w, delay), (struct event){.kind = EV_FAULT, .a = random_below(&w->random, 8) ? FAULT_EOF : FAULT_WRITE});
+		plan(w, i, p, seen, (struct event){.kind = EV_FAULT, .a = fault});
 	plan(w, i, p, delay + 1, (struct event){.kind = EV_GONE});
 }
 
@@ -124,7 +128,7 @@ static bool takes_place(const struct work *k)
 
 void workers_gone(struct world *w, struct instance *i, const struct event *ev)
 {
-	struct exit_report x = {.signal = 9, .last = {NULL, 0}};
+	struct exit_report x = {.signal = 9, .last = SLICE("model: killed")};
 	struct proc *p = workers_find(i, ev->worker);
 
 	CHECK(p != NULL);
@@ -256,14 +260,15 @@ static void plan_ping(struct world *w, struct instance *i, struct proc *p, const
 
 static void plan_hook(struct world *w, struct instance *i, struct proc *p, const struct work *k)
 {
-	bool fails = !w->quiet && world_chance(w, w->k.hook_failure_permille);
+	bool fails = !w->quiet && world_chance(w, w->k.hook_failure_permille), retriable = random_below(&w->random, 2);
+	int64_t delay = world_delay(w, 5 * MS_US);
 
 	if (!fails)
-		plan_answer(w, i, p, k, world_delay(w, 5 * MS_US), SAY_OK);
+		plan_answer(w, i, p, k, delay, SAY_OK);
 	else if (random_below(&w->random, 3) == 0)
-		plan(w, i, p, world_delay(w, 5 * MS_US), (struct event){.kind = EV_CRASH});
+		plan(w, i, p, delay, (struct event){.kind = EV_CRASH});
 	else if (random_below(&w->random, 2))
-		plan_answer(w, i, p, k, world_delay(w, 5 * MS_US), random_below(&w->random, 2) ? SAY_ERROR : SAY_RETRIABLE);
+		plan_answer(w, i, p, k, delay, retriable ? SAY_RETRIABLE : SAY_ERROR);
 	/* else: no answer at all */
 }
 
@@ -342,6 +347,8 @@ static void say(const struct world *w, const struct proc *p, const struct event 
 		a->retriable = ev->a == SAY_RETRIABLE;
 		a->code = a->retriable ? SLICE("MODEL_BUSY") : SLICE("MODEL_ERROR");
 		a->message = SLICE("the model says no");
+		if (a->retriable && ev->id % 4 == 0)
+			a->retry_after_ms = 300;
 		return;
 	case SAY_BARE:
 		a->has_id = false;

@@ -28,7 +28,7 @@ struct asked {
 	uint16_t topic, pool;
 	int32_t partition;
 	int64_t offset, timestamp_ms;
-	struct slice key, value;      /* owned */
+	struct slice key, value, headers; /* owned */
 	struct slice args;            /* owned; no two records have the same */
 	int session;                  /* -1: anonymous */
 	bool idempotent, poison, big, named;
@@ -114,7 +114,7 @@ struct view {
 	enum run_state run;
 	bool orphan;                  /* anonymous, and its partition went away while it ran: it may run beside its next delivery */
 	bool alone, may_repeat, began, was_lost; /* alone: nothing ran beside it when its worker died; was_lost: with a worker, once */
-	int64_t dispatched_at, ended_at;
+	int64_t dispatched_at, ended_at, not_before; /* the worker said when to come again */
 	int32_t attempt;              /* as the engine said it last */
 	uint32_t kills;
 	char epoch[EPOCH_TEXT];       /* of the session's state it ran in */
