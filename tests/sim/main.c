@@ -5,6 +5,7 @@
  *   sim --total M                          seeds from 1 on until M steps are done
  *   sim --minutes M [--seed N]             seeds from N on
  *   sim --twice --seeds A..B               each seed twice: the traces have to be the same
+ *   sim --list FILE                        the seeds at the beginning of its lines; # begins a comment
  *   sim --expect-breach --seeds A..B       succeeds if one of them breaks an invariant
  *   sim_mutants --mutant N ...             with a bug planted in the engine */
 #include <getopt.h>
@@ -26,6 +27,7 @@ struct options {
 	uint64_t first, last, steps, total;
 	int64_t until_us;
 	bool verbose, twice, expect_breach, each;
+	const char *list;
 };
 
 static struct world *running; /* for the report when a CHECK of the engine aborts */
@@ -122,9 +124,39 @@ static int run_all(void)
 	return options.expect_breach;
 }
 
+static bool seed_of(const char *line, uint64_t *seed)
+{
+	return sscanf(line, "%" SCNu64, seed) == 1;
+}
+
+static int run_list(const char *path)
+{
+	struct codec *codec;
+	FILE *file = fopen(path, "r");
+	uint64_t seed, hash;
+	unsigned n = 0;
+	char line[512];
+
+	if (file == NULL) {
+		fprintf(stderr, "sim: %s cannot be read: %m\n", path);
+		return 66;
+	}
+	codec = new_codec();
+	while (fgets(line, sizeof(line), file) != NULL) {
+		if (!seed_of(line, &seed))
+			continue;
+		run(codec, seed, &hash);
+		n++;
+	}
+	fclose(file);
+	codec_free(codec);
+	printf("%u seeds\n", n);
+	return 0;
+}
+
 static int usage(void)
 {
-	fprintf(stderr, "usage: sim [--seed N | --seeds A..B | --total STEPS | --minutes M] [--steps M] [--verbose] [--twice] [--expect-breach]\n");
+	fprintf(stderr, "usage: sim [--seed N | --seeds A..B | --total STEPS | --minutes M | --list FILE] [--steps M] [--verbose] [--twice] [--expect-breach]\n");
 	return 64;
 }
 
@@ -159,6 +191,9 @@ static bool read_option(int c, const char *text)
 	case 'w':
 		options.twice = true;
 		return true;
+	case 'l':
+		options.list = text;
+		return true;
 	case 'b':
 		options.expect_breach = true;
 		return true;
@@ -177,6 +212,7 @@ int main(int argc, char **argv)
 	static const struct option names[] = {{"seed", required_argument, NULL, 's'}, {"seeds", required_argument, NULL, 'r'},
 		{"steps", required_argument, NULL, 'n'}, {"total", required_argument, NULL, 't'}, {"minutes", required_argument, NULL, 'm'},
 		{"verbose", no_argument, NULL, 'v'}, {"twice", no_argument, NULL, 'w'}, {"expect-breach", no_argument, NULL, 'b'},
+		{"list", required_argument, NULL, 'l'},
 		{"mutant", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0}};
 	int c;
 
@@ -186,5 +222,5 @@ int main(int argc, char **argv)
 	if (optind != argc)
 		return usage();
 	signal(SIGABRT, aborted);
-	return run_all();
+	return options.list ? run_list(options.list) : run_all();
 }
