@@ -7,6 +7,8 @@
  *   sim --twice --seeds A..B               each seed twice: the traces have to be the same
  *   sim --list FILE                        the seeds at the beginning of its lines; # begins a comment
  *   sim --expect-breach --seeds A..B       succeeds if one of them breaks an invariant
+ *   sim --bare N                           N requests through one engine with nothing around it: requests per second
+ *   sim --sessions N                       N live sessions: bytes each, the longest stall
  *   sim_mutants --mutant N ...             with a bug planted in the engine */
 #include <getopt.h>
 #include <inttypes.h>
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bare.h"
 #include "world.h"
 
 #ifdef BRIDGEPOOL_MUTANTS
@@ -28,6 +31,7 @@ struct options {
 	int64_t until_us;
 	bool verbose, twice, expect_breach, each;
 	const char *list;
+	uint64_t bare, sessions;
 };
 
 static struct world *running; /* for the report when a CHECK of the engine aborts */
@@ -156,7 +160,7 @@ static int run_list(const char *path)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: sim [--seed N | --seeds A..B | --total STEPS | --minutes M | --list FILE] [--steps M] [--verbose] [--twice] [--expect-breach]\n");
+	fprintf(stderr, "usage: sim [--seed N | --seeds A..B | --total STEPS | --minutes M | --list FILE | --bare N | --sessions N] [--steps M] [--verbose] [--twice] [--expect-breach]\n");
 	return 64;
 }
 
@@ -191,6 +195,10 @@ static bool read_option(int c, const char *text)
 	case 'w':
 		options.twice = true;
 		return true;
+	case 'a':
+		return (options.bare = strtoull(text, NULL, 10)) > 0;
+	case 'e':
+		return (options.sessions = strtoull(text, NULL, 10)) > 1000;
 	case 'l':
 		options.list = text;
 		return true;
@@ -213,6 +221,7 @@ int main(int argc, char **argv)
 		{"steps", required_argument, NULL, 'n'}, {"total", required_argument, NULL, 't'}, {"minutes", required_argument, NULL, 'm'},
 		{"verbose", no_argument, NULL, 'v'}, {"twice", no_argument, NULL, 'w'}, {"expect-breach", no_argument, NULL, 'b'},
 		{"list", required_argument, NULL, 'l'},
+		{"bare", required_argument, NULL, 'a'}, {"sessions", required_argument, NULL, 'e'},
 		{"mutant", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0}};
 	int c;
 
@@ -221,6 +230,10 @@ int main(int argc, char **argv)
 			return usage();
 	if (optind != argc)
 		return usage();
+	if (options.bare)
+		return bare_rate(options.bare);
+	if (options.sessions)
+		return bare_sessions(options.sessions);
 	signal(SIGABRT, aborted);
 	return options.list ? run_list(options.list) : run_all();
 }
