@@ -34,30 +34,33 @@ def brokers(tmp_path_factory):
 class Site:
     """One test's topics, group and configuration; its daemons and their token, by which stray processes are found."""
 
-    def __init__(self, brokers, directory, pool, extra=""):
+    def __init__(self, brokers, directory, pool, extra="", environment=(), kafka="", source="", partitions=4, replication=1):
         self.brokers, self.directory = brokers, directory
         name = "t" + uuid.uuid4().hex[:8]
         self.token = "BRIDGEPOOL_TEST_TOKEN=" + name
         self.requests, self.results, self.health, self.dead = (f"{name}.{t}" for t in ("requests", "results", "health", "dead"))
         self.config = directory / "bridgepool.cfg"
+        variables = ", ".join(json.dumps(v) for v in (self.token, *environment))
         self.config.write_text(f"""
 kafka = {{ brokers = "{brokers}"; group = "{name}"; results = "{self.results}"; health = "{self.health}"; dead_letters = "{self.dead}";
-          consumer_properties = [ "session.timeout.ms=6000" ]; }};
-sources = ( {{ topic = "{self.requests}"; }} );
-pools = ( {{ {pool} environment = [ "{self.token}" ]; }} );
+          consumer_properties = [ "session.timeout.ms=6000" ]; {kafka} }};
+sources = ( {{ topic = "{self.requests}"; {source} }} );
+pools = ( {{ {pool} environment = [ {variables} ]; }} );
 {extra}
 """)
-        subprocess.run([BRIDGEPOOL, "topics", "-c", self.config, "--partitions", "4", "--replication", "1"], check=True, stdout=subprocess.DEVNULL)
+        topics = [BRIDGEPOOL, "topics", "-c", self.config, "--partitions", str(partitions), "--replication", str(replication)]
+        subprocess.run(topics, check=True, stdout=subprocess.DEVNULL)
         self.daemons, self.log = [], open(directory / "daemon.log", "ab")
         self.consumer = Consumer({"bootstrap.servers": brokers, "group.id": name + "-reader", "auto.offset.reset": "earliest"})
         self.consumer.subscribe([self.results])
         self.seen = []
 
-    def start(self, instance=None):
+    def start(self, instance=None, **variables):
+        """A daemon; `variables` go into its own environment."""
         command = [BRIDGEPOOL, "run", "-c", self.config]
         if instance:
             command += ["--set", f"instance.id={instance}"]
-        env = dict(os.environ, PYTHONPATH=str(ROOT / "src" / "bridges" / "python"))
+        env = dict(os.environ, PYTHONPATH=str(ROOT / "src" / "bridges" / "python"), **variables)
         daemon = subprocess.Popen(command, cwd=self.directory, env=env, stdin=subprocess.DEVNULL, stderr=self.log, stdout=self.log)
         self.daemons.append(daemon)
         return daemon
@@ -69,6 +72,13 @@ pools = ( {{ {pool} environment = [ "{self.token}" ]; }} );
             producer.poll(0)
         assert producer.flush(60) == 0
 
+    def ask(self, session, command, seconds=60, **args):
+        """Sends one request of a session, waits, returns its result."""
+        request_id = uuid.uuid4().hex
+        self.produce([(session, json.dumps({"request_id": request_id, "command": command, "args": args}))])
+        self.read_results(lambda seen: seen and json.loads(seen[-1].value())["request_id"] == request_id, seconds)
+        return json.loads(self.seen[-1].value())
+
     def read_results(self, enough, seconds):
         """Reads until enough(all results so far) or the time is over; returns all results so far, in order of arrival."""
         end = time.monotonic() + seconds
@@ -79,6 +89,10 @@ pools = ( {{ {pool} environment = [ "{self.token}" ]; }} );
                 if not message.error():
                     self.seen.append(message)
         return self.seen
+
+    def results_seen(self):
+        """All results so far, in order of arrival; JSON results only."""
+        return [json.loads(message.value()) for message in self.seen]
 
     def tail(self):
         return "\n".join((self.directory / "daemon.log").read_text(errors="replace").splitlines()[-40:])
@@ -122,8 +136,8 @@ pools = ( {{ {pool} environment = [ "{self.token}" ]; }} );
 def site(brokers, tmp_path):
     made = []
 
-    def make(pool, extra=""):
-        made.append(Site(brokers, tmp_path, pool, extra))
+    def make(pool, extra="", **options):
+        made.append(Site(brokers, tmp_path, pool, extra, **options))
         return made[-1]
 
     yield make
