@@ -2,9 +2,13 @@
 import io
 import json
 import subprocess
+import sys
 
 import fastavro
-from conftest import MOCK, PYTHON, ROOT
+from conftest import BUILD, MOCK, PYTHON, ROOT
+
+sys.path.append(str(ROOT / "tests" / "interop"))
+import java_program  # noqa: E402
 
 APP = '''
 from bridgepool import App
@@ -46,6 +50,22 @@ def test_fastavro_sends_an_avro_request_and_gets_its_avro_result(site):
     read = fastavro.schemaless_reader(io.BytesIO(value[10:]), result)
     assert (read["request_id"], read["status"], read["session_id"]) == ("r1", "OK", "s1")
     assert "1.10" in read["result"]
+
+
+def test_a_java_service_sends_avro_requests_and_reads_their_avro_results(site):
+    client = java_program.build(ROOT / "tests" / "e2e" / "java" / "Client.java", BUILD / "tests" / "e2e" / "java")
+    s = site(MOCK + " size = 2;")
+    s.start()
+    out = subprocess.run([*client, s.brokers, s.requests, s.results, ROOT / "schemas", "3", "4"], check=True, capture_output=True, timeout=120)
+    records = [json.loads(line) for line in out.stdout.splitlines()]
+    for session in ("j0", "j1", "j2"):
+        mine = [r for r in records if r["key"] == session]
+        assert [r["value"]["request_id"] for r in mine] == [f"{session}-{n}" for n in (1, 2, 3, 4)]
+        assert [json.loads(r["value"]["result"])["count"] for r in mine] == [1, 2, 3, 4]  # the session's own state, on one worker
+        assert [r["value"]["session_new"] for r in mine] == [True, False, False, False]
+        assert len({(r["value"]["session_epoch"], r["value"]["worker_id"]) for r in mine}) == 1
+        for r in mine:
+            assert r["value"]["status"] == "OK" and r["content-type"] == "avro/binary" and r["x-trace"] == r["value"]["request_id"]
 
 
 def test_a_python_session_keeps_its_state_and_sigterm_ends_everything_with_exit_code_0(site):

@@ -2,9 +2,9 @@
 
 import os
 import pathlib
-import shutil
 import subprocess
 
+import java_program
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -64,24 +64,8 @@ def ours_with(tmp_path):
         lines.close()
 
 
-def build_peer(out):
-    """Fetches the jars and compiles Peer.java, unless that was done before from the same sources."""
-    sources = [HERE / "java" / "pom.xml", HERE / "java" / "Peer.java"]
-    stamp = out / "built"
-    if stamp.exists() and all(s.stat().st_mtime <= stamp.stat().st_mtime for s in sources):
-        return
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    fetch = ["mvn", "-q", "-B", "-f", str(sources[0]), "dependency:copy-dependencies", f"-DoutputDirectory={out / 'jars'}", "-DincludeScope=runtime"]
-    subprocess.run(fetch, check=True, timeout=600)
-    subprocess.run(["javac", "-d", str(out), "-cp", f"{out / 'jars'}/*", str(sources[1])], check=True, timeout=300)
-    stamp.touch()
-
-
 @pytest.fixture(scope="session")
 def java():
-    out = build_dir() / "tests" / "interop" / "java"
-    build_peer(out)
-    lines = Lines(["java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", f"{out}:{out / 'jars'}/*", "Peer"])
+    lines = Lines(java_program.build(HERE / "java" / "Peer.java", build_dir() / "tests" / "interop" / "java"))
     yield lines
     lines.close()
