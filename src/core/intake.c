@@ -108,7 +108,7 @@ static bool decode(struct engine *e, struct request *r)
 	r->fields.request_id = why.request_id;
 	r->fields.timeout_ms = r->fields.deadline_ms = TIME_NONE;
 	fill_request_id(e, r);
-	reject(e, r, why.code, why.message, true);
+	reject(e, r, why.code, why.message, !why.of_field);
 	return false;
 }
 

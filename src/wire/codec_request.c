@@ -71,6 +71,19 @@ bool fault_set(struct fault *why, const char *code, const char *format, ...)
 	return false;
 }
 
+/* Fills *why: the record itself is sound, but not this field. */
+static bool field_fault(struct reading *r, const struct request_field *f, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(r->why->message, sizeof(r->why->message), format, args);
+	va_end(args);
+	r->why->code = f->want == WANT_ARGS ? "INVALID_ARGS" : "INVALID_FIELD";
+	r->why->of_field = true;
+	return false;
+}
+
 static bool reading_full(struct reading *r)
 {
 	return fault_set(r->why, "TOO_LARGE", "the request takes more memory than a request may; make it smaller");
@@ -78,13 +91,13 @@ static bool reading_full(struct reading *r)
 
 /* ---- what both encodings have in common ---- */
 
-static bool args_check(struct reading *r, struct slice args)
+static bool args_check(struct reading *r, const struct request_field *f, struct slice args)
 {
 	char errstr[128];
 
 	if (json_read_object(args, NULL, 0, r->codec->max_depth, errstr, sizeof(errstr)))
 		return true;
-	return fault_set(r->why, "INVALID_ARGS", "args must be a JSON object: its text %s", errstr);
+	return field_fault(r, f, "args must be a JSON object: its text %s", errstr);
 }
 
 static struct slice empty_to_absent(struct slice s)
@@ -96,8 +109,10 @@ static bool request_finish(struct reading *r)
 {
 	struct request_fields *q = r->out;
 
-	if (!q->command.len)
-		return fault_set(r->why, "INVALID_RECORD", "'command' is missing; it names what the worker shall do");
+	if (!q->command.len) {
+		r->why->of_field = true;
+		return fault_set(r->why, "INVALID_COMMAND", "'command' is missing; it names what the worker shall do");
+	}
 	q->request_id = empty_to_absent(q->request_id);
 	q->session_id = empty_to_absent(q->session_id);
 	q->session_epoch = empty_to_absent(q->session_epoch);
@@ -136,8 +151,7 @@ static bool json_text(struct slice quoted, struct buf *room, struct slice *out)
 
 static bool json_wrong(struct reading *r, const struct request_field *f, const struct json_member *m)
 {
-	return fault_set(r->why, f->want == WANT_ARGS ? "INVALID_ARGS" : "INVALID_RECORD", "'%s' must be %s; found %s", f->name,
-		want_words[f->want], json_kind_name(m->kind));
+	return field_fault(r, f, "'%s' must be %s; found %s", f->name, want_words[f->want], json_kind_name(m->kind));
 }
 
 static bool json_read_text(struct reading *r, const struct request_field *f, const struct json_member *m)
@@ -146,8 +160,7 @@ static bool json_read_text(struct reading *r, const struct request_field *f, con
 		return json_wrong(r, f, m);
 	if (json_text(m->value, r->scratch, field_at(r, f)))
 		return true;
-	return fault_set(r->why, f->want == WANT_ARGS ? "INVALID_ARGS" : "INVALID_RECORD",
-		"'%s' has an escape that is no character (half of a surrogate pair)", f->name);
+	return field_fault(r, f, "'%s' has an escape that is no character (half of a surrogate pair)", f->name);
 }
 
 static bool json_read_args(struct reading *r, const struct request_field *f, const struct json_member *m)
@@ -161,7 +174,7 @@ static bool json_read_args(struct reading *r, const struct request_field *f, con
 	if (!json_read_text(r, f, m))
 		return false;
 	r->out->args = empty_to_absent(r->out->args);
-	return !r->out->args.data || args_check(r, r->out->args);
+	return !r->out->args.data || args_check(r, f, r->out->args);
 }
 
 static bool json_read_ms(struct reading *r, const struct request_field *f, const struct json_member *m)
@@ -177,7 +190,7 @@ static bool json_read_ms(struct reading *r, const struct request_field *f, const
 		return true;
 	if (m->kind != JSON_KIND_NUMBER && m->kind != JSON_KIND_STRING)
 		return json_wrong(r, f, m);
-	return fault_set(r->why, "INVALID_RECORD", "'%s' must be %s; found another %s", f->name, want_words[f->want],
+	return field_fault(r, f, "'%s' must be %s; found another %s", f->name, want_words[f->want],
 		m->kind == JSON_KIND_NUMBER ? "number" : "string");
 }
 
@@ -191,17 +204,17 @@ static bool json_read_flag(struct reading *r, const struct request_field *f, con
 
 static bool json_read_pair(void *ctx, struct slice key, struct slice value, enum json_kind kind)
 {
+	const struct request_field *f = &request_fields[REQUEST_FIELDS - 1];
 	struct slice quoted = {(const char *)key.data - 1, key.len + 2}, name, text;
 	struct reading *r = ctx;
 
 	r->codec->text.len = 0;
 	r->codec->text2.len = 0;
 	if (kind != JSON_KIND_STRING)
-		return fault_set(r->why, "INVALID_RECORD", "'attributes' must be %s; found %s in it", want_words[WANT_PAIRS],
+		return field_fault(r, f, "'attributes' must be %s; found %s in it", want_words[WANT_PAIRS],
 			json_kind_name(kind));
 	if (!json_text(quoted, &r->codec->text, &name) || !json_text(value, &r->codec->text2, &text))
-		return fault_set(
-			r->why, "INVALID_RECORD", "'attributes' has an escape that is no character (half of a surrogate pair)");
+		return field_fault(r, f, "'attributes' has an escape that is no character (half of a surrogate pair)");
 	return pairs_add(r->scratch, name, text) || reading_full(r);
 }
 
@@ -292,8 +305,7 @@ static bool avro_broken(struct reading *r, const struct request_field *f, const 
 
 static bool avro_wrong(struct reading *r, const struct request_field *f, const struct schema_type *t)
 {
-	return fault_set(r->why, "INVALID_RECORD", "'%s' must be %s; the writer's schema has %s", f->name, want_words[f->want],
-		schema_kind_name(t->kind));
+	return field_fault(r, f, "'%s' must be %s; the writer's schema has %s", f->name, want_words[f->want], schema_kind_name(t->kind));
 }
 
 static bool avro_read_text(struct reading *r, const struct request_field *f, const struct schema_type *t, struct binary *b)
@@ -310,7 +322,7 @@ static bool avro_read_args(struct reading *r, const struct request_field *f, con
 	if (!avro_read_text(r, f, t, b))
 		return false;
 	r->out->args = empty_to_absent(r->out->args);
-	return !r->out->args.data || args_check(r, r->out->args);
+	return !r->out->args.data || args_check(r, f, r->out->args);
 }
 
 static bool avro_read_ms(struct reading *r, const struct request_field *f, const struct schema_type *t, struct binary *b)
@@ -321,8 +333,7 @@ static bool avro_read_ms(struct reading *r, const struct request_field *f, const
 		return avro_wrong(r, f, t);
 	if (!(t->kind == SCHEMA_INT ? binary_int : binary_long)(b, ms))
 		return avro_broken(r, f, b);
-	return *ms >= 0 ||
-	       fault_set(r->why, "INVALID_RECORD", "'%s' must be %s; found a negative number", f->name, want_words[f->want]);
+	return *ms >= 0 || field_fault(r, f, "'%s' must be %s; found a negative number", f->name, want_words[f->want]);
 }
 
 static bool avro_read_flag(struct reading *r, const struct request_field *f, const struct schema_type *t, struct binary *b)

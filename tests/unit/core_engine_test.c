@@ -265,6 +265,9 @@ START_TEST(refusals_have_their_words)
 		{"{\"command\":\"say\",\"pool\":\"other\"}", "POOL_NOT_ALLOWED"},
 		{"{\"command\":\"open_session\"}", "RESERVED_COMMAND"},
 		{"{\"command\":\"cancel\"}", "UNSUPPORTED_COMMAND"},
+		{"{\"command\":7}", "INVALID_FIELD"},
+		{"{\"command\":\"say\",\"args\":[]}", "INVALID_ARGS"},
+		{"{\"args\":{}}", "INVALID_COMMAND"},
 	};
 	struct world *w = ready(plain);
 

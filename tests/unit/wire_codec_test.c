@@ -155,25 +155,25 @@ START_TEST(json_wrong_fields_are_named)
 	static const struct {
 		const char *doc, *code, *part;
 	} bad[] = {
-		{"{}", "INVALID_RECORD", "'command' is missing"},
-		{"{\"command\":\"\"}", "INVALID_RECORD", "'command' is missing"},
-		{"{\"command\":7}", "INVALID_RECORD", "'command' must be a string; found a number"},
-		{"{\"command\":\"c\",\"session_id\":{}}", "INVALID_RECORD", "'session_id' must be a string; found an object"},
-		{"{\"command\":\"c\",\"request_id\":\"\\ud800\"}", "INVALID_RECORD", "'request_id' has an escape"},
+		{"{}", "INVALID_COMMAND", "'command' is missing"},
+		{"{\"command\":\"\"}", "INVALID_COMMAND", "'command' is missing"},
+		{"{\"command\":7}", "INVALID_FIELD", "'command' must be a string; found a number"},
+		{"{\"command\":\"c\",\"session_id\":{}}", "INVALID_FIELD", "'session_id' must be a string; found an object"},
+		{"{\"command\":\"c\",\"request_id\":\"\\ud800\"}", "INVALID_FIELD", "'request_id' has an escape"},
 		{"{\"command\":\"c\",\"args\":[]}", "INVALID_ARGS", "'args' must be an object"},
 		{"{\"command\":\"c\",\"args\":\"[]\"}", "INVALID_ARGS", "args must be a JSON object: its text is an array"},
 		{"{\"command\":\"c\",\"args\":\"{\"}", "INVALID_ARGS", "args must be a JSON object"},
-		{"{\"command\":\"c\",\"timeout_ms\":-1}", "INVALID_RECORD", "'timeout_ms' must be a whole number"},
-		{"{\"command\":\"c\",\"timeout_ms\":1.5}", "INVALID_RECORD", "'timeout_ms' must be a whole number"},
-		{"{\"command\":\"c\",\"timeout_ms\":\"2026-01-01T00:00:00Z\"}", "INVALID_RECORD",
+		{"{\"command\":\"c\",\"timeout_ms\":-1}", "INVALID_FIELD", "'timeout_ms' must be a whole number"},
+		{"{\"command\":\"c\",\"timeout_ms\":1.5}", "INVALID_FIELD", "'timeout_ms' must be a whole number"},
+		{"{\"command\":\"c\",\"timeout_ms\":\"2026-01-01T00:00:00Z\"}", "INVALID_FIELD",
 			"'timeout_ms' must be a whole number"},
-		{"{\"command\":\"c\",\"timeout_ms\":[]}", "INVALID_RECORD", "found an array"},
-		{"{\"command\":\"c\",\"deadline\":\"tomorrow\"}", "INVALID_RECORD", "'deadline' must be milliseconds"},
-		{"{\"command\":\"c\",\"deadline\":\"2026-01-01T00:00:00\"}", "INVALID_RECORD", "with a zone"},
-		{"{\"command\":\"c\",\"stream\":1}", "INVALID_RECORD", "'stream' must be true or false; found a number"},
-		{"{\"command\":\"c\",\"attributes\":[]}", "INVALID_RECORD", "'attributes' must be an object"},
-		{"{\"command\":\"c\",\"attributes\":{\"a\":1}}", "INVALID_RECORD", "found a number"},
-		{"{\"command\":\"c\",\"attributes\":{\"a\":\"\\udc00\"}}", "INVALID_RECORD", "'attributes' has an escape"},
+		{"{\"command\":\"c\",\"timeout_ms\":[]}", "INVALID_FIELD", "found an array"},
+		{"{\"command\":\"c\",\"deadline\":\"tomorrow\"}", "INVALID_FIELD", "'deadline' must be milliseconds"},
+		{"{\"command\":\"c\",\"deadline\":\"2026-01-01T00:00:00\"}", "INVALID_FIELD", "with a zone"},
+		{"{\"command\":\"c\",\"stream\":1}", "INVALID_FIELD", "'stream' must be true or false; found a number"},
+		{"{\"command\":\"c\",\"attributes\":[]}", "INVALID_FIELD", "'attributes' must be an object"},
+		{"{\"command\":\"c\",\"attributes\":{\"a\":1}}", "INVALID_FIELD", "found a number"},
+		{"{\"command\":\"c\",\"attributes\":{\"a\":\"\\udc00\"}}", "INVALID_FIELD", "'attributes' has an escape"},
 		{"{\"command\":\"c\"", "INVALID_RECORD", "not valid JSON"},
 		{"{\"command\":\"c\",\"x\":\"\xff\"}", "INVALID_RECORD", "UTF-8"},
 		{"{\"command\":NaN}", "INVALID_RECORD", "not valid JSON"},
@@ -598,7 +598,7 @@ START_TEST(a_writer_that_is_not_compatible)
 	buf_reset(&out);
 	avro_head(&out, text);
 	buf_append(&out, "\2", 1);
-	check_refused(buf_slice(&out), "INVALID_RECORD", "'command' must be a string; the writer's schema has long");
+	check_refused(buf_slice(&out), "INVALID_FIELD", "'command' must be a string; the writer's schema has long");
 	write_schema("wrong.avsc", "{\"type\":");
 	ck_assert(!extra_codec(errstr, sizeof(errstr)));
 	ck_assert_msg(strstr(errstr, "wrong.avsc") != NULL, "%s", errstr);

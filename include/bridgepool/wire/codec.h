@@ -15,12 +15,14 @@ struct codec_config {
 	unsigned max_depth;            /* of JSON payloads; 0: JSON_MAX_DEPTH */
 };
 
-/* Why a record was refused. code is one of our stable words: INVALID_ENCODING, UNKNOWN_SCHEMA, INVALID_RECORD, INVALID_ARGS, TOO_LARGE, UNSUPPORTED_ENCODING. */
+/* Why a record was refused. code is one of our stable words: INVALID_ENCODING, UNKNOWN_SCHEMA, INVALID_RECORD, TOO_LARGE,
+ * UNSUPPORTED_ENCODING; with of_field INVALID_FIELD, INVALID_ARGS, INVALID_COMMAND. */
 struct fault {
 	const char *code;
 	char message[256]; /* printable UTF-8: what, where, how to mend */
 	enum encoding encoding;      /* as far as it could be told; JSON otherwise */
 	struct slice request_id;     /* as far as it could be read; borrows the same as the request's fields */
+	bool of_field;               /* the record can be read, but one of its fields is not what it must be */
 };
 
 struct codec *codec_new(const struct codec_config *c, char *errstr, size_t size); /* NULL: errstr says why */
