@@ -1,4 +1,4 @@
-/* commit.c: what is done becomes a commit, one in flight; and the end of a revoke, which waits for its last commit. */
+/* commit.c: what is done becomes a commit, one in flight. */
 #include "mutant.h"
 #include "state.h"
 
@@ -6,9 +6,6 @@
 #include <string.h>
 
 #include <xxhash.h>
-
-/* How long the answer to a revoke waits for the last commit, beyond the drain. */
-static const int64_t last_commit_wait_us = 5 * SECOND_US;
 
 struct mark commit_mark(int64_t base, struct slice metadata)
 {
@@ -134,84 +131,3 @@ void commit_answered(struct engine *e, uint64_t id, const struct tp_fault *fault
 		timers_arm(&e->timers, &e->commit_timer, e->now + e->cfg.commit_interval_us);
 }
 
-/* A run whose request has ended may still touch its session: the next owner is not to run beside it. */
-static bool overdue(const struct slot *w)
-{
-	const struct call_entry *c;
-
-	for (c = w->overdue > 0 ? w->calls : NULL; c != NULL; c = c->hh.next)
-		if (c->cancelled && c->session != NULL && c->session->home != NULL && c->session->home->state == PARTITION_CLOSING)
-			return true;
-	return false;
-}
-
-/* What a revoke still waits for: runs and acknowledgements until the drain's end, then one last commit. */
-static bool still_working(const struct engine *e)
-{
-	const struct partition *p;
-
-	if (e->now >= e->closing.until)
-		return false;
-	TAILQ_FOREACH(p, &e->partitions, all)
-		if (p->state == PARTITION_CLOSING && (p->running > 0 || p->unacked > 0))
-			return true;
-	for (size_t i = 0; i < e->cfg.npools; i++)
-		for (uint32_t k = 0; k < e->pools[i].cfg.size; k++)
-			if (overdue(&e->pools[i].slots[k]))
-				return true;
-	return false;
-}
-
-static bool wait_until(struct engine *e, int64_t at)
-{
-	if (e->now >= at)
-		return false;
-	timers_arm(&e->timers, &e->closing.timer, at);
-	return true;
-}
-
-static void release(struct engine *e)
-{
-	struct partition *p;
-
-	e->closing.active = false;
-	timers_disarm(&e->timers, &e->closing.timer);
-	TAILQ_FOREACH(p, &e->partitions, all)
-		if (p->state == PARTITION_CLOSING)
-			p->state = PARTITION_SUSPENDED;
-	if (MUTANT(11))
-		return;
-	e->port.release(e->port.ctx);
-	if (MUTANT(14))
-		e->port.release(e->port.ctx);
-}
-
-void closing_progress(struct engine *e)
-{
-	struct closing *c = &e->closing;
-	int64_t patience = c->until + last_commit_wait_us;
-
-	if (!c->active)
-		return;
-	if (c->lost) { /* nothing is waited for, and nothing committed */
-		release(e);
-		return;
-	}
-	if (c->last_commit == 0) {
-		if (still_working(e) && wait_until(e, c->until))
-			return;
-		if (e->commit_in_flight != 0 && wait_until(e, patience)) /* it was under way before the work ended: one more after it */
-			return;
-		commit_now(e);
-		c->last_commit = e->commit_in_flight;
-	}
-	if (c->last_commit != 0 && e->commit_in_flight == c->last_commit && wait_until(e, patience))
-		return;
-	release(e);
-}
-
-void closing_timer_fired(struct engine *e, struct timer *t)
-{
-	(void)e; /* closing_progress runs at the end of every turn */
-	(void)t;
-}

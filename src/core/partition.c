@@ -212,7 +212,7 @@ void partition_drop(struct engine *e, struct partition *p)
 	outbox_kill(e, p->tp, p->since_epoch);
 	while ((r = TAILQ_FIRST(&p->requests)) != NULL) {
 		if (r->place == PLACE_RUNNING)
-			dispatch_orphan(e, r->session->call, "its partition went to another instance");
+			patience_orphan(e, r->session->call, "its partition went to another instance");
 		else
 			request_drop(e, r);
 	}

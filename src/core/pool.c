@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "mutant.h"
 #include "state.h"
 
 enum { SESSIONS_ENDED_AT_ONCE = 64 }; /* by TTL, in one step of the loop */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bridgepool/base/check.h"
+#include "state.h"
 
 static struct slice keep(uint8_t **at, struct slice s)
 {
@@ -59,4 +59,93 @@ void request_free(struct request *r)
 	buf_free(&r->scratch);
 	buf_free(&r->copied);
 	free(r);
+}
+
+/* Counters that follow a request's place. */
+static void count_place(struct engine *e, const struct request *r, int by)
+{
+	if (r->place == PLACE_QUEUED || r->place == PLACE_WAITING)
+		e->pools[r->pool].queued += (uint64_t)(int64_t)by;
+	if (r->place == PLACE_RUNNING)
+		r->partition->running += (size_t)by;
+}
+
+void request_place(struct engine *e, struct request *r, enum request_place to)
+{
+	count_place(e, r, -1);
+	request_move(r, to);
+	count_place(e, r, 1);
+}
+
+void request_recharge(struct engine *e, struct request *r)
+{
+	size_t size = request_size(r);
+
+	budget_release(&e->budget, BUDGET_REQUESTS, r->charge);
+	budget_charge(&e->budget, BUDGET_REQUESTS, size);
+	r->partition->charge += size - r->charge;
+	r->charge = size;
+}
+
+void request_drop(struct engine *e, struct request *r)
+{
+	struct session *s = r->session;
+	struct partition *p = r->partition;
+	bool was_running = r->place == PLACE_RUNNING;
+
+	timers_disarm(&e->timers, &r->timer);
+	if (r->place == PLACE_PARKED)
+		TAILQ_REMOVE(&p->parked, r, line);
+	if (s != NULL)
+		TAILQ_REMOVE(&s->requests, r, line);
+	if (r->place != PLACE_NONE)
+		request_place(e, r, PLACE_NONE);
+	TAILQ_REMOVE(&p->requests, r, of_partition);
+	p->nrequests--;
+	p->charge -= r->charge;
+	budget_release(&e->budget, BUDGET_REQUESTS, r->charge);
+	if (s != NULL && s->call != NULL && s->call->request == r)
+		s->call->request = NULL;
+	request_free(r);
+	if (s != NULL && !was_running)
+		session_next(e, s);
+}
+
+void request_arm(struct engine *e, struct request *r)
+{
+	int64_t at = r->deadline;
+
+	r->timer.fire = patience_request_fired;
+	if (r->place == PLACE_WAITING && r->retry_at < at)
+		at = r->retry_at;
+	if (r->place == PLACE_RUNNING && r->run_until < at)
+		at = r->run_until;
+	if (at == INT64_MAX)
+		timers_disarm(&e->timers, &r->timer);
+	else
+		timers_arm(&e->timers, &r->timer, at);
+}
+
+/* Nothing new may begin for it: its partition is being given back, or the whole instance drains. */
+static bool winding_up(const struct engine *e, const struct request *r)
+{
+	return e->drain.active || r->partition->state != PARTITION_ACTIVE;
+}
+
+static void put_back(struct engine *e, struct request *r)
+{
+	window_put_back(&r->partition->window, r->m.source.offset);
+	request_drop(e, r);
+}
+
+void request_repeat(struct engine *e, struct request *r, int64_t delay)
+{
+	if (winding_up(e, r)) {
+		put_back(e, r);
+		return;
+	}
+	request_place(e, r, PLACE_WAITING);
+	r->waiting_since = e->now;
+	r->retry_at = e->now + delay;
+	request_arm(e, r);
 }

@@ -44,6 +44,12 @@ TAILQ_HEAD(request_line, request);
 
 struct request *request_new(const struct message *m, int64_t now); /* copies m */
 void request_move(struct request *r, enum request_place to);
+struct engine;
+void request_place(struct engine *e, struct request *r, enum request_place to); /* request_move, with the counters that follow it */
+void request_arm(struct engine *e, struct request *r);      /* its timer, by its place */
+void request_repeat(struct engine *e, struct request *r, int64_t delay); /* after so long; put back instead when nothing new may begin for it */
+void request_recharge(struct engine *e, struct request *r); /* its memory has changed */
+void request_drop(struct engine *e, struct request *r);     /* out of all lines, and freed, without a result; its session goes on unless it ran */
 void request_free(struct request *r);
 size_t request_size(const struct request *r); /* bytes it holds, for the budget */
 

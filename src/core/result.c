@@ -1,10 +1,9 @@
-/* result.c: the end of a request: its result, its dead letter, and its place in all lines. */
+/* result.c: the end of a request: its result and its dead letter. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bridgepool/wire/pairs.h"
-#include "mutant.h"
 #include "state.h"
 
 /* Above this a result gets a small twin, published instead where the topic's limit turns out to be lower than ours. */
@@ -158,56 +157,6 @@ static struct outgoing *make_dead_letter(struct engine *e, const struct request 
 	return out;
 }
 
-/* Counters that follow a request's place. */
-static void count_place(struct engine *e, const struct request *r, int by)
-{
-	if (r->place == PLACE_QUEUED || r->place == PLACE_WAITING)
-		e->pools[r->pool].queued += (uint64_t)(int64_t)by;
-	if (r->place == PLACE_RUNNING)
-		r->partition->running += (size_t)by;
-}
-
-void request_place(struct engine *e, struct request *r, enum request_place to)
-{
-	count_place(e, r, -1);
-	request_move(r, to);
-	count_place(e, r, 1);
-}
-
-void request_recharge(struct engine *e, struct request *r)
-{
-	size_t size = request_size(r);
-
-	budget_release(&e->budget, BUDGET_REQUESTS, r->charge);
-	budget_charge(&e->budget, BUDGET_REQUESTS, size);
-	r->partition->charge += size - r->charge;
-	r->charge = size;
-}
-
-void request_drop(struct engine *e, struct request *r)
-{
-	struct session *s = r->session;
-	struct partition *p = r->partition;
-	bool was_running = r->place == PLACE_RUNNING;
-
-	timers_disarm(&e->timers, &r->timer);
-	if (r->place == PLACE_PARKED)
-		TAILQ_REMOVE(&p->parked, r, line);
-	if (s != NULL)
-		TAILQ_REMOVE(&s->requests, r, line);
-	if (r->place != PLACE_NONE)
-		request_place(e, r, PLACE_NONE);
-	TAILQ_REMOVE(&p->requests, r, of_partition);
-	p->nrequests--;
-	p->charge -= r->charge;
-	budget_release(&e->budget, BUDGET_REQUESTS, r->charge);
-	if (s != NULL && s->call != NULL && s->call->request == r)
-		s->call->request = NULL;
-	request_free(r);
-	if (s != NULL && !was_running)
-		session_next(e, s);
-}
-
 void result_publish(struct engine *e, struct request *r, const struct outcome *o)
 {
 	struct partition *p = r->partition;
@@ -223,4 +172,11 @@ void result_publish(struct engine *e, struct request *r, const struct outcome *o
 	request_drop(e, r);
 	if (p->state == PARTITION_ACTIVE)
 		partition_hold(e, p);
+}
+
+void result_session_lost(struct engine *e, struct request *r, const char *message)
+{
+	struct outcome o = {.status = STATUS_SESSION_LOST, .code = "SESSION_LOST", .message = message, .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE};
+
+	result_publish(e, r, &o);
 }

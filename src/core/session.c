@@ -259,3 +259,14 @@ void session_end(struct engine *e, struct session *s, enum end_reason why)
 	else if (s->state == SESSION_WAITING)
 		session_next(e, s);
 }
+
+bool session_keeps_state(const struct engine *e, const struct session *s)
+{
+	return !s->anonymous && e->pools[s->pool].cfg.state == POOL_STATE_MEMORY;
+}
+
+void session_ran(struct session *s)
+{
+	if (s->ran < UINT32_MAX)
+		s->ran++;
+}

@@ -63,6 +63,8 @@ void session_unbind(struct engine *e, struct session *s);
 void session_home(struct session *s, struct partition *p); /* it had none */
 void session_leave(struct engine *e, struct session *s); /* its home went away */
 void session_end(struct engine *e, struct session *s, enum end_reason why); /* idle or busy: cleaned up in its line */
+bool session_keeps_state(const struct engine *e, const struct session *s); /* on a worker, from request to request */
+void session_ran(struct session *s);                     /* a request of it has run to its end */
 const char *end_reason_name(enum end_reason why);
 void epoch_text(uint64_t epoch, char out[17]);
 

@@ -77,7 +77,7 @@ struct call_entry *slot_begin(struct engine *e, struct slot *w, enum call_kind k
 	entry->slot = w;
 	entry->session = s;
 	entry->request = r;
-	entry->timer.fire = call_timer_fired;
+	entry->timer.fire = patience_call_fired;
 	if (takes_place(kind)) {
 		w->places++;
 		w->pool->places_used++;
@@ -199,7 +199,7 @@ static void lose_calls(struct engine *e, struct slot *w, uint32_t running)
 	bool by_us = w->stop == STOPPED_HUNG || w->stop == STOPPED_DRAIN;
 
 	HASH_ITER(hh, w->calls, c, next)
-		dispatch_lost(e, c, running == 1, by_us);
+		loss_of_worker(e, c, running == 1, by_us);
 	CHECK(w->calls == NULL && w->places == 0 && w->overdue == 0);
 }
 
@@ -252,13 +252,13 @@ static void lose_line(struct engine *e, struct slot *w)
 	struct session *s, *next;
 
 	if (w->reserved != NULL)
-		dispatch_orphaned(e, w->reserved);
+		loss_of_state(e, w->reserved);
 	while ((s = TAILQ_FIRST(&w->ready)) != NULL)
-		dispatch_orphaned(e, s);
+		loss_of_state(e, s);
 	for (s = TAILQ_FIRST(&w->pool->waiting); s != NULL; s = next) {
 		next = TAILQ_NEXT(s, line);
 		if (s->at.slot == w->ref.slot && s->at.generation == w->ref.generation)
-			dispatch_orphaned(e, s);
+			loss_of_state(e, s);
 	}
 }
 

@@ -65,19 +65,31 @@ static inline int64_t wall_ms(const struct engine *e)
 struct slot *engine_slot(struct engine *e, struct slot_ref w); /* NULL and counted: that generation is gone */
 void engine_note(struct engine *e, const struct note *n);
 
-/* dispatch.c */
-void dispatch(struct engine *e, struct slot *w, struct session *s);  /* runs what the session's head wants; may end with nothing in flight */
-void dispatch_answer(struct engine *e, struct call_entry *c, const struct answer *a);
-void dispatch_lost(struct engine *e, struct call_entry *c, bool alone, bool by_us); /* its worker is gone */
-void dispatch_orphaned(struct engine *e, struct session *s); /* in a dead slot's line: on_session_loss decides */
-void dispatch_cancel(struct engine *e, struct call_entry *c, const char *reason);   /* tells the worker, if it understands */
-void request_timer_fired(struct engine *e, struct timer *t);
-void dispatch_orphan(struct engine *e, struct call_entry *c, const char *reason);   /* its request ends here without a result; its answer will be dropped */
-void request_arm(struct engine *e, struct request *r);
-void call_timer_fired(struct engine *e, struct timer *t);
+/* ---- what the files of this room do for each other; those with a header of their own are not here ---- */
+
+/* config.c */
+void config_keep(struct engine *e, const struct engine_config *cfg);
+void config_forget(struct engine *e);
 
 /* intake.c */
 void intake(struct engine *e, struct partition *p, struct request *r); /* a request that is inside the window: checks, then its session's line */
+
+/* dispatch.c */
+void dispatch(struct engine *e, struct slot *w, struct session *s); /* runs what the session's head wants; may end with nothing in flight */
+void dispatch_run(struct engine *e, struct slot *w, struct session *s, struct request *r); /* the call itself: its session is open */
+
+/* answer.c */
+void answer_take(struct engine *e, struct call_entry *c, const struct answer *a);
+void answer_cleaned_up(struct engine *e, struct call_entry *c, struct slice payload); /* of cleanup_session, or its worker is gone */
+
+/* loss.c */
+void loss_of_worker(struct engine *e, struct call_entry *c, bool alone, bool by_us); /* its worker is gone; alone: nothing else was in flight */
+void loss_of_state(struct engine *e, struct session *s); /* in a dead slot's line: on_session_loss decides */
+
+/* patience.c */
+void patience_orphan(struct engine *e, struct call_entry *c, const char *reason); /* its request ends here without a result; its answer will be dropped */
+void patience_request_fired(struct engine *e, struct timer *t);
+void patience_call_fired(struct engine *e, struct timer *t);
 
 /* result.c: ways to end a request. Each publishes its records, unlinks it and frees it. */
 struct outcome {
@@ -91,19 +103,25 @@ struct outcome {
 	const struct slot *worker;         /* who ran it; NULL: nobody */
 	enum encoding encoding;
 };
-void request_place(struct engine *e, struct request *r, enum request_place to); /* request_move, with the counters that follow it */
-void request_recharge(struct engine *e, struct request *r); /* its memory has changed */
-void request_drop(struct engine *e, struct request *r);     /* out of all lines, and freed, without a result; its session goes on unless it ran */
 void result_publish(struct engine *e, struct request *r, const struct outcome *o);
+void result_session_lost(struct engine *e, struct request *r, const char *message);
 
 /* commit.c */
 void commit_soon(struct engine *e);
 void commit_now(struct engine *e);
 void commit_timer_fired(struct engine *e, struct timer *t);
-void closing_progress(struct engine *e);
-void closing_timer_fired(struct engine *e, struct timer *t);
 void commit_answered(struct engine *e, uint64_t id, const struct tp_fault *faults, size_t n);
 bool commit_pending(const struct engine *e);
 struct mark commit_mark(int64_t base, struct slice metadata);
+
+/* closing.c, drain.c, watch.c: looked at when every call ends, or when their timers fire */
+void closing_begin(struct engine *e, const struct tp *tp, size_t n, bool lost);
+void closing_progress(struct engine *e);
+void closing_timer_fired(struct engine *e, struct timer *t);
+void drain_begin(struct engine *e, int64_t until);
+void drain_progress(struct engine *e);
+void drain_timer_fired(struct engine *e, struct timer *t);
+void watch_begin(struct engine *e);
+void watch_timer_fired(struct engine *e, struct timer *t);
 
 #endif

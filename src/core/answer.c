@@ -1,0 +1,107 @@
+/* answer.c: what an answer means for its call. */
+#include "state.h"
+
+static void answered_request(struct engine *e, struct call_entry *c, const struct answer *a)
+{
+	struct session *s = c->session;
+	struct request *r = c->request;
+	struct outcome o = {.status = STATUS_OK, .result = a->payload, .usage = a->usage, .worker = c->slot, .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE};
+	struct retry_case failed = {.attempts = r->attempts, .max_attempts = e->cfg.max_attempts, .kills = r->kills, .backoff_us = e->cfg.retry_backoff_us,
+		.failure = a->retriable ? FAILURE_RETRIABLE : FAILURE_ERROR, .retry_after_us = a->retry_after_ms > 0 ? a->retry_after_ms * MS_US : 0};
+	int64_t delay;
+
+	if (a->kind != ANSWER_OK) {
+		o.status = STATUS_ERROR;
+		o.result = (struct slice){NULL, 0};
+		o.code_said = a->code;
+		o.message_said = a->message.data ? a->message : SLICE("");
+		o.details = a->details;
+		o.retriable = a->retriable;
+		o.retry_after_ms = a->retry_after_ms;
+	} else if (a->payload.len > e->cfg.result_limit) {
+		o = (struct outcome){.status = STATUS_ERROR, .code = "RESULT_TOO_LARGE", .worker = c->slot, .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE,
+			.message = "the worker's result is over limits.result"};
+	} else {
+		session_ran(s);
+		result_publish(e, r, &o);
+		return;
+	}
+	switch (o.code == NULL ? retry_decide(&failed, &e->random, &delay) : RETRY_FINAL) {
+	case RETRY_AGAIN:
+		request_repeat(e, r, delay);
+		c->request = NULL;
+		return;
+	case RETRY_DEAD:
+		o.dead = true;
+		break;
+	case RETRY_FINAL:
+		break;
+	}
+	session_ran(s);
+	result_publish(e, r, &o);
+}
+
+static void opened(struct engine *e, struct call_entry *c, const struct answer *a)
+{
+	struct session *s = c->session;
+	struct request *r = c->request;
+	struct slot *w = c->slot;
+	bool ok = a->kind == ANSWER_OK;
+
+	s->opened = ok && w->state != HEALTH_TERMINATING;
+	if (s->opened && r != NULL && r->partition->state != PARTITION_SUSPENDED) {
+		slot_finish(e, c);
+		dispatch_run(e, w, s, r);
+		return;
+	}
+	if (r != NULL && !ok)
+		answered_request(e, c, a);
+	slot_finish(e, c);
+	if (r != NULL && ok) { /* the worker is being stopped, or the partition was given back: it has not run */
+		r->attempts--;
+		request_repeat(e, r, 0);
+	}
+	if (!s->opened)
+		session_unbind(e, s);
+	session_next(e, s);
+}
+
+void answer_cleaned_up(struct engine *e, struct call_entry *c, struct slice payload)
+{
+	struct session *s = c->session;
+	struct request *r = c->request;
+	struct outcome o = {.status = STATUS_OK, .result = payload, .worker = c->slot, .retry_after_ms = TIME_NONE};
+
+	if (r != NULL) {
+		o.encoding = r->fields.encoding;
+		c->slot->pool->ended[END_CLIENT]++;
+		result_publish(e, r, &o);
+	}
+	slot_finish(e, c);
+	session_unbind(e, s);
+	session_next(e, s);
+}
+
+void answer_take(struct engine *e, struct call_entry *c, const struct answer *a)
+{
+	struct session *s = c->session;
+
+	if (c->cancelled)
+		e->counters.late_answers++;
+	switch (c->kind) {
+	case CALL_OPEN_SESSION:
+		opened(e, c, a);
+		return;
+	case CALL_CLEANUP_SESSION:
+		answer_cleaned_up(e, c, a->kind == ANSWER_OK ? a->payload : (struct slice){NULL, 0});
+		return;
+	case CALL_REQUEST:
+		if (c->request != NULL)
+			answered_request(e, c, a);
+		slot_finish(e, c);
+		session_next(e, s);
+		return;
+	default:
+		slot_finish(e, c);
+	}
+}

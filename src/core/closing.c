@@ -1,0 +1,121 @@
+/* closing.c: a revoke, from its beginning to its answer: what runs is waited for, then one last commit is made. */
+#include "mutant.h"
+#include "state.h"
+
+/* How long the answer waits for the last commit, beyond the drain. */
+static const int64_t last_commit_wait_us = 5 * SECOND_US;
+
+static void revoke(struct engine *e, struct tp tp, bool lost)
+{
+	struct partition *p = partition_get(e, tp.topic, tp.partition);
+	struct note n = {.kind = lost ? NOTE_PARTITION_LOST : NOTE_PARTITION_REVOKED, .tp = tp};
+
+	if (p == NULL || p->tp.epoch != tp.epoch) {
+		e->counters.stale++;
+		return;
+	}
+	n.count = (int64_t)(p->nrequests - p->running);
+	engine_note(e, &n);
+	if (lost || p->state == PARTITION_WAITING_MAP) {
+		partition_drop(e, p);
+		return;
+	}
+	partition_put_back(e, p);
+	p->state = PARTITION_CLOSING;
+	p->held = false;
+}
+
+void closing_begin(struct engine *e, const struct tp *tp, size_t n, bool lost)
+{
+	struct closing *c = &e->closing;
+
+	CHECK(!c->active);
+	for (size_t i = 0; i < n; i++)
+		revoke(e, tp[i], lost);
+	c->active = true;
+	c->lost = lost;
+	c->last_commit = 0;
+	c->until = lost ? e->now : e->now + e->cfg.drain_revoke_us;
+}
+
+/* A run whose request has ended may still touch its session: the next owner is not to run beside it. */
+static bool overdue(const struct slot *w)
+{
+	const struct call_entry *c;
+
+	for (c = w->overdue > 0 ? w->calls : NULL; c != NULL; c = c->hh.next)
+		if (c->cancelled && c->session != NULL && c->session->home != NULL && c->session->home->state == PARTITION_CLOSING)
+			return true;
+	return false;
+}
+
+/* What a revoke still waits for: runs and acknowledgements until the drain's end, then one last commit. */
+static bool still_working(const struct engine *e)
+{
+	const struct partition *p;
+
+	if (e->now >= e->closing.until)
+		return false;
+	TAILQ_FOREACH(p, &e->partitions, all)
+		if (p->state == PARTITION_CLOSING && (p->running > 0 || p->unacked > 0))
+			return true;
+	for (size_t i = 0; i < e->cfg.npools; i++)
+		for (uint32_t k = 0; k < e->pools[i].cfg.size; k++)
+			if (overdue(&e->pools[i].slots[k]))
+				return true;
+	return false;
+}
+
+static bool wait_until(struct engine *e, int64_t at)
+{
+	if (e->now >= at)
+		return false;
+	timers_arm(&e->timers, &e->closing.timer, at);
+	return true;
+}
+
+static void release(struct engine *e)
+{
+	struct partition *p;
+
+	e->closing.active = false;
+	timers_disarm(&e->timers, &e->closing.timer);
+	TAILQ_FOREACH(p, &e->partitions, all)
+		if (p->state == PARTITION_CLOSING)
+			p->state = PARTITION_SUSPENDED;
+	if (MUTANT(11))
+		return;
+	e->port.release(e->port.ctx);
+	if (MUTANT(14))
+		e->port.release(e->port.ctx);
+}
+
+void closing_progress(struct engine *e)
+{
+	struct closing *c = &e->closing;
+	int64_t patience = c->until + last_commit_wait_us;
+
+	if (!c->active)
+		return;
+	if (c->lost) { /* nothing is waited for, and nothing committed */
+		release(e);
+		return;
+	}
+	if (c->last_commit == 0) {
+		if (still_working(e) && wait_until(e, c->until))
+			return;
+		if (e->commit_in_flight != 0 && wait_until(e, patience)) /* it was under way before the work ended: one more after it */
+			return;
+		commit_now(e);
+		c->last_commit = e->commit_in_flight;
+	}
+	if (c->last_commit != 0 && e->commit_in_flight == c->last_commit && wait_until(e, patience))
+		return;
+	release(e);
+}
+
+void closing_timer_fired(struct engine *e, struct timer *t)
+{
+	(void)e; /* closing_progress runs at the end of every turn */
+	(void)t;
+}

@@ -1,0 +1,87 @@
+/* loss.c: what the loss of a worker means for its calls, and for the sessions whose state it held. */
+#include "state.h"
+
+/* The queued requests of a session whose state died with its worker; with `waiting` also one that waits for its next run. True: at
+ * least one ended, and s may be gone. */
+static bool fail_line(struct engine *e, struct session *s, bool waiting)
+{
+	struct request *r, *next;
+	bool any = false;
+
+	if (e->pools[s->pool].cfg.on_session_loss != SESSION_LOSS_FAIL || s->ran == 0 || !session_keeps_state(e, s))
+		return false;
+	for (r = TAILQ_FIRST(&s->requests); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, line);
+		if (r->place != PLACE_QUEUED && !(waiting && r->place == PLACE_WAITING))
+			continue;
+		any = true;
+		result_session_lost(e, r, "the session's worker died, and with it the state that earlier requests made");
+	}
+	return any;
+}
+
+void loss_of_state(struct engine *e, struct session *s)
+{
+	if (s->at.generation != 0 && fail_line(e, s, true))
+		return;
+	if (s->state != SESSION_WAITING)
+		session_next(e, s);
+}
+
+static void lost_request(struct engine *e, struct session *s, struct request *r, enum failure failure)
+{
+	struct outcome o = {.status = STATUS_WORKER_LOST, .code = "WORKER_LOST", .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE,
+		.message = "its worker died while it ran; running it again could repeat what it did to its session"};
+	struct retry_case failed = {.failure = failure, .max_attempts = e->cfg.max_attempts, .backoff_us = e->cfg.retry_backoff_us,
+		.may_repeat = !session_keeps_state(e, s) || s->ran == 0 || r->fields.idempotent};
+	struct note poison = {.kind = NOTE_REQUEST_POISON, .tp = r->partition->tp, .count = r->m.source.offset, .reason = r->fields.request_id};
+	int64_t delay;
+
+	if (failure == FAILURE_KILLED)
+		r->attempts--;
+	if (failure == FAILURE_LOST_ALONE)
+		partition_suspect(e, r->partition, r->m.source.offset, ++r->kills);
+	failed.attempts = r->attempts;
+	failed.kills = r->kills;
+	switch (retry_decide(&failed, &e->random, &delay)) {
+	case RETRY_AGAIN:
+		r->alone |= failure != FAILURE_KILLED;
+		request_repeat(e, r, delay);
+		return;
+	case RETRY_DEAD:
+		o.dead = true;
+		if (r->kills >= POISON_KILLS) {
+			o.code = "POISON";
+			o.message = "it killed its worker each time it ran alone";
+			e->counters.poison++;
+			if (r->partition->state != PARTITION_SUSPENDED) /* of what was given back nothing is told */
+				engine_note(e, &poison);
+		} else {
+			o.message = "its worker died in every one of the attempts that delivery.max_attempts allows";
+		}
+		break;
+	case RETRY_FINAL:
+		break;
+	}
+	result_publish(e, r, &o);
+}
+
+void loss_of_worker(struct engine *e, struct call_entry *c, bool alone, bool by_us)
+{
+	struct session *s = c->session;
+	struct request *r = c->request;
+	enum failure failure = by_us ? FAILURE_KILLED : alone ? FAILURE_LOST_ALONE : FAILURE_LOST_SHARED;
+
+	if (s != NULL && c->kind == CALL_CLEANUP_SESSION) {
+		answer_cleaned_up(e, c, (struct slice){NULL, 0}); /* its state is as gone as it can be */
+		return;
+	}
+	slot_finish(e, c);
+	if (s == NULL)
+		return;
+	if (r != NULL)
+		lost_request(e, s, r, failure);
+	session_unbind(e, s);
+	if (!fail_line(e, s, false)) /* what runs again after this loss is allowed to */
+		session_next(e, s);
+}

@@ -1,0 +1,72 @@
+/* patience.c: when time is over: a request's, a run's, a call's; and calls whose request ends before their answer. */
+#include "mutant.h"
+#include "state.h"
+
+static void cancel(struct engine *e, struct call_entry *c, const char *reason)
+{
+	struct call cancel = {.target = c->id, .reason = slice_of(reason), .remaining_ms = TIME_NONE};
+
+	if (c->kind == CALL_REQUEST && (c->slot->capabilities & CAPABILITY_CANCEL) && c->slot->state != HEALTH_TERMINATING)
+		slot_begin(e, c->slot, CALL_CANCEL, NULL, NULL, &cancel);
+}
+
+void patience_orphan(struct engine *e, struct call_entry *c, const char *reason)
+{
+	struct request *r = c->request;
+	int64_t patience = r->run_until - e->now + c->slot->pool->cfg.kill_grace_us;
+
+	request_drop(e, r);
+	slot_overdue(e, c, patience);
+	cancel(e, c, reason);
+}
+
+static void time_over(struct engine *e, struct request *r)
+{
+	bool ran = r->attempts > 0;
+	struct outcome o = {.status = ran ? STATUS_TIMEOUT : STATUS_EXPIRED, .code = ran ? "TIMEOUT" : "EXPIRED", .encoding = r->fields.encoding,
+		.retry_after_ms = TIME_NONE, .message = ran ? "its time was over before it was answered" : "its time was over before it could run"};
+	struct call_entry *c = r->place == PLACE_RUNNING ? r->session->call : NULL;
+	int64_t grace = e->pools[r->pool].cfg.kill_grace_us;
+
+	if (ran && (c == NULL || c->kind == CALL_REQUEST))
+		session_ran(r->session);
+	if (c == NULL) {
+		result_publish(e, r, &o);
+		return;
+	}
+	o.worker = c->slot;
+	result_publish(e, r, &o);
+	slot_overdue(e, c, grace);
+	cancel(e, c, "timeout");
+}
+
+void patience_request_fired(struct engine *e, struct timer *t)
+{
+	struct request *r = TIMER_OWNER(t, struct request, timer);
+	struct session *s = r->session;
+
+	if (r->place != PLACE_WAITING || e->now >= r->deadline) {
+		time_over(e, r);
+		return;
+	}
+	r->timings.retry_wait_us += e->now - r->waiting_since;
+	if (MUTANT(10)) {
+		TAILQ_REMOVE(&s->requests, r, line);
+		TAILQ_INSERT_TAIL(&s->requests, r, line);
+	}
+	request_place(e, r, PLACE_QUEUED);
+	request_arm(e, r);
+	if (s->state == SESSION_WAITING)
+		session_next(e, s);
+}
+
+/* Patience with a call is over: first its hook's time, then the grace for an answer that nobody needs any more. */
+void patience_call_fired(struct engine *e, struct timer *t)
+{
+	struct call_entry *c = TIMER_OWNER(t, struct call_entry, timer);
+
+	if (!c->cancelled)
+		slot_overdue(e, c, c->slot->pool->cfg.kill_grace_us);
+	else
+		slot_stop(e, c->slot, STOPPED_HUNG, "a call was not answered within kill_grace after its time was over");
+}
