@@ -86,9 +86,6 @@ static void start_attempt(struct engine *e, struct request *r)
 {
 	request_place(e, r, PLACE_RUNNING);
 	r->attempts++;
-	r->dispatched = e->now;
-	if (r->first_dispatched == 0)
-		r->first_dispatched = e->now;
 }
 
 void dispatch(struct engine *e, struct slot *w, struct session *s)

@@ -217,10 +217,9 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 		reject(e, r, "SESSION_LIMIT", "max_sessions of this pool is reached and every session is in use", false);
 		return;
 	}
-	request_move(r, PLACE_QUEUED);
+	request_place(e, r, PLACE_QUEUED);
 	r->session = s;
 	TAILQ_INSERT_TAIL(&s->requests, r, line);
-	e->pools[r->pool].queued++;
 	request_arm(e, r);
 	if (s->state == SESSION_NEW || s->state == SESSION_IDLE)
 		session_next(e, s);

@@ -122,7 +122,7 @@ void partition_receive(struct engine *e, struct partition *p, const struct messa
 
 	if (!TAILQ_EMPTY(&p->parked) || !window_fits(&p->window, m->source.offset)) {
 		r = take(e, p, m);
-		request_move(r, PLACE_PARKED);
+		request_place(e, r, PLACE_PARKED);
 		TAILQ_INSERT_TAIL(&p->parked, r, line);
 	} else if (window_admit(&p->window, m->source.offset) == WINDOW_NEW) {
 		intake(e, p, take(e, p, m));
@@ -141,7 +141,7 @@ void partition_unpark(struct engine *e, struct partition *p)
 		return;
 	while ((r = TAILQ_FIRST(&p->parked)) != NULL && window_fits(&p->window, r->m.source.offset)) {
 		TAILQ_REMOVE(&p->parked, r, line);
-		request_move(r, PLACE_NONE);
+		request_place(e, r, PLACE_NONE);
 		if (window_admit(&p->window, r->m.source.offset) == WINDOW_NEW)
 			intake(e, p, r);
 		else

@@ -49,7 +49,6 @@ void patience_request_fired(struct engine *e, struct timer *t)
 		time_over(e, r);
 		return;
 	}
-	r->timings.retry_wait_us += e->now - r->waiting_since;
 	if (MUTANT(10)) {
 		TAILQ_REMOVE(&s->requests, r, line);
 		TAILQ_INSERT_TAIL(&s->requests, r, line);

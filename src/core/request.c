@@ -27,7 +27,7 @@ struct request *request_new(const struct message *m, int64_t now)
 	r->m.key = keep(&at, m->key);
 	r->m.value = keep(&at, m->value);
 	r->m.headers = keep(&at, m->headers);
-	r->received = now;
+	r->received = r->since = now;
 	r->deadline = INT64_MAX;
 	buf_init(&r->scratch, SIZE_MAX);
 	buf_init(&r->copied, SIZE_MAX);
@@ -41,12 +41,6 @@ static const bool legal[PLACES][PLACES] = {
 	[PLACE_RUNNING] = {[PLACE_WAITING] = true, [PLACE_NONE] = true},
 	[PLACE_WAITING] = {[PLACE_QUEUED] = true, [PLACE_NONE] = true},
 };
-
-void request_move(struct request *r, enum request_place to)
-{
-	CHECK(legal[r->place][to]);
-	r->place = to;
-}
 
 size_t request_size(const struct request *r)
 {
@@ -70,10 +64,35 @@ static void count_place(struct engine *e, const struct request *r, int by)
 		r->partition->running += (size_t)by;
 }
 
+static int64_t *spent_on(struct request *r)
+{
+	if (r->place == PLACE_RUNNING)
+		return &r->timings.run_us;
+	if (r->place == PLACE_WAITING)
+		return &r->timings.retry_wait_us;
+	return r->turn ? &r->timings.worker_wait_us : &r->timings.session_wait_us;
+}
+
+void request_spend(struct engine *e, struct request *r)
+{
+	*spent_on(r) += e->now - r->since;
+	r->since = e->now;
+}
+
+void request_turn(struct engine *e, struct request *r)
+{
+	if (r->turn)
+		return;
+	request_spend(e, r);
+	r->turn = true;
+}
+
 void request_place(struct engine *e, struct request *r, enum request_place to)
 {
+	CHECK(legal[r->place][to]);
+	request_spend(e, r);
 	count_place(e, r, -1);
-	request_move(r, to);
+	r->place = to;
 	count_place(e, r, 1);
 }
 
@@ -145,7 +164,6 @@ void request_repeat(struct engine *e, struct request *r, int64_t delay)
 		return;
 	}
 	request_place(e, r, PLACE_WAITING);
-	r->waiting_since = e->now;
 	r->retry_at = e->now + delay;
 	request_arm(e, r);
 }

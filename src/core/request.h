@@ -4,7 +4,7 @@
  *
  * PARKED: over its partition's window, not decoded yet; in the partition's parked line.
  * QUEUED: in its session's line, where it stays at the head until its end. RUNNING: its call is in flight. WAITING: until its next run.
- * request_move is the only writer of `place`. */
+ * request_place is the only writer of `place`. */
 #ifndef CORE_REQUEST_H
 #define CORE_REQUEST_H
 
@@ -26,13 +26,14 @@ struct request {
 	struct buf scratch;
 	struct buf copied;                 /* pairs: the headers that go to the worker and onto the result */
 	struct timer timer;                /* QUEUED: its time; RUNNING: the run's end; WAITING: the next run or its time */
-	int64_t received, ready, first_dispatched, dispatched, waiting_since; /* monotonic us; 0: not yet */
-	int64_t deadline, retry_at, run_until;                                /* monotonic us; INT64_MAX: none */
+	int64_t received, since;           /* monotonic us; since: until when `timings` tell where its time went */
+	int64_t deadline, retry_at, run_until; /* monotonic us; INT64_MAX: none */
 	struct timings timings;
 	size_t charge;
 	enum request_place place;
 	uint16_t pool;
 	uint32_t attempts, kills;
+	bool turn;         /* it has come to the head of its session's line */
 	bool alone;        /* runs with nothing beside it: it may have killed a worker */
 	bool began;        /* its session's state began with this request */
 	bool ends_session; /* the daemon's own command end_session */
@@ -43,9 +44,10 @@ struct request {
 TAILQ_HEAD(request_line, request);
 
 struct request *request_new(const struct message *m, int64_t now); /* copies m */
-void request_move(struct request *r, enum request_place to);
 struct engine;
-void request_place(struct engine *e, struct request *r, enum request_place to); /* request_move, with the counters that follow it */
+void request_place(struct engine *e, struct request *r, enum request_place to);
+void request_turn(struct engine *e, struct request *r);     /* it is the head of its session's line now */
+void request_spend(struct engine *e, struct request *r);    /* brings its timings up to now */
 void request_arm(struct engine *e, struct request *r);      /* its timer, by its place */
 void request_repeat(struct engine *e, struct request *r, int64_t delay); /* after so long; put back instead when nothing new may begin for it */
 void request_recharge(struct engine *e, struct request *r); /* its memory has changed */

@@ -9,29 +9,22 @@
 /* Above this a result gets a small twin, published instead where the topic's limit turns out to be lower than ours. */
 enum { TWIN_ABOVE = 8192 };
 
-const int64_t *const bucket_edges = duration_edge_ms;
-
 static void count_run(struct pool *p, int64_t run_us)
 {
 	int i = 0;
 
-	while (i < DURATION_BUCKETS - 1 && run_us > bucket_edges[i] * MS_US)
+	while (i < DURATION_BUCKETS - 1 && run_us > duration_edge_ms[i] * MS_US)
 		i++;
 	p->duration[i]++;
 }
 
-static void fill_timings(const struct engine *e, struct request *r)
+static struct timings timings_of(const struct engine *e, const struct request *r)
 {
-	int64_t ready = r->ready ? r->ready : e->now, dispatched = r->dispatched ? r->dispatched : e->now;
 	int64_t broker_ms = r->received / MS_US + e->wall_offset_ms - r->m.timestamp_ms;
+	struct timings t = r->timings;
 
-	r->timings.broker_us = r->m.timestamp_ms >= 0 && broker_ms > 0 ? broker_ms * MS_US : 0;
-	r->timings.session_wait_us = ready - r->received;
-	if (r->ready && r->timings.worker_wait_us == 0 && r->first_dispatched)
-		r->timings.worker_wait_us = r->first_dispatched - ready;
-	else if (r->ready && !r->first_dispatched)
-		r->timings.worker_wait_us = e->now - ready;
-	r->timings.run_us = r->dispatched ? e->now - dispatched : 0;
+	t.broker_us = r->m.timestamp_ms >= 0 && broker_ms > 0 ? broker_ms * MS_US : 0;
+	return t;
 }
 
 static void fill_error(struct result_fields *f, const struct outcome *o)
@@ -54,10 +47,9 @@ static void fill(struct engine *e, struct request *r, const struct outcome *o, s
 		.source_offset = r->m.source.offset, .final = true, .attributes = r->fields.attributes, .completed_at_ms = wall_ms(e)};
 	if (f->command.data == NULL)
 		f->command = SLICE("");
-	fill_timings(e, r);
-	f->timings = r->timings;
+	f->timings = timings_of(e, r);
 	fill_error(f, o);
-	if (s != NULL && !s->anonymous && s->at.generation != 0) {
+	if (s != NULL && session_bound(e, s)) {
 		epoch_text(s->epoch, epoch);
 		f->session_epoch = slice_of(epoch);
 		f->session_new = r->began;
@@ -165,7 +157,8 @@ void result_publish(struct engine *e, struct request *r, const struct outcome *o
 
 	e->pools[r->pool].finished[o->status]++;
 	if (r->place == PLACE_RUNNING)
-		count_run(&e->pools[r->pool], e->now - r->dispatched);
+		count_run(&e->pools[r->pool], e->now - r->since);
+	request_spend(e, r);
 	if (dead != NULL)
 		outbox_add(e, dead, t);
 	outbox_add(e, make_result(e, r, o), t);

@@ -177,8 +177,7 @@ static bool useless(const struct engine *e, const struct session *s)
 
 static void head_ready(struct engine *e, struct session *s, struct request *head)
 {
-	if (head->ready == 0)
-		head->ready = e->now;
+	request_turn(e, head);
 	session_set(e, s, SESSION_READY);
 }
 

@@ -530,6 +530,35 @@ START_TEST(several_in_flight_blame_nobody_and_run_again_alone)
 }
 END_TEST
 
+static int64_t timing(struct world *w, size_t record, const char *name)
+{
+	return json_integer_value(json_object_get(json_object_get(w->results[record], "timings"), name));
+}
+
+START_TEST(the_timings_of_a_result_tell_where_all_its_time_went)
+{
+	struct world *w = ready(plain);
+
+	w->concurrency = 1;
+	world_send(w, "a", SAY);
+	world_send(w, "a", SAY);
+	world_pass(w, 3 * MS_US);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	world_pass(w, 5 * MS_US);
+	world_answer_as(w, world_last(w, CALL_REQUEST), (struct answer){.kind = ANSWER_ERROR, .code = SLICE("busy"), .message = SLICE("later"), .retriable = true,
+		.retry_after_ms = 500});
+	world_pass(w, 500 * MS_US);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 3);
+	world_pass(w, 7 * MS_US);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	ck_assert_int_eq(timing(w, 1, "session_wait_us"), 3 * MS_US);
+	ck_assert_int_eq(timing(w, 1, "worker_wait_us"), 0);
+	ck_assert_int_eq(timing(w, 1, "retry_wait_us"), 500 * MS_US);
+	ck_assert_int_eq(timing(w, 1, "run_us"), 12 * MS_US);
+	world_free(w);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("engine");
@@ -562,6 +591,7 @@ int main(void)
 	tcase_add_test(t, session_hooks_open_before_the_first_request_and_their_error_is_its_answer);
 	tcase_add_test(t, anonymous_requests_need_no_session_and_share_the_places);
 	tcase_add_test(t, several_in_flight_blame_nobody_and_run_again_alone);
+	tcase_add_test(t, the_timings_of_a_result_tell_where_all_its_time_went);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
