@@ -21,8 +21,7 @@ static void revoke(struct engine *e, struct tp tp, bool lost)
 		return;
 	}
 	partition_put_back(e, p);
-	p->state = PARTITION_CLOSING;
-	p->held = false;
+	partition_set(p, PARTITION_CLOSING);
 }
 
 void closing_begin(struct engine *e, const struct tp *tp, size_t n, bool lost)
@@ -82,7 +81,7 @@ static void release(struct engine *e)
 	timers_disarm(&e->timers, &e->closing.timer);
 	TAILQ_FOREACH(p, &e->partitions, all)
 		if (p->state == PARTITION_CLOSING)
-			p->state = PARTITION_SUSPENDED;
+			partition_set(p, PARTITION_SUSPENDED);
 	if (MUTANT(11))
 		return;
 	e->port.release(e->port.ctx);

@@ -8,19 +8,9 @@
 #include "mutant.h"
 #include "state.h"
 
-enum { CREDIT = 256, LEAVING_AT_ONCE = 64 };
+enum { CREDIT = 256 };
 
 /* ---- the life of the engine itself ---- */
-
-static void leave_fired(struct engine *e, struct timer *t)
-{
-	struct session *s;
-
-	for (int i = 0; i < LEAVING_AT_ONCE && (s = TAILQ_FIRST(&e->leaving)) != NULL; i++)
-		session_end(e, s, END_PARTITION);
-	if (!TAILQ_EMPTY(&e->leaving))
-		timers_arm(&e->timers, t, e->now + MS_US);
-}
 
 struct engine *engine_new(const struct engine_config *cfg, const struct port *port, struct codec *codec, uint64_t seed, int64_t now)
 {
@@ -32,61 +22,48 @@ struct engine *engine_new(const struct engine_config *cfg, const struct port *po
 	e->codec = codec;
 	e->now = now;
 	random_seed(&e->random, seed);
-	e->sessions.seed = random_next(&e->random);
+	sessions_init(&e->sessions, random_next(&e->random));
 	e->budget.limit = cfg->memory_limit;
 	TAILQ_INIT(&e->partitions);
-	TAILQ_INIT(&e->leaving);
+	TAILQ_INIT(&e->gone);
 	outbox_init(&e->outbox);
 	e->commit_timer.fire = commit_timer_fired;
 	e->closing.timer.fire = closing_timer_fired;
 	e->drain.timer.fire = drain_timer_fired;
-	e->leave_timer.fire = leave_fired;
+	e->gone_timer.fire = partition_gone_fired;
 	e->watch_timer.fire = watch_timer_fired;
 	e->pools = xcalloc(cfg->npools, sizeof(*e->pools));
 	for (size_t i = 0; i < cfg->npools; i++)
-		pool_init(e, &e->pools[i], (uint16_t)i, &cfg->pools[i]);
+		pool_init(&e->pools[i], (uint16_t)i, &cfg->pools[i]);
 	return e;
 }
 
-static void free_sessions(struct engine *e)
+static void free_partitions(struct partition_line *line)
 {
-	for (int i = 0; i < SESSION_SHARDS; i++) {
-		struct session *s, *next;
+	struct partition *p;
+	struct request *r;
 
-		HASH_ITER(hh, e->sessions.shard[i], s, next)
-		{
-			HASH_DELETE(hh, e->sessions.shard[i], s);
-			free(s);
+	while ((p = TAILQ_FIRST(line)) != NULL) {
+		while ((r = TAILQ_FIRST(&p->requests)) != NULL) {
+			TAILQ_REMOVE(&p->requests, r, of_partition);
+			request_free(r);
 		}
+		TAILQ_REMOVE(line, p, all);
+		free(p);
 	}
 }
 
 /* Nothing is settled on the way: this is the end, also in the middle of everything. */
 void engine_free(struct engine *e)
 {
-	struct partition *p;
-	struct request *r;
-
 	if (e == NULL)
 		return;
 	outbox_cleanup(e);
-	TAILQ_FOREACH(p, &e->partitions, all) {
-		while ((r = TAILQ_FIRST(&p->requests)) != NULL) {
-			TAILQ_REMOVE(&p->requests, r, of_partition);
-			timers_disarm(&e->timers, &r->timer);
-			if (r->session != NULL && r->session->anonymous && r->session->call == NULL)
-				free(r->session);
-			r->place = PLACE_NONE;
-			request_free(r);
-		}
-	}
+	free_partitions(&e->partitions);
+	free_partitions(&e->gone);
 	for (size_t i = 0; i < e->cfg.npools; i++)
-		pool_cleanup(e, &e->pools[i]);
-	free_sessions(e);
-	while ((p = TAILQ_FIRST(&e->partitions)) != NULL) {
-		TAILQ_REMOVE(&e->partitions, p, all);
-		free(p);
-	}
+		pool_cleanup(&e->pools[i]);
+	sessions_cleanup(&e->sessions);
 	free(e->pools);
 	timers_free(&e->timers);
 	config_forget(e);

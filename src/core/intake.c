@@ -167,8 +167,8 @@ static struct session *session_for(struct engine *e, struct partition *p, struct
 	if (r->fields.session_id.data == NULL)
 		return session_new(e, r->pool, (struct slice){NULL, 0}, NULL);
 	s = session_find(&e->sessions, r->pool, r->fields.session_id);
-	if (s != NULL && s->home == NULL) {
-		session_end(e, s, END_PARTITION); /* its partition was elsewhere: that state is over */
+	if (s != NULL && session_homeless(s)) {
+		session_leave(e, s); /* its partition was elsewhere: that state is over */
 		s = session_find(&e->sessions, r->pool, r->fields.session_id);
 		if (s != NULL)
 			session_home(s, p);

@@ -55,7 +55,6 @@ void outbox_cleanup(struct engine *e)
 	struct outgoing *r, *next;
 
 	for (int k = 0; k < RECORD_KINDS; k++) {
-		timers_disarm(&e->timers, &o->lane[k].again);
 		while ((r = TAILQ_FIRST(&o->lane[k].pending)) != NULL) {
 			TAILQ_REMOVE(&o->lane[k].pending, r, line);
 			close_ticket(e, r->ticket, false);

@@ -7,6 +7,22 @@
 #include "mutant.h"
 #include "state.h"
 
+enum { ENDED_AT_ONCE = 64 }; /* sessions of a partition that went away, in one step of the loop */
+
+static const bool legal[PARTITION_STATES][PARTITION_STATES] = {
+	[PARTITION_WAITING_MAP] = {[PARTITION_ACTIVE] = true, [PARTITION_GONE] = true},
+	[PARTITION_ACTIVE] = {[PARTITION_CLOSING] = true, [PARTITION_GONE] = true},
+	[PARTITION_CLOSING] = {[PARTITION_SUSPENDED] = true, [PARTITION_GONE] = true},
+	[PARTITION_SUSPENDED] = {[PARTITION_WAITING_MAP] = true, [PARTITION_GONE] = true},
+};
+
+void partition_set(struct partition *p, enum partition_state to)
+{
+	CHECK(legal[p->state][to]);
+	p->state = to;
+	p->held = false; /* what stops and starts reading begins anew with each */
+}
+
 struct partition *partition_get(struct engine *e, uint32_t topic, int32_t partition)
 {
 	struct partition *p;
@@ -50,10 +66,10 @@ void partition_assigned(struct engine *e, struct tp tp)
 		p = partition_new(e, tp);
 	} else {
 		p->comeback = true;
+		p->stale = false;
 		p->tp = tp;
+		partition_set(p, PARTITION_WAITING_MAP);
 	}
-	p->state = PARTITION_WAITING_MAP;
-	p->held = p->stale = false;
 }
 
 static bool same(struct mark a, struct mark b)
@@ -97,7 +113,7 @@ void partition_offsets(struct engine *e, const struct committed *c)
 		begin_fresh(e, p, c);
 	}
 	p->comeback = false;
-	p->state = PARTITION_ACTIVE;
+	partition_set(p, PARTITION_ACTIVE);
 	p->accepted = p->sent = found;
 	p->moved_at = e->now;
 	engine_note(e, &n);
@@ -207,7 +223,6 @@ void partition_put_back(struct engine *e, struct partition *p)
 void partition_drop(struct engine *e, struct partition *p)
 {
 	struct request *r;
-	struct session *s;
 
 	outbox_kill(e, p->tp, p->since_epoch);
 	while ((r = TAILQ_FIRST(&p->requests)) != NULL) {
@@ -216,14 +231,42 @@ void partition_drop(struct engine *e, struct partition *p)
 		else
 			request_drop(e, r);
 	}
-	while ((s = TAILQ_FIRST(&p->sessions)) != NULL)
-		session_leave(e, s);
 	CHECK(p->running == 0 && p->charge == 0 && p->nrequests == 0);
+	partition_set(p, PARTITION_GONE);
 	TAILQ_REMOVE(&e->partitions, p, all);
 	e->npartitions--;
-	free(p);
-	if (!TAILQ_EMPTY(&e->leaving) && e->leave_timer.place == 0)
-		timers_arm(&e->timers, &e->leave_timer, e->now);
+	TAILQ_INSERT_TAIL(&e->gone, p, all);
+	if (e->gone_timer.place == 0)
+		timers_arm(&e->timers, &e->gone_timer, e->now);
+}
+
+/* Where a session has its state is one of our own words: the loss is told without the partition, which is not ours any more. */
+static void tell_ended(struct engine *e, const struct partition *p)
+{
+	struct note n = {.kind = NOTE_SESSIONS_LOST, .worker = {.pool = e->cfg.sources[p->tp.topic].pool}, .has_pool = true, .count = (int64_t)p->ended,
+		.reason = SLICE("their partition went to another instance")};
+
+	if (p->ended > 0)
+		engine_note(e, &n);
+}
+
+void partition_gone_fired(struct engine *e, struct timer *t)
+{
+	struct partition *p;
+	struct session *s;
+	int n = 0;
+
+	while ((p = TAILQ_FIRST(&e->gone)) != NULL) {
+		for (; n < ENDED_AT_ONCE && (s = TAILQ_FIRST(&p->sessions)) != NULL; n++)
+			session_leave(e, s);
+		if (!TAILQ_EMPTY(&p->sessions)) {
+			timers_arm(&e->timers, t, e->now + MS_US);
+			return;
+		}
+		tell_ended(e, p);
+		TAILQ_REMOVE(&e->gone, p, all);
+		free(p);
+	}
 }
 
 uint8_t partition_kills(const struct partition *p, int64_t offset)

@@ -4,7 +4,8 @@
  *
  * WAITING_MAP: assigned, position not read yet. ACTIVE: read; `held` when its reading is stopped. CLOSING: revoked, what runs is
  * waited for. SUSPENDED: released; it may come back with the next assignment, and its sessions and running requests wait for that.
- * From every state partition_drop ends it: nothing of it is committed or published any more. */
+ * From every state partition_drop ends it: nothing of it is committed or published any more. It is GONE then, and freed when its
+ * sessions have been ended, some at a time. partition_set is the only writer of `state`. */
 #ifndef CORE_PARTITION_H
 #define CORE_PARTITION_H
 
@@ -12,7 +13,7 @@
 #include "session.h"
 #include "window.h"
 
-enum partition_state { PARTITION_WAITING_MAP, PARTITION_ACTIVE, PARTITION_CLOSING, PARTITION_SUSPENDED };
+enum partition_state { PARTITION_WAITING_MAP, PARTITION_ACTIVE, PARTITION_CLOSING, PARTITION_SUSPENDED, PARTITION_GONE, PARTITION_STATES };
 
 struct mark {          /* one commit, to recognise it when the partition comes back */
 	int64_t base;
@@ -35,6 +36,7 @@ struct partition {
 	struct mark sent, accepted;   /* the broker has one of them */
 	uint64_t sent_id;
 	int64_t moved_at;        /* when base moved last */
+	uint64_t ended;          /* GONE: sessions whose state was given up */
 };
 
 TAILQ_HEAD(partition_line, partition);
@@ -47,7 +49,9 @@ void partition_receive(struct engine *e, struct partition *p, const struct messa
 void partition_unpark(struct engine *e, struct partition *p);  /* what fits the window now */
 void partition_settle(struct engine *e, struct partition *p, int64_t offset); /* all its records are acknowledged */
 void partition_put_back(struct engine *e, struct partition *p); /* all that does not run */
-void partition_drop(struct engine *e, struct partition *p);     /* and frees p */
+void partition_drop(struct engine *e, struct partition *p);     /* p is GONE, and found no more */
+void partition_set(struct partition *p, enum partition_state to);
+void partition_gone_fired(struct engine *e, struct timer *t);   /* ends sessions of what is GONE */
 void partition_hold(struct engine *e, struct partition *p);     /* holds or lifts, by share and window */
 uint8_t partition_kills(const struct partition *p, int64_t offset);
 void partition_suspect(struct engine *e, struct partition *p, int64_t offset, uint32_t kills);

@@ -18,9 +18,8 @@ static void ttl_fired(struct engine *e, struct timer *t)
 	pool_idle_session(e, p);
 }
 
-void pool_init(struct engine *e, struct pool *p, uint16_t index, const struct pool_config *cfg)
+void pool_init(struct pool *p, uint16_t index, const struct pool_config *cfg)
 {
-	(void)e;
 	p->cfg = *cfg;
 	p->index = index;
 	p->state = HEALTH_STARTING;
@@ -42,28 +41,22 @@ void pool_init(struct engine *e, struct pool *p, uint16_t index, const struct po
 	p->by_state[HEALTH_TERMINATED] = cfg->size;
 }
 
-/* Nothing is settled any more. An anonymous session with a call in flight belongs to its call. */
-static void forget_calls(struct engine *e, struct slot *w)
+/* Nothing is settled any more. */
+static void free_calls(struct slot *w)
 {
 	struct call_entry *c, *next;
 
 	HASH_ITER(hh, w->calls, c, next)
 	{
 		HASH_DEL(w->calls, c);
-		timers_disarm(&e->timers, &c->timer);
-		if (c->session != NULL && c->session->anonymous)
-			free(c->session);
 		free(c);
 	}
 }
 
-void pool_cleanup(struct engine *e, struct pool *p)
+void pool_cleanup(struct pool *p)
 {
-	for (uint32_t i = 0; i < p->cfg.size; i++) {
-		forget_calls(e, &p->slots[i]);
-		timers_disarm(&e->timers, &p->slots[i].timer);
-	}
-	timers_disarm(&e->timers, &p->ttl);
+	for (uint32_t i = 0; i < p->cfg.size; i++)
+		free_calls(&p->slots[i]);
 	free(p->slots);
 }
 
@@ -82,6 +75,12 @@ void pool_reconcile(struct engine *e, struct pool *p)
 			slot_start(e, &p->slots[i]);
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Never at once: those that one step leaves over wait for the next turn of the loop. */
 void pool_idle_session(struct engine *e, struct pool *p)
 {
 	const struct session *oldest = TAILQ_FIRST(&p->idle);
@@ -89,7 +88,7 @@ void pool_idle_session(struct engine *e, struct pool *p)
 	if (oldest == NULL)
 		timers_disarm(&e->timers, &p->ttl);
 	else if (p->ttl.place == 0)
-		timers_arm(&e->timers, &p->ttl, oldest->since + p->cfg.session_ttl_us);
+		timers_arm(&e->timers, &p->ttl, later(oldest->since + p->cfg.session_ttl_us, e->now + MS_US));
 }
 
 bool pool_make_room(struct engine *e, struct pool *p)

@@ -24,8 +24,8 @@ struct pool {
 	struct timer ttl;
 };
 
-void pool_init(struct engine *e, struct pool *p, uint16_t index, const struct pool_config *cfg);
-void pool_cleanup(struct engine *e, struct pool *p);
+void pool_init(struct pool *p, uint16_t index, const struct pool_config *cfg);
+void pool_cleanup(struct pool *p);
 void pool_reconcile(struct engine *e, struct pool *p); /* starts what may be started */
 void pool_feed(struct engine *e, struct pool *p);      /* gives work to slots that have room */
 void pool_judge(struct engine *e, struct pool *p);     /* the pool's state from its slots' */

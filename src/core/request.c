@@ -49,7 +49,6 @@ size_t request_size(const struct request *r)
 
 void request_free(struct request *r)
 {
-	CHECK(r->place == PLACE_NONE && r->timer.place == 0);
 	buf_free(&r->scratch);
 	buf_free(&r->copied);
 	free(r);
@@ -125,6 +124,7 @@ void request_drop(struct engine *e, struct request *r)
 	budget_release(&e->budget, BUDGET_REQUESTS, r->charge);
 	if (s != NULL && s->call != NULL && s->call->request == r)
 		s->call->request = NULL;
+	CHECK(r->place == PLACE_NONE && r->timer.place == 0);
 	request_free(r);
 	if (s != NULL && !was_running)
 		session_next(e, s);

@@ -57,6 +57,7 @@ struct session *session_new(struct engine *e, uint16_t pool, struct slice id, st
 	TAILQ_INIT(&s->requests);
 	if (id.data == NULL) {
 		s->anonymous = true;
+		TAILQ_INSERT_TAIL(&e->sessions.anonymous, s, of_partition);
 		return s;
 	}
 	p->live++;
@@ -71,11 +72,6 @@ struct session *session_new(struct engine *e, uint16_t pool, struct slice id, st
 	return s;
 }
 
-static struct session_line *idle_line(struct engine *e, const struct session *s)
-{
-	return s->home == NULL ? &e->leaving : &e->pools[s->pool].idle;
-}
-
 static struct session_line *ready_line(struct engine *e, const struct session *s)
 {
 	struct pool *p = &e->pools[s->pool];
@@ -86,7 +82,7 @@ static struct session_line *ready_line(struct engine *e, const struct session *s
 static void leave_line(struct engine *e, struct session *s)
 {
 	if (s->state == SESSION_IDLE) {
-		TAILQ_REMOVE(idle_line(e, s), s, line);
+		TAILQ_REMOVE(&e->pools[s->pool].idle, s, line);
 	} else if (s->state == SESSION_READY && s->reserved) {
 		struct slot *w = &e->pools[s->pool].slots[s->reserved_slot];
 
@@ -106,7 +102,7 @@ static void enter_line(struct engine *e, struct session *s)
 
 	if (s->state == SESSION_IDLE) {
 		s->since = e->now;
-		TAILQ_INSERT_TAIL(idle_line(e, s), s, line);
+		TAILQ_INSERT_TAIL(&p->idle, s, line);
 		pool_idle_session(e, p);
 	} else if (s->state == SESSION_READY) {
 		s->in_pool_line = !session_bound(e, s) || MUTANT(16);
@@ -199,23 +195,55 @@ void session_next(struct engine *e, struct session *s)
 		session_set(e, s, SESSION_IDLE);
 }
 
+static void forget(struct engine *e, struct session *s)
+{
+	uint64_t hash = XXH3_64bits_withSeed(s->key, s->key_len, e->sessions.seed);
+
+	HASH_DELETE(hh, e->sessions.shard[hash % SESSION_SHARDS], s);
+	e->sessions.count--;
+	e->pools[s->pool].live--;
+	if (s->home != NULL)
+		TAILQ_REMOVE(&s->home->sessions, s, of_partition);
+}
+
 void session_free(struct engine *e, struct session *s)
 {
-	struct pool *p = &e->pools[s->pool];
-
 	CHECK(TAILQ_EMPTY(&s->requests) && s->call == NULL);
 	leave_line(e, s);
 	session_unbind(e, s);
-	if (!s->anonymous) {
-		uint64_t hash = XXH3_64bits_withSeed(s->key, s->key_len, e->sessions.seed);
-
-		HASH_DELETE(hh, e->sessions.shard[hash % SESSION_SHARDS], s);
-		e->sessions.count--;
-		p->live--;
-	}
-	if (s->home != NULL)
-		TAILQ_REMOVE(&s->home->sessions, s, of_partition);
+	if (s->anonymous)
+		TAILQ_REMOVE(&e->sessions.anonymous, s, of_partition);
+	else
+		forget(e, s);
 	free(s);
+}
+
+void sessions_init(struct sessions *t, uint64_t seed)
+{
+	*t = (struct sessions){.seed = seed};
+	TAILQ_INIT(&t->anonymous);
+}
+
+void sessions_cleanup(struct sessions *t)
+{
+	struct session *s, *next;
+
+	for (int i = 0; i < SESSION_SHARDS; i++) {
+		HASH_ITER(hh, t->shard[i], s, next)
+		{
+			HASH_DELETE(hh, t->shard[i], s);
+			free(s);
+		}
+	}
+	while ((s = TAILQ_FIRST(&t->anonymous)) != NULL) {
+		TAILQ_REMOVE(&t->anonymous, s, of_partition);
+		free(s);
+	}
+}
+
+bool session_homeless(const struct session *s)
+{
+	return s->home == NULL || s->home->state == PARTITION_GONE;
 }
 
 void session_home(struct session *s, struct partition *p)
@@ -227,16 +255,12 @@ void session_home(struct session *s, struct partition *p)
 
 void session_leave(struct engine *e, struct session *s)
 {
-	bool idle = s->state == SESSION_IDLE;
-
-	if (idle)
-		TAILQ_REMOVE(idle_line(e, s), s, line);
-	TAILQ_REMOVE(&s->home->sessions, s, of_partition);
-	s->home = NULL;
-	if (idle)
-		TAILQ_INSERT_TAIL(idle_line(e, s), s, line); /* ended in small steps */
-	else
-		session_end(e, s, END_PARTITION);
+	if (s->home != NULL) {
+		s->home->ended += session_bound(e, s) && s->ending == END_NONE;
+		TAILQ_REMOVE(&s->home->sessions, s, of_partition);
+		s->home = NULL;
+	}
+	session_end(e, s, END_PARTITION);
 }
 
 void session_end(struct engine *e, struct session *s, enum end_reason why)

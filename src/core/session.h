@@ -20,10 +20,10 @@ enum end_reason { END_NONE, END_CLIENT, END_TTL, END_ROOM, END_PARTITION, END_RE
 
 struct session {
 	UT_hash_handle hh;
-	TAILQ_ENTRY(session) of_partition; /* sessions whose home is there */
+	TAILQ_ENTRY(session) of_partition; /* sessions whose home is there; anonymous: all of them */
 	TAILQ_ENTRY(session) line;         /* ready line, or line of least recent use: by state */
 	struct request_line requests;
-	struct partition *home;            /* NULL: its partition went away, or anonymous */
+	struct partition *home;            /* NULL: its partition went away, or anonymous. May be GONE */
 	struct call_entry *call;           /* in flight */
 	int64_t since;                     /* IDLE: when it became idle */
 	uint64_t epoch;
@@ -42,6 +42,7 @@ TAILQ_HEAD(session_line, session);
 enum { SESSION_SHARDS = 64 };
 struct sessions {
 	struct session *shard[SESSION_SHARDS];
+	struct session_line anonymous;
 	uint64_t seed;
 	size_t count;
 };
@@ -51,6 +52,8 @@ enum { SESSION_ID_MAX = 256 };
 struct slot;
 
 struct engine;
+void sessions_init(struct sessions *t, uint64_t seed);
+void sessions_cleanup(struct sessions *t); /* frees them all as they are */
 struct slice session_id(const struct session *s); /* absent: anonymous */
 struct session *session_find(struct sessions *t, uint16_t pool, struct slice id);
 struct session *session_new(struct engine *e, uint16_t pool, struct slice id, struct partition *home); /* absent id: anonymous */
@@ -61,7 +64,8 @@ bool session_bound(const struct engine *e, const struct session *s); /* its stat
 void session_bind(struct engine *e, struct session *s, struct slot *w);
 void session_unbind(struct engine *e, struct session *s);
 void session_home(struct session *s, struct partition *p); /* it had none */
-void session_leave(struct engine *e, struct session *s); /* its home went away */
+bool session_homeless(const struct session *s); /* its partition is not ours any more, or not known yet */
+void session_leave(struct engine *e, struct session *s); /* what lives of a homeless one ends; s may be gone then */
 void session_end(struct engine *e, struct session *s, enum end_reason why); /* idle or busy: cleaned up in its line */
 bool session_keeps_state(const struct engine *e, const struct session *s); /* on a worker, from request to request */
 void session_ran(struct session *s);                     /* a request of it has run to its end */

@@ -45,12 +45,12 @@ struct engine {
 	struct sessions sessions;
 	struct partition_line partitions;
 	size_t npartitions;
-	struct session_line leaving; /* idle sessions of partitions that went away: ended in small steps */
+	struct partition_line gone;  /* not ours any more; their sessions are ended in small steps */
 	struct budget budget;
 	struct outbox outbox;
 	struct closing closing;
 	struct drain drain;
-	struct timer commit_timer, leave_timer, watch_timer;
+	struct timer commit_timer, gone_timer, watch_timer;
 	uint64_t commit_id, commit_in_flight; /* 0: none */
 	uint32_t finished_since_commit;
 	bool pressure, pressed_before; /* told as BACKPRESSURE; seen at the last look */

@@ -149,5 +149,7 @@ void engine_check(const struct engine *e)
 	TAILQ_FOREACH(p, &e->partitions, all)
 		charge += check_partition(e, p);
 	CHECK(charge == e->budget.used[BUDGET_REQUESTS]);
+	TAILQ_FOREACH(p, &e->gone, all)
+		CHECK(p->state == PARTITION_GONE && TAILQ_EMPTY(&p->requests) && e->gone_timer.place != 0);
 	free(bound);
 }

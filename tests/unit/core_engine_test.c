@@ -380,8 +380,10 @@ START_TEST(a_partition_that_went_elsewhere_ends_its_sessions_and_drops_what_runs
 	world_ok(w, world_last(w, CALL_REQUEST));
 	ck_assert_uint_eq(w->nrecords, 0);
 	ck_assert_uint_eq(w->ncommits, 0);
+	world_pass(w, MS_US);
 	ck_assert_uint_eq(world_count(w, CALL_CLEANUP_SESSION), 1);
 	ck_assert_str_eq(world_last(w, CALL_CLEANUP_SESSION)->reason, "partition");
+	ck_assert_int_eq(w->note_count[NOTE_SESSIONS_LOST], 1);
 	world_free(w);
 }
 END_TEST
@@ -530,6 +532,63 @@ START_TEST(several_in_flight_blame_nobody_and_run_again_alone)
 }
 END_TEST
 
+static uint64_t sessions_ended(struct world *w)
+{
+	struct snapshot s;
+	uint64_t n;
+
+	engine_snapshot(w->e, w->now, &s);
+	n = s.pools[0].sessions_ended;
+	snapshot_free(&s);
+	return n;
+}
+
+static struct world *many_sessions(int n)
+{
+	struct world *w = ready((struct pool_config){.session_ttl_us = 10 * SECOND_US});
+	char id[16];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(id, sizeof(id), "s%d", i);
+		world_send(w, id, SAY);
+		world_ok(w, world_last(w, CALL_REQUEST));
+	}
+	return w;
+}
+
+START_TEST(many_sessions_whose_time_is_over_at_once_are_ended_a_few_at_a_time)
+{
+	struct world *w = many_sessions(150);
+
+	w->now += 10 * SECOND_US;
+	engine_tick(w->e, w->now);
+	ck_assert_uint_eq(sessions_ended(w), 64);
+	ck_assert_int_eq(engine_next(w->e), w->now + MS_US);
+	world_pass(w, MS_US);
+	ck_assert_uint_eq(sessions_ended(w), 128);
+	world_pass(w, MS_US);
+	ck_assert_uint_eq(sessions_ended(w), 150);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(many_sessions_of_a_partition_that_went_away_are_ended_a_few_at_a_time_and_told_once)
+{
+	struct world *w = many_sessions(150);
+
+	engine_revoked(w->e, &w->tp[0], 1, true, w->now);
+	ck_assert_uint_eq(sessions_ended(w), 0);
+	world_pass(w, 0);
+	ck_assert_uint_eq(sessions_ended(w), 64);
+	ck_assert_uint_eq(w->notes[NOTE_SESSIONS_LOST], 0);
+	world_pass(w, 2 * MS_US);
+	ck_assert_uint_eq(sessions_ended(w), 150);
+	ck_assert_uint_eq(w->notes[NOTE_SESSIONS_LOST], 1);
+	ck_assert_int_eq(w->note_count[NOTE_SESSIONS_LOST], 150);
+	world_free(w);
+}
+END_TEST
+
 static int64_t timing(struct world *w, size_t record, const char *name)
 {
 	return json_integer_value(json_object_get(json_object_get(w->results[record], "timings"), name));
@@ -592,6 +651,8 @@ int main(void)
 	tcase_add_test(t, anonymous_requests_need_no_session_and_share_the_places);
 	tcase_add_test(t, several_in_flight_blame_nobody_and_run_again_alone);
 	tcase_add_test(t, the_timings_of_a_result_tell_where_all_its_time_went);
+	tcase_add_test(t, many_sessions_whose_time_is_over_at_once_are_ended_a_few_at_a_time);
+	tcase_add_test(t, many_sessions_of_a_partition_that_went_away_are_ended_a_few_at_a_time_and_told_once);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
