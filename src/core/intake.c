@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "bridgepool/wire/pairs.h"
+#include "echo.h"
 #include "mutant.h"
 #include "state.h"
 
@@ -84,21 +85,43 @@ static void reject(struct engine *e, struct request *r, const char *code, const 
 	result_publish(e, r, &o);
 }
 
+static bool within_limit(struct engine *e, struct request *r)
+{
+	size_t size = r->m.key.len + r->m.value.len + r->m.headers.len;
+	char message[128];
+
+	if (size <= e->cfg.request_limit)
+		return true;
+	snprintf(message, sizeof(message), "the record has %zu bytes, with its key and headers; limits.request allows %llu", size,
+		(unsigned long long)e->cfg.request_limit);
+	echo_bound(r);
+	reject(e, r, "TOO_LARGE", message, true);
+	return false;
+}
+
+/* Looked at before and after the fields are known: what cannot be repeated is no matter of the encoding. */
+static bool repeatable(struct engine *e, struct request *r)
+{
+	size_t size = echo_size(r);
+	char message[192];
+
+	if (size <= ECHO_MAX)
+		return true;
+	snprintf(message, sizeof(message),
+		"key, copied headers, attributes, request_id, session_id and command have %zu bytes together; results repeat them, so %d are allowed",
+		size, ECHO_MAX);
+	echo_bound(r);
+	fill_request_id(e, r);
+	reject(e, r, "TOO_LARGE", message, true);
+	return false;
+}
+
 static bool decode(struct engine *e, struct request *r)
 {
 	struct fault why = {0};
-	char message[128];
 
-	r->fields.timeout_ms = r->fields.deadline_ms = TIME_NONE;
-	r->fields.encoding = ENCODING_JSON;
 	if (r->m.value.data == NULL) {
 		reject(e, r, "TOMBSTONE", "the record has no value: a request is a JSON object or an Avro ProgramRequest", false);
-		return false;
-	}
-	if (r->m.value.len > e->cfg.request_limit) {
-		snprintf(message, sizeof(message), "the record's value has %zu bytes; limits.request allows %llu", r->m.value.len,
-			(unsigned long long)e->cfg.request_limit);
-		reject(e, r, "TOO_LARGE", message, true);
 		return false;
 	}
 	if (codec_read_request(e->codec, r->m.value, &r->scratch, &r->fields, &why))
@@ -107,6 +130,7 @@ static bool decode(struct engine *e, struct request *r)
 	r->fields.encoding = why.encoding;
 	r->fields.request_id = why.request_id;
 	r->fields.timeout_ms = r->fields.deadline_ms = TIME_NONE;
+	echo_bound(r);
 	fill_request_id(e, r);
 	reject(e, r, why.code, why.message, !why.of_field);
 	return false;
@@ -193,12 +217,16 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 
 	e->counters.requests++;
 	r->pool = e->cfg.sources[r->m.source.tp.topic].pool;
+	r->fields.timeout_ms = r->fields.deadline_ms = TIME_NONE;
+	r->fields.encoding = ENCODING_JSON;
 	copy_headers(e, r);
 	fill_request_id(e, r);
-	if (!decode(e, r))
+	if (!within_limit(e, r) || !repeatable(e, r) || !decode(e, r))
 		return;
 	fill_request_id(e, r);
 	fill_session_id(r);
+	if (!repeatable(e, r))
+		return;
 	set_deadline(e, r);
 	request_recharge(e, r);
 	if ((code = refusal(e, r, message, sizeof(message))) != NULL) {

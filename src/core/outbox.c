@@ -7,6 +7,7 @@
 #include "bridgepool/wire/pairs.h"
 #include "state.h"
 
+enum { KEY_KEPT = 1024 }; /* bytes of a key that every topic takes */
 static const int64_t full_wait_us = 10 * MS_US;           /* the producer's queue was full */
 static const int64_t refused_wait_us = SECOND_US, refused_most_us = 30 * SECOND_US;
 
@@ -160,26 +161,43 @@ static void refused(struct engine *e, struct outgoing *r)
 	engine_note(e, &n);
 }
 
-/* The small twin of a result says RESULT_TOO_LARGE; a dead letter's says what it was and keeps its headers. */
+static void drop_body(struct outgoing *r)
+{
+	struct buf headers;
+
+	buf_init(&headers, SIZE_MAX);
+	buf_add(&headers, r->record.headers);
+	pairs_add(&headers, SLICE("bridgepool.truncated"), SLICE("true"));
+	free(r->headers);
+	r->headers = buf_take(&headers, &r->record.headers.len);
+	r->record.headers.data = r->headers;
+	r->record.value = (struct slice){NULL, 0};
+}
+
+/* What is left of a dead letter is what we say about it: where it was, and why it came here. */
+static bool drop_foreign(struct outgoing *r)
+{
+	bool long_key = r->record.key.len > KEY_KEPT, any = long_key || r->foreign_len > 0;
+
+	r->record.headers.data = (uint8_t *)r->headers + r->foreign_len;
+	r->record.headers.len -= r->foreign_len;
+	r->foreign_len = 0;
+	if (long_key)
+		r->record.key = (struct slice){NULL, 0};
+	return any;
+}
+
+/* The small twin of a result says RESULT_TOO_LARGE; a dead letter loses its body first, then its key and headers too. */
 static bool shrink(struct outgoing *r)
 {
 	if (r->small == NULL)
-		return false;
+		return r->record.kind == RECORD_DEAD_LETTER && drop_foreign(r);
 	free(r->value);
 	r->value = r->small;
 	r->record.value = (struct slice){r->small, r->small_len};
 	r->small = NULL;
-	if (r->record.kind == RECORD_DEAD_LETTER) {
-		struct buf headers;
-
-		buf_init(&headers, SIZE_MAX);
-		buf_add(&headers, r->record.headers);
-		pairs_add(&headers, SLICE("bridgepool.truncated"), SLICE("true"));
-		free(r->headers);
-		r->headers = buf_take(&headers, &r->record.headers.len);
-		r->record.headers.data = r->headers;
-		r->record.value = (struct slice){NULL, 0};
-	}
+	if (r->record.kind == RECORD_DEAD_LETTER)
+		drop_body(r);
 	return true;
 }
 

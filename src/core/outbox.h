@@ -32,6 +32,7 @@ struct outgoing {
 	void *key, *value, *headers; /* owned bytes of the record */
 	void *small;                 /* owned: what to publish instead if value is too large for its topic; NULL: nothing */
 	size_t small_len;
+	size_t foreign_len;          /* of a dead letter: the headers that came with the request, before ours */
 };
 
 TAILQ_HEAD(outgoing_line, outgoing);

@@ -27,6 +27,7 @@ struct request *request_new(const struct message *m, int64_t now)
 	r->m.key = keep(&at, m->key);
 	r->m.value = keep(&at, m->value);
 	r->m.headers = keep(&at, m->headers);
+	r->key = r->m.key;
 	r->received = r->since = now;
 	r->deadline = INT64_MAX;
 	buf_init(&r->scratch, SIZE_MAX);

@@ -22,6 +22,7 @@ struct request {
 	struct partition *partition;
 	struct session *session;           /* from QUEUED on */
 	struct message m;                  /* slices borrow raw */
+	struct slice key;                  /* of its results: m.key, or absent if that is too long */
 	struct request_fields fields;      /* slices borrow raw and scratch; id and session_id are always filled in */
 	struct buf scratch;
 	struct buf copied;                 /* pairs: the headers that go to the worker and onto the result */

@@ -6,8 +6,9 @@
 #include "bridgepool/wire/pairs.h"
 #include "state.h"
 
-/* Above this a result gets a small twin, published instead where the topic's limit turns out to be lower than ours. */
-enum { TWIN_ABOVE = 8192 };
+/* Above TWIN_ABOVE a result gets a small twin, published instead where the topic's limit turns out to be lower than ours.
+ * SAID_MAX: bytes of an error's code or message in the headers of a dead letter. */
+enum { TWIN_ABOVE = 8192, SAID_MAX = 4096 };
 
 static void count_run(struct pool *p, int64_t run_us)
 {
@@ -106,7 +107,7 @@ static struct outgoing *make_result(struct engine *e, struct request *r, const s
 	fill(e, r, o, &f, epoch, worker);
 	CHECK(codec_write_result(e->codec, &f, as, &value));
 	out->record.kind = RECORD_RESULT;
-	out->key = copy(r->m.key, &out->record.key);
+	out->key = copy(r->key, &out->record.key);
 	out->value = buf_take(&value, &out->record.value.len);
 	out->record.value.data = out->value;
 	pairs_add(&headers, SLICE("content-type"), slice_of(codec_content_type(as)));
@@ -125,6 +126,19 @@ static void add_number(struct buf *headers, const char *name, long long value)
 	pairs_add(headers, slice_of(name), slice_of(text));
 }
 
+/* A worker may say much. */
+static struct slice short_text(struct slice s)
+{
+	const char *text = s.data;
+
+	if (s.len <= SAID_MAX)
+		return s;
+	s.len = SAID_MAX;
+	while (s.len > 0 && ((uint8_t)text[s.len] & 0xc0) == 0x80) /* not in the middle of a character */
+		s.len--;
+	return s;
+}
+
 /* The original key, value and headers, byte for byte, and what happened. */
 static struct outgoing *make_dead_letter(struct engine *e, const struct request *r, const struct outcome *o)
 {
@@ -136,8 +150,9 @@ static struct outgoing *make_dead_letter(struct engine *e, const struct request 
 	out->value = copy(r->m.value, &out->record.value);
 	buf_init(&headers, SIZE_MAX);
 	buf_add(&headers, r->m.headers);
-	pairs_add(&headers, SLICE("bridgepool.error.code"), o->code_said.data ? o->code_said : slice_of(o->code));
-	pairs_add(&headers, SLICE("bridgepool.error.message"), o->code_said.data ? o->message_said : slice_of(o->message));
+	out->foreign_len = headers.len;
+	pairs_add(&headers, SLICE("bridgepool.error.code"), short_text(o->code_said.data ? o->code_said : slice_of(o->code)));
+	pairs_add(&headers, SLICE("bridgepool.error.message"), short_text(o->code_said.data ? o->message_said : slice_of(o->message)));
 	add_number(&headers, "bridgepool.attempts", r->attempts);
 	pairs_add(&headers, SLICE("bridgepool.original.topic"), slice_of(e->cfg.sources[r->m.source.tp.topic].topic));
 	add_number(&headers, "bridgepool.original.partition", r->m.source.tp.partition);
@@ -145,7 +160,7 @@ static struct outgoing *make_dead_letter(struct engine *e, const struct request 
 	add_number(&headers, "bridgepool.original.timestamp", r->m.timestamp_ms);
 	pairs_add(&headers, SLICE("bridgepool.instance"), slice_of(e->cfg.instance_id));
 	set_headers(out, &headers);
-	out->small = xmalloc(1); /* too large for the topic: the headers alone, see outbox.c */
+	out->small = xmalloc(1); /* too large for the topic: the key and headers alone, see outbox.c */
 	return out;
 }
 

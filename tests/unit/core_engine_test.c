@@ -282,6 +282,72 @@ START_TEST(refusals_have_their_words)
 }
 END_TEST
 
+static void receive(struct world *w, struct slice key, struct slice value, struct slice headers)
+{
+	struct message m = {.source = {w->tp[0], w->next_offset[0]++}, .timestamp_ms = 1700000000000, .key = key, .value = value, .headers = headers};
+
+	engine_receive(w->e, &m, w->now);
+	engine_check(w->e);
+}
+
+START_TEST(what_results_would_repeat_is_bounded)
+{
+	static char text[100000];
+	struct world *w = ready(plain);
+	struct buf json;
+
+	memset(text, 'x', sizeof(text));
+	buf_init(&json, SIZE_MAX);
+	receive(w, (struct slice){text, sizeof(text)}, SLICE(SAY), (struct slice){"", 0});
+	buf_printf(&json, "{\"command\":\"say\",\"request_id\":\"%.*s\"}", (int)sizeof(text), text);
+	receive(w, SLICE("a"), buf_slice(&json), (struct slice){"", 0});
+	buf_reset(&json);
+	buf_printf(&json, "{\"command\":\"say\",\"request_id\":\"r3\",\"attributes\":{\"a\":\"%.*s\"}}", (int)sizeof(text), text);
+	receive(w, SLICE("a"), buf_slice(&json), (struct slice){"", 0});
+	ck_assert_uint_eq(w->nrecords, 6); /* a result and a dead letter each */
+	for (size_t i = 0; i < 6; i++) {
+		if (w->kinds[i] == RECORD_DEAD_LETTER)
+			continue;
+		ck_assert_str_eq(world_code(w, i), "TOO_LARGE");
+		ck_assert_uint_lt(w->records[i].key.len + w->records[i].value.len + w->records[i].headers.len, 4096);
+		ck_assert_uint_gt(strlen(world_text(w, i, "request_id")), 0);
+	}
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 0);
+	buf_free(&json);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_dead_letter_that_is_too_large_loses_its_body_then_its_headers_and_a_long_key)
+{
+	static char text[2000];
+	struct world *w = ready(plain);
+	struct buf headers;
+	struct slice found;
+
+	memset(text, 'k', sizeof(text));
+	buf_init(&headers, SIZE_MAX);
+	pairs_add(&headers, SLICE("y"), SLICE("1"));
+	receive(w, (struct slice){text, sizeof(text)}, SLICE("no json"), buf_slice(&headers));
+	ck_assert_int_eq(w->kinds[1], RECORD_DEAD_LETTER);
+	ck_assert(slice_equal(w->records[1].value, SLICE("no json")));
+	engine_delivered(w->e, w->records[1].serial, DELIVERY_TOO_LARGE, w->now);
+	ck_assert_uint_eq(w->nrecords, 3);
+	ck_assert(w->records[2].value.data == NULL && w->records[2].key.len == sizeof(text));
+	ck_assert(pairs_find(w->records[2].headers, "y", &found) && pairs_find(w->records[2].headers, "bridgepool.truncated", &found));
+	engine_delivered(w->e, w->records[2].serial, DELIVERY_TOO_LARGE, w->now);
+	ck_assert_uint_eq(w->nrecords, 4);
+	ck_assert(w->records[3].key.data == NULL && !pairs_find(w->records[3].headers, "y", &found));
+	ck_assert(pairs_find(w->records[3].headers, "bridgepool.error.code", &found) && slice_is(found, "INVALID_ENCODING"));
+	engine_delivered(w->e, w->records[0].serial, DELIVERY_OK, w->now);
+	engine_delivered(w->e, w->records[3].serial, DELIVERY_OK, w->now);
+	world_pass(w, SECOND_US);
+	ck_assert_int_eq(w->commits[0].base, 1);
+	buf_free(&headers);
+	world_free(w);
+}
+END_TEST
+
 START_TEST(end_session_cleans_up_in_line_and_a_second_one_is_told_there_is_none)
 {
 	struct world *w = ready(plain);
@@ -638,6 +704,8 @@ int main(void)
 	tcase_add_test(t, a_retriable_error_is_run_again_and_then_becomes_a_dead_letter);
 	tcase_add_test(t, both_records_of_a_dead_request_must_be_acknowledged);
 	tcase_add_test(t, refusals_have_their_words);
+	tcase_add_test(t, what_results_would_repeat_is_bounded);
+	tcase_add_test(t, a_dead_letter_that_is_too_large_loses_its_body_then_its_headers_and_a_long_key);
 	tcase_add_test(t, end_session_cleans_up_in_line_and_a_second_one_is_told_there_is_none);
 	tcase_add_test(t, idle_sessions_end_after_their_time_to_live);
 	tcase_add_test(t, a_revoke_waits_for_what_runs_commits_and_releases_once);
