@@ -74,7 +74,6 @@ void answer_cleaned_up(struct engine *e, struct call_entry *c, struct slice payl
 
 	if (r != NULL) {
 		o.encoding = r->fields.encoding;
-		c->slot->pool->ended[END_CLIENT]++;
 		result_publish(e, r, &o);
 	}
 	slot_finish(e, c);
@@ -93,6 +92,7 @@ void answer_take(struct engine *e, struct call_entry *c, const struct answer *a)
 		opened(e, c, a);
 		return;
 	case CALL_CLEANUP_SESSION:
+		c->slot->pool->ended[s->ending != END_NONE ? s->ending : END_CLIENT]++;
 		answer_cleaned_up(e, c, a->kind == ANSWER_OK ? a->payload : (struct slice){NULL, 0});
 		return;
 	case CALL_REQUEST:

@@ -52,6 +52,12 @@ static char *metadata_of(struct partition *p)
 	return xstrdup(text);
 }
 
+void commit_urgent(struct engine *e)
+{
+	e->commit_urgent = true;
+	commit_now(e);
+}
+
 void commit_now(struct engine *e)
 {
 	struct commit_entry *entries;
@@ -60,6 +66,7 @@ void commit_now(struct engine *e)
 
 	if (e->commit_in_flight != 0 || e->npartitions == 0)
 		return;
+	e->commit_urgent = false;
 	entries = xcalloc(e->npartitions, sizeof(*entries));
 	TAILQ_FOREACH(p, &e->partitions, all) {
 		if (!committable(p))
@@ -97,19 +104,21 @@ static void note_refused(struct engine *e, const struct tp_fault *f)
 
 static void refused(struct engine *e, uint64_t id, const struct tp_fault *f)
 {
-	struct partition *p = partition_get(e, f->tp.topic, f->tp.partition);
+	struct partition *p = partition_alive(e, f->tp);
 
-	if (p == NULL || p->tp.epoch != f->tp.epoch || p->sent_id != id) {
+	if (p == NULL || p->sent_id != id) {
 		e->counters.stale++;
 		return;
 	}
 	p->sent_id = 0; /* the broker may have it or not */
 	p->dirty = true;
-	if (f->verdict == COMMIT_STALE)
-		p->stale = true; /* the group has moved on: it will tell us so */
 	if (f->verdict == COMMIT_TOO_LARGE)
 		p->bare = true;
-	if (f->verdict != COMMIT_UNKNOWN && p->state != PARTITION_SUSPENDED) /* of what was given back nothing is told */
+	if (p->tp.epoch != f->tp.epoch || p->state == PARTITION_SUSPENDED) /* of what was given back nothing is told */
+		return;
+	if (f->verdict == COMMIT_STALE)
+		p->stale = true; /* the group has moved on: it will tell us so */
+	if (f->verdict != COMMIT_UNKNOWN)
 		note_refused(e, f);
 }
 
@@ -127,7 +136,9 @@ void commit_answered(struct engine *e, uint64_t id, const struct tp_fault *fault
 	TAILQ_FOREACH(p, &e->partitions, all)
 		if (p->sent_id == id)
 			p->accepted = p->sent;
-	if (commit_pending(e))
+	if (e->commit_urgent)
+		commit_now(e);
+	else if (commit_pending(e))
 		timers_arm(&e->timers, &e->commit_timer, e->now + e->cfg.commit_interval_us);
 }
 

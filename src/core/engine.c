@@ -149,6 +149,7 @@ void engine_assigned(struct engine *e, const struct tp *tp, size_t n, int64_t no
 		partition_assigned(e, tp[i]);
 	if (n > 0)
 		e->port.read_offsets(e->port.ctx, tp, n);
+	partition_share(e);
 	leave(e);
 }
 
@@ -164,6 +165,7 @@ void engine_revoked(struct engine *e, const struct tp *tp, size_t n, bool lost, 
 {
 	enter(e, now);
 	closing_begin(e, tp, n, lost);
+	partition_share(e);
 	leave(e);
 }
 

@@ -25,9 +25,19 @@ void outbox_init(struct outbox *o)
 	}
 }
 
+/* PENDING -> SENT -> PENDING ..., SENT -> DEAD; it is freed from any of them. */
+static void move(struct outbox *o, struct outgoing *r, enum outbox_state to)
+{
+	CHECK(r->state != to && (to == OUTBOX_DEAD ? r->state == OUTBOX_SENT : r->state != OUTBOX_DEAD));
+	o->n[r->state]--;
+	o->n[to]++;
+	r->state = to;
+}
+
 static void free_outgoing(struct engine *e, struct outgoing *r)
 {
 	budget_release(&e->budget, BUDGET_RECORDS, r->charge);
+	e->outbox.n[r->state]--;
 	free(r->key);
 	free(r->value);
 	free(r->headers);
@@ -92,8 +102,8 @@ void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t)
 	r->charge = sizeof(*r) + r->record.key.len + r->record.value.len + r->record.headers.len + r->small_len;
 	budget_charge(&e->budget, BUDGET_RECORDS, r->charge);
 	r->state = OUTBOX_PENDING;
+	o->n[OUTBOX_PENDING]++;
 	TAILQ_INSERT_TAIL(&o->lane[r->record.kind].pending, r, line);
-	o->npending++;
 }
 
 /* What was decided about a partition after it was given back waits until it is known whether it comes back. */
@@ -119,10 +129,8 @@ static void pump_lane(struct engine *e, struct lane *lane)
 			return;
 		}
 		TAILQ_REMOVE(&lane->pending, r, line);
-		o->npending--;
-		r->state = OUTBOX_SENT;
+		move(o, r, OUTBOX_SENT);
 		HASH_ADD(hh, o->sent, record.serial, sizeof(r->record.serial), r);
-		o->nsent++;
 	}
 }
 
@@ -143,8 +151,7 @@ static void pend_again(struct engine *e, struct outgoing *r)
 		TAILQ_INSERT_BEFORE(after, r, line);
 	else
 		TAILQ_INSERT_TAIL(&lane->pending, r, line);
-	r->state = OUTBOX_PENDING;
-	e->outbox.npending++;
+	move(&e->outbox, r, OUTBOX_PENDING);
 }
 
 static void refused(struct engine *e, struct outgoing *r)
@@ -157,7 +164,7 @@ static void refused(struct engine *e, struct outgoing *r)
 		return;
 	lane->refusals++;
 	timers_arm(&e->timers, &lane->again, e->now + retry_backoff(refused_wait_us, refused_most_us, lane->refusals, &e->random));
-	n.count = (int64_t)e->outbox.npending;
+	n.count = (int64_t)e->outbox.n[OUTBOX_PENDING];
 	engine_note(e, &n);
 }
 
@@ -213,7 +220,6 @@ void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
 		return;
 	}
 	HASH_DEL(o->sent, r);
-	o->nsent--;
 	lane = &o->lane[r->record.kind];
 	if (r->state == OUTBOX_DEAD || d == DELIVERY_OK || (MUTANT(4) && d == DELIVERY_AGAIN)) {
 		if (d == DELIVERY_OK)
@@ -239,15 +245,14 @@ void outbox_kill(struct engine *e, struct tp tp, uint32_t since_epoch)
 	struct outgoing *r, *next;
 
 	for (r = o->sent; r != NULL; r = r->hh.next)
-		if (of(r, tp, since_epoch))
-			r->state = OUTBOX_DEAD;
+		if (r->state == OUTBOX_SENT && of(r, tp, since_epoch))
+			move(o, r, OUTBOX_DEAD);
 	for (int k = 0; k < RECORD_KINDS; k++) {
 		for (r = TAILQ_FIRST(&o->lane[k].pending); r != NULL; r = next) {
 			next = TAILQ_NEXT(r, line);
 			if (!of(r, tp, since_epoch))
 				continue;
 			TAILQ_REMOVE(&o->lane[k].pending, r, line);
-			o->npending--;
 			close_ticket(e, r->ticket, false);
 			free_outgoing(e, r);
 		}
@@ -256,10 +261,30 @@ void outbox_kill(struct engine *e, struct tp tp, uint32_t since_epoch)
 
 bool outbox_empty(const struct outbox *o)
 {
-	if (o->npending > 0)
-		return false;
-	for (const struct outgoing *r = o->sent; r != NULL; r = r->hh.next)
-		if (r->state != OUTBOX_DEAD)
-			return false;
-	return true;
+	return o->n[OUTBOX_PENDING] == 0 && o->n[OUTBOX_SENT] == 0;
+}
+
+void outbox_check(const struct outbox *o, uint64_t charged)
+{
+	size_t n[OUTBOX_STATES] = {0};
+	const struct outgoing *r;
+
+	for (int k = 0; k < RECORD_KINDS; k++) {
+		uint64_t last = 0;
+
+		TAILQ_FOREACH(r, &o->lane[k].pending, line) {
+			CHECK(r->state == OUTBOX_PENDING && (int)r->record.kind == k && r->record.serial > last && r->ticket->open > 0);
+			last = r->record.serial;
+			n[r->state]++;
+			charged -= r->charge;
+		}
+	}
+	for (r = o->sent; r != NULL; r = r->hh.next) {
+		CHECK(r->state != OUTBOX_PENDING);
+		n[r->state]++;
+		charged -= r->charge;
+	}
+	CHECK(charged == 0);
+	for (int k = 0; k < OUTBOX_STATES; k++)
+		CHECK(n[k] == o->n[k]);
 }

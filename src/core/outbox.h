@@ -13,7 +13,7 @@
 #include "uthash_setup.h"
 
 enum { RECORD_KINDS = 2 };
-enum outbox_state { OUTBOX_PENDING, OUTBOX_SENT, OUTBOX_DEAD };
+enum outbox_state { OUTBOX_PENDING, OUTBOX_SENT, OUTBOX_DEAD, OUTBOX_STATES };
 
 /* An offset whose records are not all acknowledged yet. */
 struct ticket {
@@ -27,7 +27,7 @@ struct outgoing {
 	TAILQ_ENTRY(outgoing) line;  /* PENDING */
 	struct record record;
 	struct ticket *ticket;
-	enum outbox_state state;
+	enum outbox_state state;     /* outbox.c: move() is its only writer */
 	size_t charge;
 	void *key, *value, *headers; /* owned bytes of the record */
 	void *small;                 /* owned: what to publish instead if value is too large for its topic; NULL: nothing */
@@ -47,7 +47,7 @@ struct outbox {
 	struct outgoing *sent;
 	struct lane lane[RECORD_KINDS];
 	uint64_t last_serial;
-	size_t npending, nsent;
+	size_t n[OUTBOX_STATES];
 };
 
 struct engine;
@@ -59,5 +59,6 @@ void outbox_pump(struct engine *e);                                     /* sends
 void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d);
 void outbox_kill(struct engine *e, struct tp tp, uint32_t since_epoch);  /* records of that partition's ownership are unwanted */
 bool outbox_empty(const struct outbox *o);                              /* dead ones do not count */
+void outbox_check(const struct outbox *o, uint64_t charged);            /* charged: to the budget for records */
 
 #endif

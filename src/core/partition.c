@@ -115,6 +115,7 @@ void partition_offsets(struct engine *e, const struct committed *c)
 	p->comeback = false;
 	partition_set(p, PARTITION_ACTIVE);
 	p->accepted = p->sent = found;
+	p->sent_id = 0; /* whatever comes of one that is in flight was seen just now, or is over */
 	p->moved_at = e->now;
 	engine_note(e, &n);
 }
@@ -206,6 +207,14 @@ void partition_hold(struct engine *e, struct partition *p)
 	e->port.hold(e->port.ctx, p->tp, on);
 }
 
+void partition_share(struct engine *e)
+{
+	struct partition *p;
+
+	TAILQ_FOREACH(p, &e->partitions, all)
+		partition_hold(e, p);
+}
+
 void partition_put_back(struct engine *e, struct partition *p)
 {
 	struct request *r, *next;
@@ -290,7 +299,7 @@ void partition_suspect(struct engine *e, struct partition *p, int64_t offset, ui
 	p->suspects[i].offset = offset;
 	p->suspects[i].kills = (uint8_t)(kills < UINT8_MAX ? kills : UINT8_MAX);
 	p->dirty = true;
-	commit_now(e); /* before it runs again: the whole group is to remember, whoever dies with it */
+	commit_urgent(e); /* before it runs again: the whole group is to remember, whoever dies with it */
 }
 
 void partition_map(struct partition *p, struct offsetmap *m)

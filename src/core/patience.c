@@ -7,7 +7,7 @@ static void cancel(struct engine *e, struct call_entry *c, const char *reason)
 	struct call cancel = {.target = c->id, .reason = slice_of(reason), .remaining_ms = TIME_NONE};
 
 	if (c->kind == CALL_REQUEST && (c->slot->capabilities & CAPABILITY_CANCEL) && c->slot->state != HEALTH_TERMINATING)
-		slot_begin(e, c->slot, CALL_CANCEL, NULL, NULL, &cancel);
+		c->cancel = slot_begin(e, c->slot, CALL_CANCEL, NULL, NULL, &cancel)->id;
 }
 
 void patience_orphan(struct engine *e, struct call_entry *c, const char *reason)

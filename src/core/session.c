@@ -265,8 +265,6 @@ void session_leave(struct engine *e, struct session *s)
 
 void session_end(struct engine *e, struct session *s, enum end_reason why)
 {
-	struct pool *p = &e->pools[s->pool];
-
 	if (s->ending != END_NONE)
 		return;
 	if (!session_bound(e, s)) { /* no state to clean up; requests that wait begin a new one */
@@ -275,7 +273,6 @@ void session_end(struct engine *e, struct session *s, enum end_reason why)
 			session_free(e, s);
 		return;
 	}
-	p->ended[why]++;
 	s->ending = (uint8_t)why;
 	if (s->state == SESSION_IDLE)
 		session_set(e, s, SESSION_READY);

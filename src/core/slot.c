@@ -119,10 +119,24 @@ void slot_overdue(struct engine *e, struct call_entry *c, int64_t patience)
 	judge_overdue(e, c->slot);
 }
 
+/* Nobody waits for the answer to a cancel whose target is over. */
+static void drop_cancel(struct slot *w, const struct call_entry *target)
+{
+	struct call_entry *cancel = NULL;
+
+	if (target->cancel != 0)
+		HASH_FIND(hh, w->calls, &target->cancel, sizeof(target->cancel), cancel);
+	if (cancel == NULL)
+		return;
+	HASH_DEL(w->calls, cancel);
+	free(cancel);
+}
+
 void slot_finish(struct engine *e, struct call_entry *c)
 {
 	struct slot *w = c->slot;
 
+	drop_cancel(w, c);
 	HASH_DEL(w->calls, c);
 	timers_disarm(&e->timers, &c->timer);
 	if (takes_place(c->kind)) {
@@ -195,11 +209,10 @@ static void ladder_step(struct engine *e, struct slot *w, enum stop_step step)
 
 static void lose_calls(struct engine *e, struct slot *w, uint32_t running)
 {
-	struct call_entry *c, *next;
 	bool by_us = w->stop == STOPPED_HUNG || w->stop == STOPPED_DRAIN;
 
-	HASH_ITER(hh, w->calls, c, next)
-		loss_of_worker(e, c, running == 1, by_us);
+	while (w->calls != NULL) /* each takes its call out, a cancelled one also its cancel */
+		loss_of_worker(e, w->calls, running == 1, by_us);
 	CHECK(w->calls == NULL && w->places == 0 && w->overdue == 0);
 }
 
@@ -273,6 +286,17 @@ static void exit_text(const struct slot *w, const struct exit_report *x, char *o
 		snprintf(out + n, size - (size_t)n, ": %.*s", (int)(x->last.len < 200 ? x->last.len : 200), (const char *)x->last.data);
 }
 
+static void start_later(struct engine *e, struct slot *w, const char *reason)
+{
+	const struct pool_config *cfg = &w->pool->cfg;
+	int64_t wait = retry_backoff(cfg->backoff_min_us, cfg->backoff_max_us, ++w->failures, &e->random);
+	struct note n = {.kind = NOTE_WORKER_BACKOFF, .worker = w->ref, .has_pool = true, .reason = slice_of(reason), .count = wait / MS_US};
+
+	timers_arm(&e->timers, &w->timer, e->now + wait);
+	if (w->ready_at == INT64_MAX) /* it did not get ready */
+		engine_note(e, &n);
+}
+
 void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x)
 {
 	char reason[320];
@@ -293,8 +317,6 @@ void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x)
 	lose_line(e, w);
 	engine_note(e, &n);
 	pool_judge(e, w->pool);
-	if (e->drain.active)
-		return;
-	w->failures++;
-	timers_arm(&e->timers, &w->timer, e->now + retry_backoff(w->pool->cfg.backoff_min_us, w->pool->cfg.backoff_max_us, w->failures, &e->random));
+	if (!e->drain.active)
+		start_later(e, w, reason);
 }

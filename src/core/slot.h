@@ -22,7 +22,8 @@ struct call_entry {
 	struct slot *slot;
 	struct session *session; /* NULL for ping, cancel, shutdown */
 	struct request *request; /* NULL: ended before the answer, or a call without one */
-	bool cancelled;
+	bool cancelled;          /* its request ended before the answer */
+	uint64_t cancel;         /* id of the cancel call that was sent for it; 0: none */
 	struct timer timer;      /* when patience ends */
 };
 

@@ -53,6 +53,7 @@ struct engine {
 	struct timer commit_timer, gone_timer, watch_timer;
 	uint64_t commit_id, commit_in_flight; /* 0: none */
 	uint32_t finished_since_commit;
+	bool commit_urgent;          /* one is wanted as soon as none is in flight */
 	bool pressure, pressed_before; /* told as BACKPRESSURE; seen at the last look */
 	struct counters counters;
 };
@@ -108,7 +109,8 @@ void result_session_lost(struct engine *e, struct request *r, const char *messag
 
 /* commit.c */
 void commit_soon(struct engine *e);
-void commit_now(struct engine *e);
+void commit_now(struct engine *e);    /* unless one is in flight */
+void commit_urgent(struct engine *e); /* now, or as soon as the one in flight is answered */
 void commit_timer_fired(struct engine *e, struct timer *t);
 void commit_answered(struct engine *e, uint64_t id, const struct tp_fault *faults, size_t n);
 bool commit_pending(const struct engine *e);

@@ -31,6 +31,15 @@ static void view_partition(const struct engine *e, const struct partition *p, in
 		.oldest_ms = oldest ? (now - oldest->received) / MS_US : 0, .held = p->held};
 }
 
+/* Of the pools' states the one that needs people most. */
+static enum health_state worse(enum health_state a, enum health_state b)
+{
+	static const int rank[HEALTH_STATE_COUNT] = {[HEALTH_READY] = 1, [HEALTH_DEGRADED] = 2, [HEALTH_STARTING] = 3, [HEALTH_UNAVAILABLE] = 4,
+		[HEALTH_STOPPED] = 5, [HEALTH_DRAINING] = 6};
+
+	return rank[b] > rank[a] ? b : a;
+}
+
 void engine_snapshot(const struct engine *e, int64_t now, struct snapshot *s)
 {
 	const struct partition *p;
@@ -42,8 +51,7 @@ void engine_snapshot(const struct engine *e, int64_t now, struct snapshot *s)
 	s->state = HEALTH_READY;
 	for (size_t i = 0; i < e->cfg.npools; i++) {
 		view_pool(&e->pools[i], &s->pools[i]);
-		if (e->pools[i].state != HEALTH_READY)
-			s->state = e->pools[i].state;
+		s->state = worse(s->state, e->pools[i].state);
 	}
 	TAILQ_FOREACH(p, &e->partitions, all)
 		view_partition(e, p, now, &s->partitions[s->npartitions++]);
@@ -113,9 +121,8 @@ static void check_session(const struct engine *e, const struct session *s, uint6
 static uint64_t check_partition(const struct engine *e, const struct partition *p)
 {
 	const struct request *r;
-	size_t n = 0, run = 0, charge = 0;
+	size_t n = 0, run = 0, charge = 0, share = e->budget.limit / e->npartitions;
 
-	(void)e;
 	TAILQ_FOREACH(r, &p->requests, of_partition) {
 		CHECK(r->partition == p);
 		n++;
@@ -127,6 +134,8 @@ static uint64_t check_partition(const struct engine *e, const struct partition *
 	}
 	CHECK(n == p->nrequests && run == p->running && charge == p->charge);
 	CHECK(!p->held || p->state == PARTITION_ACTIVE);
+	if (p->state == PARTITION_ACTIVE && !e->drain.active) /* a drain reads nothing, held or not */
+		CHECK(TAILQ_EMPTY(&p->parked) ? (p->held ? charge > share / 2 : charge <= share) : p->held);
 	window_check(&p->window);
 	CHECK(p->state == PARTITION_WAITING_MAP || p->window.ntaken + 0u >= p->unacked);
 	return charge;
@@ -149,6 +158,7 @@ void engine_check(const struct engine *e)
 	TAILQ_FOREACH(p, &e->partitions, all)
 		charge += check_partition(e, p);
 	CHECK(charge == e->budget.used[BUDGET_REQUESTS]);
+	outbox_check(&e->outbox, e->budget.used[BUDGET_RECORDS]);
 	TAILQ_FOREACH(p, &e->gone, all)
 		CHECK(p->state == PARTITION_GONE && TAILQ_EMPTY(&p->requests) && e->gone_timer.place != 0);
 	free(bound);

@@ -598,22 +598,14 @@ START_TEST(several_in_flight_blame_nobody_and_run_again_alone)
 }
 END_TEST
 
-static uint64_t sessions_ended(struct world *w)
-{
-	struct snapshot s;
-	uint64_t n;
-
-	engine_snapshot(w->e, w->now, &s);
-	n = s.pools[0].sessions_ended;
-	snapshot_free(&s);
-	return n;
-}
-
 static struct world *many_sessions(int n)
 {
-	struct world *w = ready((struct pool_config){.session_ttl_us = 10 * SECOND_US});
+	struct world *w = world_new((struct pool_config){.session_ttl_us = 10 * SECOND_US}, usual);
 	char id[16];
 
+	w->concurrency = 1000;
+	world_workers_up(w);
+	world_assign_at(w, 0, 0, "");
 	for (int i = 0; i < n; i++) {
 		snprintf(id, sizeof(id), "s%d", i);
 		world_send(w, id, SAY);
@@ -628,12 +620,12 @@ START_TEST(many_sessions_whose_time_is_over_at_once_are_ended_a_few_at_a_time)
 
 	w->now += 10 * SECOND_US;
 	engine_tick(w->e, w->now);
-	ck_assert_uint_eq(sessions_ended(w), 64);
+	ck_assert_uint_eq(world_count(w, CALL_CLEANUP_SESSION), 64);
 	ck_assert_int_eq(engine_next(w->e), w->now + MS_US);
 	world_pass(w, MS_US);
-	ck_assert_uint_eq(sessions_ended(w), 128);
+	ck_assert_uint_eq(world_count(w, CALL_CLEANUP_SESSION), 128);
 	world_pass(w, MS_US);
-	ck_assert_uint_eq(sessions_ended(w), 150);
+	ck_assert_uint_eq(world_count(w, CALL_CLEANUP_SESSION), 150);
 	world_free(w);
 }
 END_TEST
@@ -643,12 +635,12 @@ START_TEST(many_sessions_of_a_partition_that_went_away_are_ended_a_few_at_a_time
 	struct world *w = many_sessions(150);
 
 	engine_revoked(w->e, &w->tp[0], 1, true, w->now);
-	ck_assert_uint_eq(sessions_ended(w), 0);
+	ck_assert_uint_eq(world_count(w, CALL_CLEANUP_SESSION), 0);
 	world_pass(w, 0);
-	ck_assert_uint_eq(sessions_ended(w), 64);
+	ck_assert_uint_eq(world_count(w, CALL_CLEANUP_SESSION), 64);
 	ck_assert_uint_eq(w->notes[NOTE_SESSIONS_LOST], 0);
 	world_pass(w, 2 * MS_US);
-	ck_assert_uint_eq(sessions_ended(w), 150);
+	ck_assert_uint_eq(world_count(w, CALL_CLEANUP_SESSION), 150);
 	ck_assert_uint_eq(w->notes[NOTE_SESSIONS_LOST], 1);
 	ck_assert_int_eq(w->note_count[NOTE_SESSIONS_LOST], 150);
 	world_free(w);
