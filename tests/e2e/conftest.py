@@ -3,6 +3,7 @@
 BUILD_DIR names the build. Every process that is started here is ended here, by its id.
 """
 import collections
+import io
 import json
 import os
 import pathlib
@@ -12,8 +13,9 @@ import sys
 import time
 import uuid
 
+import fastavro
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -65,12 +67,23 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
         self.daemons.append(daemon)
         return daemon
 
-    def produce(self, records):
-        producer = Producer({"bootstrap.servers": self.brokers, "partitioner": "murmur2_random", "linger.ms": 5})
-        for key, value in records:
-            producer.produce(self.requests, key=key, value=value)
+    def produce(self, records, **properties):
+        """Sends (key, value) or (key, value, headers); returns where each went, as (partition, offset)."""
+        places = []
+
+        def keep(place):
+            def delivered(error, message):
+                assert error is None, error
+                places[place] = (message.partition(), message.offset())
+            return delivered
+
+        producer = Producer({"bootstrap.servers": self.brokers, "partitioner": "murmur2_random", "linger.ms": 5, **properties})
+        for key, value, *headers in records:
+            places.append(None)
+            producer.produce(self.requests, key=key, value=value, headers=headers[0] if headers else None, on_delivery=keep(len(places) - 1))
             producer.poll(0)
         assert producer.flush(60) == 0
+        return places
 
     def ask(self, session, command, seconds=60, **args):
         """Sends one request of a session, waits, returns its result."""
@@ -91,8 +104,25 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
         return self.seen
 
     def results_seen(self):
-        """All results so far, in order of arrival; JSON results only."""
-        return [json.loads(message.value()) for message in self.seen]
+        """All results so far, in order of arrival."""
+        return [decode(message.value()) for message in self.seen]
+
+    def read_all(self, topic):
+        """All records that a topic has now."""
+        consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True,
+                             "fetch.message.max.bytes": 10000000})
+        partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
+        records, open_ends = [], set(partitions)
+        while open_ends:
+            message = consumer.poll(30)
+            assert message is not None, f"{topic} cannot be read to its end"
+            if message.error() and message.error().code() == KafkaError._PARTITION_EOF:
+                open_ends.discard(message.partition())
+            elif not message.error():
+                records.append(message)
+        consumer.close()
+        return records
 
     def tail(self):
         return "\n".join((self.directory / "daemon.log").read_text(errors="replace").splitlines()[-40:])
@@ -143,6 +173,22 @@ def site(brokers, tmp_path):
     yield make
     for one in made:
         one.end()
+
+
+def place_of(result):
+    """(partition, offset) of a result's request."""
+    return result["source"]["partition"], result["source"]["offset"]
+
+
+RESULT = fastavro.schema.load_schema(ROOT / "schemas" / "ProgramResult.avsc")
+
+
+def decode(value):
+    """A result in either encoding."""
+    if value[:2] != b"\xc3\x01":
+        return json.loads(value)
+    result = fastavro.schemaless_reader(io.BytesIO(value[10:]), RESULT)
+    return {**result, "result": result["result"] and json.loads(result["result"])}
 
 
 def by_request(messages):

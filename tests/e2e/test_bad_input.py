@@ -1,0 +1,144 @@
+"""Bad input of every kind, each a row of a table: what its result says, whether there is a dead letter, and that all else goes on."""
+import io
+import json
+import time
+
+import fastavro
+import pytest
+from conftest import BRIDGEPOOL, MOCK, ROOT, decode, place_of
+
+REQUEST = fastavro.schema.load_schema(ROOT / "schemas" / "ProgramRequest.avsc")
+FINGERPRINT = bytes.fromhex(fastavro.schema.fingerprint(fastavro.schema.to_parsing_canonical_form(REQUEST), "CRC-64-AVRO"))
+MEGABYTE = 1 << 20
+
+
+def avro(**fields):
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, REQUEST, fields)
+    return b"\xc3\x01" + FINGERPRINT + out.getvalue()
+
+
+def echo(**members):
+    return json.dumps({"command": "echo", **members}).encode()
+
+
+def deep(n, close=b"]"):
+    return b'{"command":"echo","args":{"a":' + b"[" * n + close * n + b"}}"
+
+
+class Row:
+    """One bad record: `why` is its name; status, code and dead are what must come of it."""
+
+    def __init__(self, why, value, status, code, dead=False, key="bad", headers=None, truncated=False, keyless=False):
+        self.why, self.value, self.status, self.code, self.dead = why, value, status, code, dead
+        self.key, self.headers, self.truncated, self.keyless = key, headers, truncated, keyless
+
+
+REJECTED, OK, ERROR = "REJECTED", "OK", "ERROR"
+ROWS = [
+    # cannot be decoded: dead letters
+    Row("text", b"hello", REJECTED, "INVALID_ENCODING", dead=True),
+    Row("no bytes", b"", REJECTED, "INVALID_ENCODING", dead=True),
+    Row("JSON that stops", b'{"command":"echo"', REJECTED, "INVALID_RECORD", dead=True),
+    Row("NaN", b'{"command":"echo","args":{"x":NaN}}', REJECTED, "INVALID_RECORD", dead=True),
+    Row("unknown fingerprint", b"\xc3\x01" + b"\x01" * 8 + b"abc", REJECTED, "UNKNOWN_SCHEMA", dead=True),
+    Row("Confluent wire format", b"\0\0\0\0\x07" + avro(command="echo")[10:], REJECTED, "UNSUPPORTED_ENCODING", dead=True),
+    Row("Avro that stops", avro(command="echo", request_id="x" * 100)[:60], REJECTED, "INVALID_RECORD", dead=True),
+    Row("Avro with more behind it", avro(command="echo") + b"\0", REJECTED, "INVALID_RECORD", dead=True),
+    Row("Avro string of 2**60 bytes", b"\xc3\x01" + FINGERPRINT + b"\x80\x80\x80\x80\x80\x80\x80\x80\x20", REJECTED, "INVALID_RECORD", dead=True),
+    Row("Avro string of 1 GB", b"\xc3\x01" + FINGERPRINT + b"\x80\x80\x80\x80\x08", REJECTED, "INVALID_RECORD", dead=True),
+    Row("Avro string of -1 bytes", b"\xc3\x01" + FINGERPRINT + b"\x01", REJECTED, "INVALID_RECORD", dead=True),
+    Row("a million deep", deep(1000000), REJECTED, "INVALID_RECORD", dead=True, truncated=True),
+    Row("a million deep, never closed", deep(1000000, b""), REJECTED, "INVALID_RECORD", dead=True),
+    Row("invalid UTF-8 in request_id", b'{"command":"echo","request_id":"\xff"}', REJECTED, "INVALID_RECORD", dead=True),
+    Row("invalid UTF-8 in args", b'{"command":"echo","args":{"x":"\xc3\x28"}}', REJECTED, "INVALID_RECORD", dead=True),
+    Row("invalid UTF-8 in an Avro id", avro(command="echo", session_id="ABC").replace(b"ABC", b"\xff\xfe\xfd"), REJECTED, "INVALID_RECORD", dead=True),
+    Row("larger than limits.request", echo(args={"x": "y" * (5 * MEGABYTE)}), REJECTED, "TOO_LARGE", dead=True, truncated=True),
+    Row("100,000 headers", echo(), REJECTED, "TOO_LARGE", dead=True, headers=[(f"x-header-{i}", b"v" * 40) for i in range(100000)], truncated=True),
+    Row("a key of 1 MB", echo(), REJECTED, "TOO_LARGE", dead=True, key=b"k" * 1000000),
+    Row("a key that the dead letters do not take", echo(), REJECTED, "TOO_LARGE", dead=True, key=b"k" * MEGABYTE, truncated=True, keyless=True),
+    Row("attributes of 1 MB", echo(attributes={"a": "v" * 900000}), REJECTED, "TOO_LARGE", dead=True),
+    Row("request_id of 1 MB", echo(request_id="r" * 900000), REJECTED, "TOO_LARGE", dead=True),
+    # can be decoded, but not as it must be: told, no dead letters
+    Row("tombstone", None, REJECTED, "TOMBSTONE"),
+    Row("no command", b'{"args":{}}', REJECTED, "INVALID_COMMAND"),
+    Row("empty command", b'{"command":""}', REJECTED, "INVALID_COMMAND"),
+    Row("command is a number", b'{"command":7}', REJECTED, "INVALID_FIELD"),
+    Row("timeout_ms is a word", b'{"command":"echo","timeout_ms":"soon"}', REJECTED, "INVALID_FIELD"),
+    Row("deadline without a zone", b'{"command":"echo","deadline":"2030-01-01T00:00:00"}', REJECTED, "INVALID_FIELD"),
+    Row("attributes of numbers", b'{"command":"echo","attributes":{"a":1}}', REJECTED, "INVALID_FIELD"),
+    Row("half a surrogate pair", b'{"command":"echo","request_id":"\\ud800"}', REJECTED, "INVALID_FIELD"),
+    Row("args is a list", b'{"command":"echo","args":[1]}', REJECTED, "INVALID_ARGS"),
+    Row("args is no JSON text", b'{"command":"echo","args":"{"}', REJECTED, "INVALID_ARGS"),
+    Row("Avro args is no object", avro(command="echo", args="[1]"), REJECTED, "INVALID_ARGS"),
+    Row("session_id too long", echo(session_id="s" * 257), REJECTED, "INVALID_SESSION_ID"),
+    # not allowed
+    Row("unknown pool", echo(pool="elsewhere"), REJECTED, "POOL_NOT_ALLOWED"),
+    Row("a command that is not allowed", b'{"command":"forbidden"}', REJECTED, "COMMAND_NOT_ALLOWED"),
+    Row("ping", b'{"command":"ping"}', REJECTED, "RESERVED_COMMAND"),
+    Row("shutdown", b'{"command":"shutdown"}', REJECTED, "RESERVED_COMMAND"),
+    Row("open_session", b'{"command":"open_session"}', REJECTED, "RESERVED_COMMAND"),
+    Row("cleanup_session", b'{"command":"cleanup_session"}', REJECTED, "RESERVED_COMMAND"),
+    # time and sessions
+    Row("deadline in the past", echo(deadline="2020-01-01T00:00:00Z"), "EXPIRED", "EXPIRED"),
+    Row("timeout_ms 0", echo(timeout_ms=0), "EXPIRED", "EXPIRED"),
+    Row("its time ends while it runs", b'{"command":"sleep","args":{"ms":60000},"timeout_ms":1500}', "TIMEOUT", "TIMEOUT", key="slow"),
+    Row("an epoch that never was", echo(session_epoch="0123456789abcdef"), "SESSION_LOST", "SESSION_LOST", key="never-opened"),
+    Row("the end of a session that never was", b'{"command":"end_session"}', ERROR, "session_not_found", key="never-opened"),
+    # results
+    Row("a result over limits.result", echo(args={"x": "y" * (2 * MEGABYTE)}), ERROR, "RESULT_TOO_LARGE"),
+    Row("a result that the topic does not take", echo(args={"x": "y" * (MEGABYTE - 500)}), ERROR, "RESULT_TOO_LARGE"),
+    Row("an error of the program", b'{"command":"fail","args":{"code":"NOPE","message":"no"}}', ERROR, "NOPE"),
+    Row("an error to be tried again, three times", b'{"command":"fail","args":{"code":"BUSY","retriable":true}}', ERROR, "BUSY", dead=True, key="retried"),
+    # odd, but good
+    Row("invalid UTF-8 in the key", echo(request_id="anonymous"), OK, None, key=b"\xff\xfe\x00"),
+    Row("invalid UTF-8 in a header", echo(), OK, None, headers=[("x-bytes", b"\xff\x00\xfe"), ("x-none", None), ("x-trace", b"t1")]),
+    Row("a thousand headers", echo(), OK, None, headers=[(f"x-{i}", b"v") for i in range(1000)]),
+]
+
+
+def check_headers(row, message):
+    """What may be copied is on the result as it came; bytes that are no UTF-8 too."""
+    copied = [h for h in message.headers() if h[0].startswith("x-")]
+    assert copied == (row.headers or []), row.why
+
+
+def check_dead_letter(row, letters, place):
+    found = [m for m in letters if (int(dict(m.headers())["bridgepool.original.partition"]), int(dict(m.headers())["bridgepool.original.offset"])) == place]
+    assert len(found) == row.dead, f"{row.why}: {len(found)} dead letters"
+    if not found:
+        return
+    headers = dict(found[0].headers())
+    assert headers["bridgepool.error.code"] == row.code.encode() and headers["bridgepool.error.message"], row.why
+    assert ("bridgepool.truncated" in headers) == row.truncated, row.why
+    assert found[0].value() == (None if row.truncated else row.value), f"{row.why}: not byte for byte"
+    assert row.keyless or found[0].key() in (row.key, row.key.encode() if isinstance(row.key, str) else None), row.why
+
+
+def test_bad_records(site):
+    s = site(MOCK + ' size = 2; max_frame_bytes = "16MiB"; kill_grace = "20s";', 'limits = { request = "4MiB"; };',
+             source='commands = [ "echo", "sleep", "fail", "count" ];')
+    daemon = s.start()
+    size = {"message.max.bytes": 20000000, "compression.type": "gzip", "linger.ms": 0}
+    places = s.produce([(r.key, r.value, r.headers or []) for r in ROWS], **size)
+    good = s.produce([(f"good{i % 5}", json.dumps({"request_id": f"good{i}", "command": "count"})) for i in range(200)])
+    s.read_results(lambda seen: len(seen) >= len(ROWS) + len(good), 60)
+    results = {}
+    for message in s.seen:
+        result = decode(message.value())
+        assert place_of(result) not in results, f"two results: {result}"
+        results[place_of(result)] = (result, message)
+    letters = s.read_all(s.dead)
+    for row, place in zip(ROWS, places):
+        result, message = results[place]
+        code = result["error"] and result["error"]["code"]
+        assert (result["status"], code) == (row.status, row.code), f"{row.why}: {result}"
+        assert result["request_id"] and (row.status == OK or result["error"]["message"]), row.why
+        check_dead_letter(row, letters, place)
+        if row.code != "TOO_LARGE":
+            check_headers(row, message)
+    assert [results[p][0]["status"] for p in good] == [OK] * len(good)
+    assert [results[p][0]["result"]["count"] for p in good] == [i // 5 + 1 for i in range(200)]
+    assert len(letters) == sum(r.dead for r in ROWS)
+    daemon.terminate()
+    assert daemon.wait(30) == 0
