@@ -27,6 +27,8 @@ struct engine *engine_new(const struct engine_config *cfg, const struct port *po
 	TAILQ_INIT(&e->partitions);
 	TAILQ_INIT(&e->gone);
 	outbox_init(&e->outbox);
+	buf_init(&e->value, SIZE_MAX);
+	buf_init(&e->headers, SIZE_MAX);
 	e->commit_timer.fire = commit_timer_fired;
 	e->closing.timer.fire = closing_timer_fired;
 	e->drain.timer.fire = drain_timer_fired;
@@ -66,6 +68,8 @@ void engine_free(struct engine *e)
 	sessions_cleanup(&e->sessions);
 	free(e->pools);
 	timers_free(&e->timers);
+	buf_free(&e->value);
+	buf_free(&e->headers);
 	config_forget(e);
 	free(e);
 }

@@ -165,11 +165,15 @@ static const char *refusal(const struct engine *e, struct request *r, char *mess
 	}
 	if (strcmp(command, "end_session") == 0) {
 		r->ends_session = true;
+		if (r->fields.session_id.data != NULL)
+			return NULL;
 		snprintf(message, size, "end_session needs a session_id");
-		return r->fields.session_id.data == NULL ? "SESSION_REQUIRED" : NULL;
+		return "SESSION_REQUIRED";
 	}
+	if (matches(command, from->commands, from->ncommands, 0))
+		return NULL;
 	snprintf(message, size, "the source's `commands` do not allow %.200s", command);
-	return matches(command, from->commands, from->ncommands, 0) ? NULL : "COMMAND_NOT_ALLOWED";
+	return "COMMAND_NOT_ALLOWED";
 }
 
 static void tell_violation(struct engine *e, struct session *s, const struct partition *p)
@@ -236,6 +240,7 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 	r->kills = partition_kills(p, r->m.source.offset);
 	r->alone = r->kills > 0;
 	if (r->kills >= POISON_KILLS) {
+		poison.encoding = r->fields.encoding;
 		e->counters.poison++;
 		result_publish(e, r, &poison);
 		return;

@@ -2,6 +2,7 @@
 #include "outbox.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "mutant.h"
 #include "bridgepool/wire/pairs.h"
@@ -38,10 +39,7 @@ static void free_outgoing(struct engine *e, struct outgoing *r)
 {
 	budget_release(&e->budget, BUDGET_RECORDS, r->charge);
 	e->outbox.n[r->state]--;
-	free(r->key);
-	free(r->value);
-	free(r->headers);
-	free(r->small);
+	free(r->twin);
 	free(r);
 }
 
@@ -80,6 +78,29 @@ void outbox_cleanup(struct engine *e)
 	}
 }
 
+static struct slice keep(uint8_t **at, struct slice s)
+{
+	struct slice kept = {s.data ? *at : NULL, s.len};
+
+	if (s.len > 0)
+		memcpy(*at, s.data, s.len);
+	*at += s.len + 1; /* an empty value is not absent, and never lies at the end */
+	return kept;
+}
+
+struct outgoing *outgoing_new(enum record_kind kind, struct slice key, struct slice value, struct slice headers)
+{
+	struct outgoing *r = xmalloc(sizeof(*r) + key.len + value.len + headers.len + 3);
+	uint8_t *at = r->bytes;
+
+	memset(r, 0, sizeof(*r));
+	r->record.kind = kind;
+	r->record.key = keep(&at, key);
+	r->record.value = keep(&at, value);
+	r->record.headers = keep(&at, headers);
+	return r;
+}
+
 struct ticket *outbox_ticket(struct engine *e, struct tp tp, int64_t offset)
 {
 	struct ticket *t = xcalloc(1, sizeof(*t));
@@ -99,7 +120,7 @@ void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t)
 	r->record.serial = ++o->last_serial;
 	r->ticket = t;
 	t->open++;
-	r->charge = sizeof(*r) + r->record.key.len + r->record.value.len + r->record.headers.len + r->small_len;
+	r->charge = sizeof(*r) + r->record.key.len + r->record.value.len + r->record.headers.len + r->twin_len;
 	budget_charge(&e->budget, BUDGET_RECORDS, r->charge);
 	r->state = OUTBOX_PENDING;
 	o->n[OUTBOX_PENDING]++;
@@ -175,9 +196,8 @@ static void drop_body(struct outgoing *r)
 	buf_init(&headers, SIZE_MAX);
 	buf_add(&headers, r->record.headers);
 	pairs_add(&headers, SLICE("bridgepool.truncated"), SLICE("true"));
-	free(r->headers);
-	r->headers = buf_take(&headers, &r->record.headers.len);
-	r->record.headers.data = r->headers;
+	r->twin = buf_take(&headers, &r->record.headers.len);
+	r->record.headers.data = r->twin;
 	r->record.value = (struct slice){NULL, 0};
 }
 
@@ -186,7 +206,7 @@ static bool drop_foreign(struct outgoing *r)
 {
 	bool long_key = r->record.key.len > KEY_KEPT, any = long_key || r->foreign_len > 0;
 
-	r->record.headers.data = (uint8_t *)r->headers + r->foreign_len;
+	r->record.headers.data = (const uint8_t *)r->record.headers.data + r->foreign_len;
 	r->record.headers.len -= r->foreign_len;
 	r->foreign_len = 0;
 	if (long_key)
@@ -194,18 +214,29 @@ static bool drop_foreign(struct outgoing *r)
 	return any;
 }
 
+static bool shrink_dead_letter(struct outgoing *r)
+{
+	if (r->shrunk)
+		return drop_foreign(r);
+	drop_body(r);
+	return true;
+}
+
+static bool shrink_result(struct outgoing *r)
+{
+	if (r->shrunk || r->twin == NULL)
+		return false;
+	r->record.value = (struct slice){r->twin, r->twin_len};
+	return true;
+}
+
 /* The small twin of a result says RESULT_TOO_LARGE; a dead letter loses its body first, then its key and headers too. */
 static bool shrink(struct outgoing *r)
 {
-	if (r->small == NULL)
-		return r->record.kind == RECORD_DEAD_LETTER && drop_foreign(r);
-	free(r->value);
-	r->value = r->small;
-	r->record.value = (struct slice){r->small, r->small_len};
-	r->small = NULL;
-	if (r->record.kind == RECORD_DEAD_LETTER)
-		drop_body(r);
-	return true;
+	bool can = r->record.kind == RECORD_RESULT ? shrink_result(r) : shrink_dead_letter(r);
+
+	r->shrunk = true;
+	return can;
 }
 
 void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)

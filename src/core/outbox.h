@@ -29,10 +29,11 @@ struct outgoing {
 	struct ticket *ticket;
 	enum outbox_state state;     /* outbox.c: move() is its only writer */
 	size_t charge;
-	void *key, *value, *headers; /* owned bytes of the record */
-	void *small;                 /* owned: what to publish instead if value is too large for its topic; NULL: nothing */
-	size_t small_len;
+	void *twin;                  /* owned: of a result, what to publish instead if it is too large for its topic, or NULL; of a dead letter, its headers once it was */
+	size_t twin_len;
 	size_t foreign_len;          /* of a dead letter: the headers that came with the request, before ours */
+	bool shrunk;                 /* published without what was too large */
+	uint8_t bytes[];             /* key, value and headers, one after another */
 };
 
 TAILQ_HEAD(outgoing_line, outgoing);
@@ -51,6 +52,7 @@ struct outbox {
 };
 
 struct engine;
+struct outgoing *outgoing_new(enum record_kind kind, struct slice key, struct slice value, struct slice headers); /* copies them */
 void outbox_init(struct outbox *o);
 void outbox_cleanup(struct engine *e);
 struct ticket *outbox_ticket(struct engine *e, struct tp tp, int64_t offset);

@@ -8,7 +8,7 @@
 
 /* Above TWIN_ABOVE a result gets a small twin, published instead where the topic's limit turns out to be lower than ours.
  * SAID_MAX: bytes of an error's code or message in the headers of a dead letter. */
-enum { TWIN_ABOVE = 8192, SAID_MAX = 4096 };
+enum { TWIN_ABOVE = 8192, SAID_MAX = 4096, SCRATCH_KEPT = 65536 };
 
 static void count_run(struct pool *p, int64_t run_us)
 {
@@ -37,7 +37,7 @@ static void fill_error(struct result_fields *f, const struct outcome *o)
 	f->error.details = o->details;
 }
 
-static void fill(struct engine *e, struct request *r, const struct outcome *o, struct result_fields *f, char epoch[17], char worker[96])
+static void fill(struct engine *e, struct request *r, const struct outcome *o, struct result_fields *f, char epoch[17])
 {
 	const struct session *s = r->session;
 
@@ -56,29 +56,9 @@ static void fill(struct engine *e, struct request *r, const struct outcome *o, s
 		f->session_new = r->began;
 	}
 	if (o->worker != NULL) {
-		engine_worker_id(e, o->worker->ref, worker);
-		f->worker_id = slice_of(worker);
+		f->worker_id = slice_of(o->worker->name);
 		f->worker_version = o->worker->version[0] ? slice_of(o->worker->version) : (struct slice){NULL, 0};
 	}
-}
-
-static void *copy(struct slice s, struct slice *kept)
-{
-	void *p = NULL;
-
-	*kept = (struct slice){NULL, 0};
-	if (s.data == NULL)
-		return NULL;
-	p = xmalloc(s.len + 1);
-	memcpy(p, s.data, s.len);
-	*kept = (struct slice){p, s.len};
-	return p;
-}
-
-static void set_headers(struct outgoing *out, struct buf *headers)
-{
-	out->headers = buf_take(headers, &out->record.headers.len);
-	out->record.headers.data = out->headers;
 }
 
 static void add_twin(struct engine *e, struct outgoing *out, struct result_fields *f, enum encoding as)
@@ -91,29 +71,32 @@ static void add_twin(struct engine *e, struct outgoing *out, struct result_field
 	f->error = (struct error_fields){.code = SLICE("RESULT_TOO_LARGE"), .retry_after_ms = TIME_NONE,
 		.message = SLICE("the results topic refuses a record of this size: raise its max.message.bytes or answer less")};
 	CHECK(codec_write_result(e->codec, f, as, &small));
-	out->small = buf_take(&small, &out->small_len);
+	out->twin = buf_take(&small, &out->twin_len);
+}
+
+/* Memory for records in the making; what one large record needed is not kept. */
+static struct buf *scratch(struct buf *b)
+{
+	if (b->capacity > SCRATCH_KEPT)
+		buf_free(b);
+	buf_reset(b);
+	return b;
 }
 
 static struct outgoing *make_result(struct engine *e, struct request *r, const struct outcome *o)
 {
-	struct outgoing *out = xcalloc(1, sizeof(*out));
 	enum encoding as = e->cfg.results_encoding >= 0 ? (enum encoding)e->cfg.results_encoding : o->encoding;
+	struct buf *value = scratch(&e->value), *headers = scratch(&e->headers);
+	struct outgoing *out;
 	struct result_fields f;
-	char epoch[17], worker[96];
-	struct buf value, headers;
+	char epoch[17];
 
-	buf_init(&value, SIZE_MAX);
-	buf_init(&headers, SIZE_MAX);
-	fill(e, r, o, &f, epoch, worker);
-	CHECK(codec_write_result(e->codec, &f, as, &value));
-	out->record.kind = RECORD_RESULT;
-	out->key = copy(r->key, &out->record.key);
-	out->value = buf_take(&value, &out->record.value.len);
-	out->record.value.data = out->value;
-	pairs_add(&headers, SLICE("content-type"), slice_of(codec_content_type(as)));
-	buf_add(&headers, buf_slice(&r->copied));
-	set_headers(out, &headers);
-	if (out->record.value.len > TWIN_ABOVE)
+	fill(e, r, o, &f, epoch);
+	CHECK(codec_write_result(e->codec, &f, as, value));
+	pairs_add(headers, SLICE("content-type"), slice_of(codec_content_type(as)));
+	buf_add(headers, buf_slice(&r->copied));
+	out = outgoing_new(RECORD_RESULT, r->key, buf_slice(value), buf_slice(headers));
+	if (value->len > TWIN_ABOVE)
 		add_twin(e, out, &f, as);
 	return out;
 }
@@ -142,25 +125,20 @@ static struct slice short_text(struct slice s)
 /* The original key, value and headers, byte for byte, and what happened. */
 static struct outgoing *make_dead_letter(struct engine *e, const struct request *r, const struct outcome *o)
 {
-	struct outgoing *out = xcalloc(1, sizeof(*out));
-	struct buf headers;
+	struct buf *headers = scratch(&e->headers);
+	struct outgoing *out;
 
-	out->record.kind = RECORD_DEAD_LETTER;
-	out->key = copy(r->m.key, &out->record.key);
-	out->value = copy(r->m.value, &out->record.value);
-	buf_init(&headers, SIZE_MAX);
-	buf_add(&headers, r->m.headers);
-	out->foreign_len = headers.len;
-	pairs_add(&headers, SLICE("bridgepool.error.code"), short_text(o->code_said.data ? o->code_said : slice_of(o->code)));
-	pairs_add(&headers, SLICE("bridgepool.error.message"), short_text(o->code_said.data ? o->message_said : slice_of(o->message)));
-	add_number(&headers, "bridgepool.attempts", r->attempts);
-	pairs_add(&headers, SLICE("bridgepool.original.topic"), slice_of(e->cfg.sources[r->m.source.tp.topic].topic));
-	add_number(&headers, "bridgepool.original.partition", r->m.source.tp.partition);
-	add_number(&headers, "bridgepool.original.offset", r->m.source.offset);
-	add_number(&headers, "bridgepool.original.timestamp", r->m.timestamp_ms);
-	pairs_add(&headers, SLICE("bridgepool.instance"), slice_of(e->cfg.instance_id));
-	set_headers(out, &headers);
-	out->small = xmalloc(1); /* too large for the topic: the key and headers alone, see outbox.c */
+	buf_add(headers, r->m.headers);
+	pairs_add(headers, SLICE("bridgepool.error.code"), short_text(o->code_said.data ? o->code_said : slice_of(o->code)));
+	pairs_add(headers, SLICE("bridgepool.error.message"), short_text(o->code_said.data ? o->message_said : slice_of(o->message)));
+	add_number(headers, "bridgepool.attempts", r->attempts);
+	pairs_add(headers, SLICE("bridgepool.original.topic"), slice_of(e->cfg.sources[r->m.source.tp.topic].topic));
+	add_number(headers, "bridgepool.original.partition", r->m.source.tp.partition);
+	add_number(headers, "bridgepool.original.offset", r->m.source.offset);
+	add_number(headers, "bridgepool.original.timestamp", r->m.timestamp_ms);
+	pairs_add(headers, SLICE("bridgepool.instance"), slice_of(e->cfg.instance_id));
+	out = outgoing_new(RECORD_DEAD_LETTER, r->m.key, r->m.value, buf_slice(headers));
+	out->foreign_len = r->m.headers.len;
 	return out;
 }
 

@@ -20,7 +20,9 @@ const char *end_reason_name(enum end_reason why)
 
 void epoch_text(uint64_t epoch, char out[17])
 {
-	snprintf(out, 17, "%016llx", (unsigned long long)epoch);
+	for (int i = 15; i >= 0; i--, epoch >>= 4)
+		out[i] = "0123456789abcdef"[epoch & 15];
+	out[16] = '\0';
 }
 
 struct slice session_id(const struct session *s)

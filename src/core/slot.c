@@ -43,6 +43,7 @@ void slot_start(struct engine *e, struct slot *w)
 	w->concurrency = 1;
 	w->ready_at = INT64_MAX;
 	w->version[0] = '\0';
+	engine_worker_id(e, w->ref, w->name);
 	w->pool->starts++;
 	slot_set(e, w, HEALTH_INITIALIZING, "start");
 	timers_arm(&e->timers, &w->timer, e->now + w->pool->cfg.start_timeout_us);

@@ -48,6 +48,7 @@ struct engine {
 	struct partition_line gone;  /* not ours any more; their sessions are ended in small steps */
 	struct budget budget;
 	struct outbox outbox;
+	struct buf value, headers;   /* of the record in the making */
 	struct closing closing;
 	struct drain drain;
 	struct timer commit_timer, gone_timer, watch_timer;
