@@ -57,9 +57,10 @@ static void put(struct environment *e, const char *item)
 	e->items[e->n] = NULL;
 }
 
-void environment_init(struct environment *e, char *const *from, const char *const *pass, const char *const *set, const char *pool_name)
+void environment_init(struct environment *e, char *const *from, const char *const *pass, const char *const *set, const char *pool_name,
+	size_t max_frame_bytes)
 {
-	char pool[128];
+	char pool[128], max_frame[64];
 
 	*e = (struct environment){xcalloc(1, sizeof *e->items), 0};
 	for (; from && *from; from++) {
@@ -72,6 +73,9 @@ void environment_init(struct environment *e, char *const *from, const char *cons
 	}
 	snprintf(pool, sizeof pool, "BRIDGEPOOL_POOL=%s", pool_name ? pool_name : "");
 	put(e, pool);
+	/* A worker that knows the limit answers with an error instead of a frame that would cost it its life. */
+	snprintf(max_frame, sizeof max_frame, "BRIDGEPOOL_MAX_FRAME_BYTES=%zu", max_frame_bytes);
+	put(e, max_frame);
 }
 
 void environment_free(struct environment *e)

@@ -166,14 +166,17 @@ static void ignore_broken_pipes(void)
 static struct adapter *fleet_open(uv_loop_t *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size)
 {
 	struct fleet *f = xcalloc(1, sizeof *f);
+	struct adapter_config full = *c;
 
-	if (!launch_plan_init(&f->plan, c, errstr, size)) {
+	if (!full.max_frame_bytes)
+		full.max_frame_bytes = FRAME_DEFAULT;
+	if (!launch_plan_init(&f->plan, &full, errstr, size)) {
 		free(f);
 		return NULL;
 	}
 	f->loop = loop;
 	f->events = *ev;
-	f->max_frame = c->max_frame_bytes ? c->max_frame_bytes : FRAME_DEFAULT;
+	f->max_frame = full.max_frame_bytes;
 	TAILQ_INIT(&f->unsaid);
 	TAILQ_INIT(&f->due);
 	buf_init(&f->scratch, f->max_frame + 4096);

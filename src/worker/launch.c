@@ -80,7 +80,7 @@ bool launch_plan_init(struct launch_plan *p, const struct adapter_config *c, cha
 	p->directory = c->directory && *c->directory ? xstrdup(c->directory) : NULL;
 	p->pool_name = xstrdup(c->pool_name ? c->pool_name : "");
 	p->argv = guard_argv(p, c, &p->command);
-	environment_init(&p->environment, environ, c->pass, c->environment, c->pool_name);
+	environment_init(&p->environment, environ, c->pass, c->environment, c->pool_name, c->max_frame_bytes);
 	if (!launch_plan_explain(p, errstr, size))
 		return true;
 	launch_plan_free(p);

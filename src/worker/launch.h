@@ -24,7 +24,7 @@ struct launched {
 	int out, err, report;	  /* to read */
 };
 
-/* Copies c. False: errstr says what cannot be found or run. */
+/* Copies c, whose max_frame_bytes is set. False: errstr says what cannot be found or run. */
 bool launch_plan_init(struct launch_plan *p, const struct adapter_config *c, char *errstr, size_t size);
 void launch_plan_free(struct launch_plan *p);
 /* Why the command cannot be run, as far as it can be seen from here; false: nothing is wrong with it. */

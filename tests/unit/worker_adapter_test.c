@@ -232,7 +232,8 @@ START_TEST(the_worker_sees_only_what_it_may)
 {
 	const char *command[] = {"/bin/sh", "-c", "env >&2; pwd >&2", NULL};
 	const char *environment[] = {"GREETING=hello = there", "PYTHONHASHSEED=7", NULL}, *pass[] = {"LETTER_?", NULL};
-	struct adapter_config c = {.kind = "process", .command = command, .environment = environment, .pass = pass, .directory = "/"};
+	struct adapter_config c = {.kind = "process", .command = command, .environment = environment, .pass = pass, .directory = "/",
+		.max_frame_bytes = 70001};
 	struct stage s;
 
 	setenv("SECRET_TOKEN", "must not be seen", 1);
@@ -249,6 +250,7 @@ START_TEST(the_worker_sees_only_what_it_may)
 	ck_assert_ptr_nonnull(strstr(s.seen[3].text, "BRIDGEPOOL_POOL=test\n"));
 	ck_assert_ptr_nonnull(strstr(s.seen[3].text, "BRIDGEPOOL_WORKER_ID=test/3.1\n"));
 	ck_assert_ptr_nonnull(strstr(s.seen[3].text, "BRIDGEPOOL_GENERATION=1\n"));
+	ck_assert_ptr_nonnull(strstr(s.seen[3].text, "BRIDGEPOOL_MAX_FRAME_BYTES=70001\n"));
 	ck_assert_ptr_nonnull(strstr(s.seen[3].text, "PATH="));
 	ck_assert_ptr_null(strstr(s.seen[3].text, "SECRET_TOKEN"));
 	stage_close(&s);

@@ -25,7 +25,7 @@ struct adapter_config {
 	const char *const *environment;   /* "NAME=value" to set, NULL-terminated; may be NULL */
 	const char *const *pass;          /* fnmatch patterns of the daemon's variables that are passed on, beside the built-in ones; may be NULL */
 	const char *guard_path;           /* bridgepool-guard; NULL: beside the running program, else the installed one */
-	size_t max_frame_bytes;
+	size_t max_frame_bytes;           /* of a message from a worker; goes into BRIDGEPOOL_MAX_FRAME_BYTES; 0: 16 MiB */
 	int64_t memory_limit;             /* bytes of address space per worker (RLIMIT_AS), 0: none */
 	int64_t open_files;               /* RLIMIT_NOFILE, 0: as it is */
 	int64_t core_bytes;               /* RLIMIT_CORE */

@@ -4,8 +4,8 @@ Frames come on standard input and go to standard output. Both are moved to descr
 standard output then leads to standard error: what the application, its C extensions and its child processes print ends up
 in the daemon's log and never among the frames.
 
-Environment: BRIDGEPOOL_MAX_FRAME_BYTES (64 MiB), BRIDGEPOOL_STOP_GRACE (10 seconds for running commands at the end),
-BRIDGEPOOL_LOG_LEVEL (DEBUG, INFO, WARNING, ERROR). Exit codes: 0 ended in order, 1 a startup hook failed, 64 usage, 76 the
+Environment: BRIDGEPOOL_MAX_FRAME_BYTES (the longest answer; the daemon sets it to the pool's max_frame_bytes),
+BRIDGEPOOL_STOP_GRACE (10 seconds for running commands at the end), BRIDGEPOOL_LOG_LEVEL (DEBUG, INFO, WARNING, ERROR). Exit codes: 0 ended in order, 1 a startup hook failed, 64 usage, 76 the
 protocol was broken, 78 the application cannot be loaded.
 """
 
@@ -16,6 +16,7 @@ import sys
 from typing import List, Optional, Tuple
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_PROTOCOL, EXIT_CONFIG = 0, 1, 64, 76, 78
+CALL_ROOM = 8  # a call's headers and attributes grow when they are escaped; a longer frame than so many times the limit is no call
 
 
 def take_stdio() -> Tuple[int, int]:
@@ -96,7 +97,7 @@ async def _serve(app, loop, read_fd: int, write_fd: int, max_frame: int, grace: 
     from ._serve import Server
     from ._trace import log_exception
 
-    channel = Channel(loop, read_fd, write_fd, max_frame)
+    channel = Channel(loop, read_fd, write_fd, max_frame * CALL_ROOM)
     server = Server(app, loop, channel.send, max_frame)
     server.connect(channel)
     over = loop.create_future()
