@@ -82,6 +82,7 @@ static void reject(struct engine *e, struct request *r, const char *code, const 
 	struct outcome o = {.status = STATUS_REJECTED, .code = code, .message = message, .dead = dead, .encoding = r->fields.encoding,
 		.retry_after_ms = TIME_NONE};
 
+	fill_request_id(e, r);
 	result_publish(e, r, &o);
 }
 
@@ -111,7 +112,6 @@ static bool repeatable(struct engine *e, struct request *r)
 		"key, copied headers, attributes, request_id, session_id and command have %zu bytes together; results repeat them, so %d are allowed",
 		size, ECHO_MAX);
 	echo_bound(r);
-	fill_request_id(e, r);
 	reject(e, r, "TOO_LARGE", message, true);
 	return false;
 }
@@ -131,7 +131,6 @@ static bool decode(struct engine *e, struct request *r)
 	r->fields.request_id = why.request_id;
 	r->fields.timeout_ms = r->fields.deadline_ms = TIME_NONE;
 	echo_bound(r);
-	fill_request_id(e, r);
 	reject(e, r, why.code, why.message, !why.of_field);
 	return false;
 }
@@ -224,7 +223,6 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 	r->fields.timeout_ms = r->fields.deadline_ms = TIME_NONE;
 	r->fields.encoding = ENCODING_JSON;
 	copy_headers(e, r);
-	fill_request_id(e, r);
 	if (!within_limit(e, r) || !repeatable(e, r) || !decode(e, r))
 		return;
 	fill_request_id(e, r);

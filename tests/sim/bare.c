@@ -31,7 +31,7 @@ struct bare {
 	uint64_t commit;             /* to be answered; 0: none */
 	int64_t offset[PARTITIONS];
 	uint64_t finished, asked;
-	int64_t longest_us;          /* of one call into the engine */
+	int64_t wall_ms, longest_us; /* longest: of one step of a turn */
 	struct buf value[2];         /* a request in JSON and in Avro */
 };
 
@@ -95,11 +95,12 @@ static void on_note(void *ctx, const struct note *n)
 
 /* ---- one turn of the world ---- */
 
-static int64_t enter(const struct bare *b)
+static int64_t enter(struct bare *b)
 {
 	int64_t now = clock_mono_us();
 
-	engine_clock(b->engine, clock_wall_ms(), now);
+	b->wall_ms = clock_wall_ms();
+	engine_clock(b->engine, b->wall_ms, now);
 	return now;
 }
 
@@ -150,12 +151,13 @@ static void deliver(struct bare *b)
 /* A session is always in the same partition. */
 static void ask(struct bare *b, uint64_t session, int encoding, int64_t now)
 {
-	char key[32];
+	char key[] = "session-0000000";
 	int32_t partition = (int32_t)(session % PARTITIONS);
-	struct message m = {.source = {{0, partition, 1}, b->offset[partition]++}, .timestamp_ms = clock_wall_ms(), .value = buf_slice(&b->value[encoding]),
-		.headers = {"", 0}};
+	struct message m = {.source = {{0, partition, 1}, b->offset[partition]++}, .timestamp_ms = b->wall_ms, .key = {key, sizeof(key) - 1},
+		.value = buf_slice(&b->value[encoding]), .headers = {"", 0}};
 
-	m.key = (struct slice){key, (size_t)snprintf(key, sizeof(key), "session-%07" PRIu64, session)};
+	for (char *digit = key + sizeof(key) - 2; session > 0; session /= 10)
+		*digit-- = (char)('0' + session % 10);
 	engine_receive(b->engine, &m, now);
 	b->asked++;
 }
