@@ -49,12 +49,25 @@ static int sequence(uint8_t first, uint8_t *low, uint8_t *high)
 	return 0;
 }
 
+/* Eight bytes at once: most text is ASCII. */
+static const uint8_t *skip_ascii(const uint8_t *p, const uint8_t *end)
+{
+	uint64_t eight;
+
+	for (; end - p >= 8; p += 8) {
+		memcpy(&eight, p, sizeof(eight));
+		if (eight & UINT64_C(0x8080808080808080))
+			break;
+	}
+	return p;
+}
+
 bool slice_is_utf8(struct slice s)
 {
 	const uint8_t *p = s.data ? s.data : (const uint8_t *)"", *end = p + s.len;
 	uint8_t low, high;
 
-	while (p < end) {
+	for (p = skip_ascii(p, end); p < end;) {
 		int n = sequence(*p, &low, &high);
 
 		if (n == 0 || end - p < n || (n > 1 && (p[1] < low || p[1] > high)))

@@ -50,22 +50,29 @@ static const char *scan_byte(const struct json_scan *s, size_t at)
 	return (const char *)s->doc.data + at;
 }
 
-static size_t scan_over(const struct json_scan *s, size_t at, const char *these)
+static bool is_blank(char c)
 {
-	while (at < s->doc.len && *scan_byte(s, at) && strchr(these, *scan_byte(s, at)))
-		at++;
-	return at;
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 static size_t scan_blank(const struct json_scan *s, size_t at)
 {
-	return scan_over(s, at, " \t\r\n");
+	while (at < s->doc.len && is_blank(*scan_byte(s, at)))
+		at++;
+	return at;
+}
+
+static bool is_between(char c)
+{
+	return is_blank(c) || c == ':' || c == ',';
 }
 
 /* Skips white space and the one separator that stands between the tokens of an object. */
 static size_t scan_skip(const struct json_scan *s, size_t at)
 {
-	return scan_over(s, at, " \t\r\n:,");
+	while (at < s->doc.len && is_between(*scan_byte(s, at)))
+		at++;
+	return at;
 }
 
 static int scan_stop(struct json_scan *s, const char *why)

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* Both print what they measured; 0, or 1 when a limit below is missed. */
-int bare_rate(uint64_t requests);    /* requests per second through one engine */
-int bare_sessions(uint64_t sessions); /* memory of so many live ones, the longest stall, and what a request costs among them */
+/* Both print what they measured. */
+int bare_rate(uint64_t requests);    /* requests per second through one engine; 0 */
+int bare_sessions(uint64_t sessions); /* memory of so many live ones, the longest stall, and what a request costs among them; 1: too much memory */
 
 #endif
