@@ -1,6 +1,7 @@
 /* engine.c: the door of the room: each call sets the time, does its part, and ends with the same settling round. */
 #include "bridgepool/core/engine.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,7 +225,8 @@ static void protocol_fault(struct engine *e, struct slot *w, const char *reason)
 {
 	struct note n = {.kind = NOTE_WORKER_PROTOCOL, .worker = w->ref, .has_pool = true, .reason = slice_of(reason)};
 
-	engine_note(e, &n);
+	if (w->state != HEALTH_TERMINATING) /* told once */
+		engine_note(e, &n);
 	slot_stop(e, w, STOPPED_FAULT, reason);
 }
 
@@ -232,6 +234,7 @@ void engine_answer(struct engine *e, struct slot_ref ref, const struct answer *a
 {
 	struct call_entry *c = NULL;
 	struct slot *w;
+	char never[64];
 
 	enter(e, now);
 	w = engine_slot(e, ref);
@@ -241,7 +244,8 @@ void engine_answer(struct engine *e, struct slot_ref ref, const struct answer *a
 	}
 	switch (a->has_id ? slot_match(w, a->id, &c) : MATCH_NEVER) {
 	case MATCH_NEVER:
-		protocol_fault(e, w, a->has_id ? "it answered an id that was never issued" : "it sent a frame that is no answer: no id can be read");
+		snprintf(never, sizeof(never), "it answered the id %" PRIu64 ", which was never issued", a->id);
+		protocol_fault(e, w, a->has_id ? never : "it sent a frame that is no answer: no id can be read");
 		break;
 	case MATCH_LATE:
 		e->counters.late_answers++;
@@ -266,7 +270,7 @@ void engine_fault(struct engine *e, struct slot_ref ref, enum worker_fault f, st
 	if (w != NULL) {
 		struct note n = {.kind = NOTE_WORKER_PROTOCOL, .worker = w->ref, .has_pool = true, .reason = detail};
 
-		if (f == FAULT_FRAME)
+		if (f == FAULT_FRAME && w->state != HEALTH_TERMINATING) /* told once */
 			engine_note(e, &n);
 		slot_stop(e, w, STOPPED_FAULT, reasons[f]);
 	}

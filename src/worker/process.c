@@ -121,6 +121,19 @@ static void fault_frame(struct process *p)
 	buf_free(&detail);
 }
 
+/* A frame without an id: nobody knows what it answers. Those that follow it may still be good. */
+static void fault_answer(struct process *p, struct slice body)
+{
+	struct buf detail;
+
+	buf_init(&detail, 1024);
+	buf_printf(&detail, "a frame of %zu bytes is no answer: no id can be read; its first bytes were \"", body.len);
+	show_bytes(&detail, body);
+	buf_text(&detail, "\"");
+	say_fault(p, FAULT_FRAME, buf_slice(&detail));
+	buf_free(&detail);
+}
+
 /* Gives out at most `most` answers. */
 static void give_frames(struct process *p, size_t most)
 {
@@ -131,7 +144,10 @@ static void give_frames(struct process *p, size_t most)
 
 	for (; most > 0 && !is_silent(p) && (state = frame_next(&p->frames, &body)) == FRAME_READY; most--) {
 		bridge_read(body, &p->fleet->scratch, &a);
-		ev->answer(ev->ctx, p->slot, &a);
+		if (a.has_id)
+			ev->answer(ev->ctx, p->slot, &a);
+		else
+			fault_answer(p, body);
 	}
 	p->frames_left = state == FRAME_READY && !is_silent(p);
 	if (state == FRAME_TOO_BIG)
