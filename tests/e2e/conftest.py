@@ -98,7 +98,7 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
         while not enough(self.seen):
             left = end - time.monotonic()
             assert left > 0, f"after {seconds} s: {len(self.seen)} results; the daemon said:\n{self.tail()}"
-            for message in self.consumer.consume(500, timeout=min(left, 1.0)):
+            for message in self.consumer.consume(500, timeout=min(left, 0.05)):
                 if not message.error():
                     self.seen.append(message)
         return self.seen

@@ -142,3 +142,72 @@ def test_bad_records(site):
     assert len(letters) == sum(r.dead for r in ROWS)
     daemon.terminate()
     assert daemon.wait(30) == 0
+
+
+# ---- workers that do what they may not do ----
+
+
+class Fault:
+    """One request that its worker does not survive, or answers badly."""
+
+    def __init__(self, fault, status, code, attempts=1, dead=False, warm=False, lost=True, **fields):
+        self.fault, self.status, self.code, self.attempts, self.dead = fault, status, code, attempts, dead
+        self.warm = warm  # its session has run a request before
+        self.lost = lost  # the session's state goes with it
+        self.fields = fields
+        self.session = f"{fault}{'-warm' if warm else ''}{'-again' if fields else ''}"
+
+    def request(self):
+        return json.dumps({"request_id": self.session, "command": "count", "args": {"mock": {"fault": self.fault}}, **self.fields})
+
+
+FAULTS = [
+    # The first request of a session may run again; what kills its worker twice, alone, is poison.
+    *(Fault(f, "WORKER_LOST", "POISON", attempts=2, dead=True) for f in ("crash", "exit", "half", "print", "garbage", "unknown-id", "oversized", "close-stdout")),
+    # A session that has state on the worker: what it did may not be repeated.
+    *(Fault(f, "WORKER_LOST", "WORKER_LOST", warm=True) for f in ("crash", "print", "garbage", "oversized", "unknown-id", "half")),
+    Fault("exit", "WORKER_LOST", "POISON", attempts=2, dead=True, warm=True, idempotent=True),
+    # Bad answers of a worker that can go on.
+    Fault("bad-json", ERROR, "INVALID_RESULT", lost=False),
+    Fault("bad-utf8", ERROR, "INVALID_RESULT", warm=True, lost=False),
+    Fault("twice", OK, None, lost=False),
+    Fault("noise", OK, None, warm=True, lost=False),
+    Fault("escape", OK, None, lost=False),
+    # Too late: told at once; the worker is replaced if it does not answer within kill_grace.
+    Fault("late", "TIMEOUT", "TIMEOUT", lost=False),
+    Fault("hang", "TIMEOUT", "TIMEOUT", warm=True),
+]
+SAID = {  # what the log and the health events name, besides the worker
+    "print": "its first bytes were \"Hello from a print to stdout",
+    "garbage": "no id can be read; its first bytes were \"\\x01\\x02 this is no JSON", "unknown-id": "which was never issued", "oversized": "\\xff\\xff\\xff\\xf0",
+}
+
+
+def test_workers_that_misbehave(site):
+    mock = f'command = [ "{BRIDGEPOOL}", "mock-worker", "--late-by", "1500" ];'
+    s = site(mock + ' size = 4; request_timeout = "1s"; kill_grace = "2s"; backoff_min = "10ms"; backoff_max = "50ms";',
+             'delivery = { retry_backoff = "10ms"; }; health = { heartbeat = "0"; };')
+    s.start()
+    wanted = 0
+    for n, f in enumerate(FAULTS):  # one after the other: a fault may cost other sessions their state
+        lines = [(f.session, json.dumps({"command": "count", "request_id": f"{f.session}/before"}))] * f.warm
+        lines += [(f.session, f.request()), (f.session, json.dumps({"command": "count", "request_id": f"{f.session}/after"}))]
+        lines += [(f"by{i}", json.dumps({"request_id": f"by{i}-{n}", "command": "echo"})) for i in range(10)]
+        s.produce(lines)
+        wanted += len(lines)
+        s.read_results(lambda seen: len(seen) == wanted, 30)
+    results = {r["request_id"]: r for r in s.results_seen()}
+    dead = [json.loads(m.value())["request_id"] for m in s.read_all(s.dead)]
+    for f in FAULTS:
+        result, after = results[f.session], results[f"{f.session}/after"]
+        assert (result["status"], result["error"] and result["error"]["code"], result["attempts"]) == (f.status, f.code, f.attempts), f"{f.session}: {result}"
+        assert after["status"] == OK and after["session_new"] == f.lost, f"{f.session}: {after}"
+        assert after["result"]["count"] == (1 if f.lost else 2 + f.warm), f"{f.session}: {after}"
+    assert sorted(dead) == sorted(f.session for f in FAULTS if f.dead)
+    assert {results[f"by{i}-{n}"]["status"] for i in range(10) for n in range(len(FAULTS))} == {OK}
+    log = (s.directory / "daemon.log").read_text()
+    for fault, words in SAID.items():
+        assert words in log, fault
+    assert 100 <= sum("noise" in line for line in log.splitlines()) < 1000  # of two thousand lines
+    assert s.end() == [0]
+    s.wait_no_workers()  # also not the one that escaped
