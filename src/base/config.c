@@ -143,7 +143,42 @@ static config_setting_t *lookup(const config_setting_t *base, const char *rest, 
 	return s;
 }
 
+/* ---- freeing ---- */
+
+static void free_level(const struct config_keys *keys, const char *level, char *out);
+
+static void free_field(const struct config_keys *keys, const struct config_key *key, void *field)
+{
+	if (key->type == CONFIG_STRING) {
+		free(*(char **)field);
+	} else if (key->type == CONFIG_STRINGS) {
+		struct config_strings *strings = field;
+
+		for (size_t i = 0; i < strings->n; i++)
+			free(strings->items[i]);
+		free(strings->items);
+	} else if (key->type == CONFIG_LIST) {
+		struct config_list *list = field;
+
+		for (size_t i = 0; i < list->n; i++)
+			free_level(keys, key->path, (char *)list->items + i * list->stride);
+		free(list->items);
+	}
+	memset(field, 0, config_value_size(key->type));
+}
+
+static void free_level(const struct config_keys *keys, const char *level, char *out)
+{
+	for (size_t i = 0; i < keys->n; i++)
+		if (in_level(&keys->rows[i], level))
+			free_field(keys, &keys->rows[i], out + keys->rows[i].offset);
+}
+
+/* ---- filling ---- */
+
 static void fill(struct config_report *r, const config_setting_t *base, const char *level, const char *prefix, char *out);
+static void fill_default(
+    struct config_report *r, const struct config_key *key, const config_setting_t *near, const char *path, void *field);
 
 static void fill_list(
     struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, struct config_list *out)
@@ -158,10 +193,12 @@ static void fill_list(
 		const config_setting_t *group = config_setting_get_elem(s, (unsigned)i);
 
 		snprintf(item, sizeof item, "%s[%zu]", path, i);
-		if (config_setting_is_group(group))
+		if (config_setting_is_group(group)) {
 			fill(r, group, key->path, item, (char *)out->items + i * key->stride);
-		else
+		} else {
+			r->hollow = true;
 			config_say(r, group, item, "allowed is a group; write { ... } and separate groups by commas");
+		}
 	}
 }
 
@@ -173,6 +210,17 @@ static void fill_reserved(struct config_report *r, const struct config_key *key,
 		config_say(r, s, path, "not supported in this version: %s; remove it", key->help);
 }
 
+/* After an error: a value to go on with, so that all other errors are found too. */
+static void fill_instead(
+    struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
+{
+	free_field(&r->keys, key, field);
+	if (key->dflt)
+		fill_default(r, key, s, path, field);
+	else
+		r->hollow = true;
+}
+
 static void fill_one(
     struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
 {
@@ -180,8 +228,8 @@ static void fill_one(
 		fill_list(r, key, s, path, field);
 	else if (key->type == CONFIG_RESERVED)
 		fill_reserved(r, key, s, path);
-	else
-		config_value(r, key, s, path, field);
+	else if (!config_value(r, key, s, path, field))
+		fill_instead(r, key, s, path, field);
 }
 
 static void fill_default(
@@ -194,6 +242,7 @@ static void fill_default(
 	if (key->type == CONFIG_RESERVED)
 		return;
 	if (!key->dflt) {
+		r->hollow = true;
 		config_say(r, near, path, "must be given: %s%s%s", key->help, key->example ? " For example: " : "",
 		    key->example ? key->example : "");
 		return;
@@ -230,37 +279,6 @@ static void fill(struct config_report *r, const config_setting_t *base, const ch
 	}
 }
 
-/* ---- freeing ---- */
-
-static void free_level(const struct config_keys *keys, const char *level, char *out);
-
-static void free_field(const struct config_keys *keys, const struct config_key *key, void *field)
-{
-	if (key->type == CONFIG_STRING) {
-		free(*(char **)field);
-	} else if (key->type == CONFIG_STRINGS) {
-		struct config_strings *strings = field;
-
-		for (size_t i = 0; i < strings->n; i++)
-			free(strings->items[i]);
-		free(strings->items);
-	} else if (key->type == CONFIG_LIST) {
-		struct config_list *list = field;
-
-		for (size_t i = 0; i < list->n; i++)
-			free_level(keys, key->path, (char *)list->items + i * list->stride);
-		free(list->items);
-	}
-	memset(field, 0, config_value_size(key->type));
-}
-
-static void free_level(const struct config_keys *keys, const char *level, char *out)
-{
-	for (size_t i = 0; i < keys->n; i++)
-		if (in_level(&keys->rows[i], level))
-			free_field(keys, &keys->rows[i], out + keys->rows[i].offset);
-}
-
 static void zero(const struct config_keys *keys, char *out)
 {
 	for (size_t i = 0; i < keys->n; i++)
@@ -291,7 +309,8 @@ void config_fault(struct config_report *r, const char *key, const char *format, 
 		s = next;
 		rest += n + strspn(rest + n, "].");
 	}
-	config_say(r, s, key, "%s", text);
+	if (!config_said(r, key)) /* its value is not the one that was written */
+		config_say(r, s, key, "%s", text);
 }
 
 bool config_load_checked(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n,
@@ -309,7 +328,8 @@ bool config_load_checked(const char *path, const char *const *sets, size_t nsets
 			config_set(&r, sets[i]);
 		look_group(&r, config_root_setting(&tree), "");
 		fill(&r, config_root_setting(&tree), "", "", out);
-		if (r.count == 0 && check)
+		r.single = errors->len;
+		if (!r.hollow && check)
 			check(out, &r);
 	}
 	if (r.count > 0)

@@ -35,6 +35,14 @@ void config_say(struct config_report *r, const config_setting_t *at, const char 
 	r->count++;
 }
 
+bool config_said(const struct config_report *r, const char *path)
+{
+	char text[CONFIG_PATH_MAX + 2];
+	int n = snprintf(text, sizeof text, "%s: ", path);
+
+	return r->single > 0 && memmem(r->errors->data, r->single, text, (size_t)n) != NULL;
+}
+
 bool config_schematic(const char *path, char out[CONFIG_PATH_MAX])
 {
 	size_t n = 0;

@@ -478,6 +478,34 @@ START_TEST(faults_of_several_keys_have_their_place)
 }
 END_TEST
 
+static void check_always(const void *out, struct config_report *r)
+{
+	const struct house *h = out;
+
+	ck_assert_ptr_nonnull(h->street); /* whatever was wrong: there is a value to look at */
+	ck_assert_uint_eq(h->words.n, 2);
+	config_fault(r, "place.number", "once");
+	config_fault(r, "words", "once");
+	config_fault(r, "words", "and again");
+}
+
+START_TEST(faults_of_single_keys_and_of_several_are_told_together)
+{
+	ck_assert(!load_with("place = {\n number = 600; street = 7; };\n colour = \"pink\";\nwrods = [ ];\n", NULL, check_always));
+	ck_assert_msg(strstr(errors, "place.number: found 600"), "%s", errors);
+	ck_assert_msg(strstr(errors, "place.street: found 7"), "%s", errors);
+	ck_assert_msg(strstr(errors, "colour: found \"pink\""), "%s", errors);
+	ck_assert_msg(strstr(errors, "wrods: there is no such key"), "%s", errors);
+	ck_assert_msg(!strstr(errors, "place.number: once"), "%s", errors); /* that value is not the one in the file */
+	ck_assert_msg(strstr(errors, "words: once") && strstr(errors, "words: and again"), "%s", errors);
+	ck_assert_ptr_null(house.street);
+	ck_assert(!load_with("words = [ \"x\", \"y\", \"${NO_SUCH_VARIABLE}\" ];\n", NULL, check_always));
+	ck_assert_msg(strstr(errors, "place.number: once") && !strstr(errors, "words: once"), "%s", errors);
+	ck_assert(!load_with("rooms = ( 7 );\n", NULL, check_always)); /* nothing is there to be looked at */
+	ck_assert_msg(!strstr(errors, "once"), "%s", errors);
+}
+END_TEST
+
 /* ---- the table as text ---- */
 
 START_TEST(the_example_is_a_file_of_defaults)
@@ -554,6 +582,7 @@ int main(void)
 	tcase_add_test(tests, set_takes_values_as_in_the_file);
 	tcase_add_loop_test(tests, wrong_sets_are_told_by_themselves, 0, (int)(sizeof bad_sets / sizeof *bad_sets));
 	tcase_add_test(tests, faults_of_several_keys_have_their_place);
+	tcase_add_test(tests, faults_of_single_keys_and_of_several_are_told_together);
 	tcase_add_test(tests, the_example_is_a_file_of_defaults);
 	tcase_add_test(tests, reference_and_man_page_have_every_key);
 	suite_add_tcase(suite, tests);
