@@ -167,20 +167,28 @@ def test_no_child_holds_the_pipes(start):
 @pytest.mark.parametrize(
     "source, last",
     [
-        ("import not_there_at_all\n", "ModuleNotFoundError: No module named 'not_there_at_all'"),
-        ("def broken(:\n", "SyntaxError: invalid syntax"),
-        ("raise RuntimeError('no key')\n", "RuntimeError: no key"),
-        ("import sys\nsys.exit('giving up')\n", "SystemExit: giving up"),
+        ("import not_there_at_all\n", "bridgepool: app:app cannot be loaded: ModuleNotFoundError: No module named 'not_there_at_all' (APP, line 1)"),
+        ("def broken(:\n", "bridgepool: app:app cannot be loaded: SyntaxError: invalid syntax (APP, line 1)"),
+        ("raise RuntimeError('no key')\n", "bridgepool: app:app cannot be loaded: RuntimeError: no key (APP, line 1)"),
+        ("import json\njson.loads('{')\n", "bridgepool: app:app cannot be loaded: JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1) (APP, line 2)"),
+        ("import sys\nsys.exit('giving up')\n", "bridgepool: app:app cannot be loaded: SystemExit: giving up (APP, line 2)"),
+        ("raise RuntimeError()\n", "bridgepool: app:app cannot be loaded: RuntimeError (APP, line 1)"),
         ("from bridgepool import App\nother = App()\n@other.command\ndef f(): pass\n", "bridgepool: app has no 'app'; did you mean app:other?"),
         ("app = 5\n", "bridgepool: app has a int, not an App, named 'app'; make one with app = bridgepool.App()"),
         ("from bridgepool import App\napp = App()\n", "bridgepool: the app has no commands; put @app.command above a function"),
     ],
 )
-def test_what_cannot_be_loaded_exits_78_with_the_reason_last(start, source, last):
+def test_what_cannot_be_loaded_exits_78_with_the_reason_last(start, tmp_path, source, last):
     worker = start(source, ping=False)
     assert worker.next_frame() is None
     assert worker.wait() == 78
-    assert worker.stderr().rstrip("\n").splitlines()[-1] == last
+    assert worker.stderr().rstrip("\n").splitlines()[-1] == last.replace("APP", str(tmp_path / "app.py"))
+
+
+def test_a_module_that_is_not_there_is_no_traceback(start, tmp_path):
+    worker = start("", target="nowhere.deep:app", ping=False)
+    assert worker.wait() == 78
+    assert worker.stderr().startswith(f"bridgepool: there is no module 'nowhere' in {tmp_path} or elsewhere") and worker.stderr().count("\n") == 1
 
 
 def test_an_annotation_that_cannot_be_checked_is_named(start):
@@ -211,7 +219,7 @@ def test_a_failing_startup_exits_1_with_its_reason(start):
     worker.send("ping", {"initialization": True})
     assert worker.next_frame() is None
     assert worker.wait() == 1
-    assert worker.stderr().rstrip().splitlines()[-1] == "OSError: no database"
+    assert worker.stderr().rstrip().splitlines()[-1].startswith("bridgepool: the app's startup failed: OSError: no database (")
 
 
 def test_startup_runs_before_the_first_answer(start):

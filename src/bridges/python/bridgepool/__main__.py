@@ -21,7 +21,7 @@ from ._app import App, Command
 from ._errors import LoadError
 from ._loading import load_app
 from ._serve import Server
-from ._trace import log_exception, print_exception
+from ._trace import log_exception, print_exception, reason_of, say
 from ._version import __version__
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_CONFIG = 0, 1, 64, 78
@@ -75,6 +75,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         return EXIT_CONFIG
     except BaseException as error:
         print_exception(error)
+        say(f"bridgepool: {options.app} cannot be loaded: {reason_of(error)}")
         return EXIT_CONFIG
     with out:
         if options.word == "list":

@@ -137,7 +137,9 @@ class App:
             raise TypeError('@app.command goes above a function; give another name with @app.command(name="...")')
         if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
             raise TypeError(f"command {function.__name__!r} is a generator; return the result, and send parts with ctx.partial()")
-        word = name or function.__name__
+        word = name or getattr(function, "__name__", None)
+        if not word:
+            raise TypeError(f"{function!r} has no name of its own; give one with @app.command(name=\"...\")")
         if word in RESERVED:
             raise ValueError(f"command {word!r}: this name belongs to the worker protocol; give another with @app.command(name=\"...\")")
         if word in self._commands:

@@ -112,6 +112,8 @@ class Channel:
             bodies = self._frames.feed(data)
         except ProtocolError as error:
             return self._ended(error)
+        except MemoryError:  # where the next frame begins is lost with it
+            return self._ended(ProtocolError(f"no memory for a frame of {self._frames.missing} more bytes; raise pools[].memory or lower limits.request"))
         if bodies:
             self.on_bodies(bodies)
             self.flush()

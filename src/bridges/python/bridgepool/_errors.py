@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Optional
 
 MESSAGE_MAX = 8192  # characters of an error's message; the whole text is on stderr
+CODE_MAX = 256
 
 
 class CommandError(Exception):
@@ -13,6 +15,13 @@ class CommandError(Exception):
     ``code`` is a stable word for programs, ``message`` a sentence for people, ``details`` anything that is JSON.
     A retriable error asks the daemon to run the request again, after ``retry_after`` seconds if given.
     """
+
+    # What holds in a subclass whose __init__ does not call this one's.
+    code = "ERROR"
+    message = ""
+    retriable = False
+    details: Any = None
+    retry_after: Optional[float] = None
 
     def __init__(
         self,
@@ -23,6 +32,8 @@ class CommandError(Exception):
         retry_after: Optional[float] = None,
     ) -> None:
         super().__init__(message or code)
+        if retry_after is not None and not (isinstance(retry_after, (int, float)) and math.isfinite(retry_after)):
+            raise ValueError(f"retry_after={retry_after!r}: must be a number of seconds, or None")
         self.code = str(code)
         self.message = str(message or code)
         self.retriable = bool(retriable)
@@ -68,8 +79,9 @@ def error_body(error: BaseException) -> dict:
     """The ``error`` member of an answer for any exception."""
     if not isinstance(error, CommandError):
         code = type(error).__name__
-        return {"code": code, "message": (_text(error) or code)[:MESSAGE_MAX], "retriable": False}
-    body = {"code": error.code, "message": error.message[:MESSAGE_MAX], "retriable": error.retriable}
+        return {"code": code[:CODE_MAX], "message": (text_of(error) or code)[:MESSAGE_MAX], "retriable": False}
+    message = str(error.message) or str(error.code)
+    body = {"code": str(error.code)[:CODE_MAX], "message": message[:MESSAGE_MAX], "retriable": bool(error.retriable)}
     if error.retry_after is not None:
         body["retry_after_ms"] = max(0, round(error.retry_after * 1000))
     if error.details is not None:
@@ -77,8 +89,8 @@ def error_body(error: BaseException) -> dict:
     return body
 
 
-def _text(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # a __str__ that fails must not hide the error itself
+    except BaseException:  # a __str__ that fails must not hide the error itself
         return ""

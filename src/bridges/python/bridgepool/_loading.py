@@ -19,10 +19,23 @@ def load_app(target: str) -> App:
         raise LoadError(f"{target!r} names no module; write module:app or path/to/file.py:app")
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    module = _import_file(where) if where.endswith(".py") or os.sep in where else importlib.import_module(where)
+    module = _import_file(where) if where.endswith(".py") or os.sep in where else _import_module(where)
     app = _find(module, where, attribute or "app")
     app.prepare()
     return app
+
+
+def _import_module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # the application's own search for another
+        missing = error.name
+    raise LoadError(
+        f"there is no module {missing!r} in {os.getcwd()} or elsewhere on Python's path; correct the name, name the file (path/to/file.py:app), "
+        "or set the directory that it is in (pools[].directory, or PYTHONPATH)"
+    )
 
 
 def _import_file(path: str) -> Any:
@@ -49,6 +62,6 @@ def _find(module: Any, where: str, attribute: str) -> App:
     if isinstance(found, App):
         return found
     apps = [name for name, value in vars(module).items() if isinstance(value, App)]
-    hint = f"; did you mean {where}:{apps[0]}?" if apps else "; make one with app = bridgepool.App()"
+    hint = f"; did you mean {' or '.join(f'{where}:{name}' for name in apps)}?" if apps else "; make one with app = bridgepool.App()"
     what = "has no" if found is None else f"has a {type(found).__name__}, not an App, named"
     raise LoadError(f"{where} {what} {attribute!r}{hint}")

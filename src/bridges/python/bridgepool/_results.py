@@ -104,6 +104,8 @@ def _find_fault(value: Any, path: str, depth: int = 0) -> Optional[str]:
             if found:
                 return found
         return None
+    if hasattr(value, "__await__"):
+        return f"{path} is a {type(value).__name__}, which was not awaited"
     try:
         return _find_fault(plain(value), path, depth + 1)
     except TypeError:

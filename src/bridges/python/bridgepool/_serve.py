@@ -15,10 +15,10 @@ from typing import Any, Callable, Dict, List, Optional
 from ._app import App, Command, is_async
 from ._channel import PENDING_HIGH
 from ._context import Context, Session
-from ._errors import CommandError, InvalidArguments, InvalidResult, error_body
+from ._errors import CommandError, InvalidArguments, InvalidResult, error_body, text_of
 from ._results import encode_error, encode_partial, encode_result
 from ._threads import Threads
-from ._trace import log_exception
+from ._trace import log_exception, say
 from ._version import __version__
 
 PROTOCOL = 1
@@ -107,6 +107,11 @@ class Server:
         self._started_at = time.time()
         self._idle: Optional[asyncio.Future] = None
         self.closing = False
+        self._pid = os.getpid()
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._running)
 
     def connect(self, channel: Any) -> None:
         """Writes through a channel, which can say how full it is."""
@@ -120,7 +125,7 @@ class Server:
         for body in bodies:
             try:
                 call = decode(body)
-            except (ValueError, RecursionError) as error:
+            except (ValueError, RecursionError, MemoryError) as error:
                 self._refuse(body, error)
                 continue
             self.take(call)
@@ -132,7 +137,7 @@ class Server:
         """Not a call. If it says whose it is, that id gets an answer; the daemon writes the id first."""
         import re
 
-        print(f"bridgepool: a frame of {len(body)} bytes is no call: {type(error).__name__}: {error}: {body[:80]!r}", file=sys.stderr)
+        say(f"bridgepool: a frame of {len(body)} bytes is no call: {type(error).__name__}: {error}: {body[:80]!r}")
         found = re.match(rb'\s*\{\s*"id"\s*:\s*(\d{1,19})\s*[,}]', body)
         if found:
             self._send(encode_error(int(found.group(1)), {"code": "INVALID_CALL", "message": f"the call is not valid: {error}", "retriable": False}))
@@ -141,7 +146,7 @@ class Server:
         """Anything sent under an id."""
         call_id = call.get("id")
         if type(call_id) is not int:
-            print(f"bridgepool: a call has no id that is a whole number: {call_id!r}", file=sys.stderr)
+            say(f"bridgepool: a call has no id that is a whole number: {call_id!r}")
             return
         name = call.get("command")
         args = call.get("args")
@@ -175,6 +180,8 @@ class Server:
             start = self._find_session(run, args) if self._uses_sessions else None
         except CommandError as error:
             return self._answer_error(run.id, error)
+        except Exception as error:  # in a checker of the application's own
+            return self._send(self._failed(run, error))
         if command.wants_context:
             self._make_context(run)
         if command.is_async or start is not None:
@@ -264,6 +271,8 @@ class Server:
             run.task.cancel()
 
     def _good(self, run: Run, result: Any) -> bytes:
+        if os.getpid() != self._pid:
+            leave_copy(run.command.name, None)
         return self._fitting(encode_result(run.id, result, run.ctx._usage if run.ctx is not None else None), "result")
 
     def _fitting(self, frame: bytes, what: str) -> bytes:
@@ -273,16 +282,32 @@ class Server:
         return frame
 
     def _failed(self, run: Run, error: BaseException) -> bytes:
+        """The frame of an error answer; nothing that an exception does in its turn prevents it."""
+        if os.getpid() != self._pid:
+            leave_copy(run.command.name, error)
+        try:
+            return self._error_frame(run, error)
+        except BaseException as second:
+            code = type(error).__name__
+            return encode_error(run.id, {"code": code, "message": f"{code}, which cannot be shown ({type(second).__name__})", "retriable": False})
+
+    def _error_frame(self, run: Run, error: BaseException) -> bytes:
         usage = run.ctx._usage if run.ctx is not None else None
         if run.ended and not isinstance(error, CommandError):
             what = "stopped at its deadline" if run.ended == "TIMEOUT" else "cancelled"
-            tail = "" if isinstance(error, asyncio.CancelledError) else f" ({type(error).__name__}: {error})"
+            tail = "" if isinstance(error, asyncio.CancelledError) else f" ({type(error).__name__}: {text_of(error)})"
             return encode_error(run.id, {"code": run.ended, "message": f"{run.command.name} was {what}{tail}", "retriable": False}, usage)
         if isinstance(error, InvalidResult):
-            print(f"bridgepool: command {run.command.name}{_of(run)}: {error}", file=sys.stderr)
+            say(f"bridgepool: command {run.command.name}{_of(run)}: {error}")
         elif not isinstance(error, CommandError):
             log_exception(f"command {run.command.name}{_of(run)} failed", error)
-        return encode_error(run.id, error_body(error), usage)
+        body = error_body(error)
+        frame = encode_error(run.id, body, usage)
+        if len(frame) - 4 > self._max_frame:
+            body.pop("details", None)
+            body["message"] += f" (its details are left out: {len(frame) - 4} bytes, and the pool allows {self._max_frame} (max_frame_bytes))"
+            frame = encode_error(run.id, body)
+        return frame
 
     def _finish(self, run: Run, frame: bytes) -> None:
         self._running.pop(run.id, None)
@@ -456,6 +481,23 @@ class Server:
             await coroutine
         except Exception as error:
             log_exception(f"{what} failed", error)
+
+
+def leave_copy(command: str, error: Optional[BaseException]) -> None:
+    """Ends a forked child that comes out of its command: the answer is its parent's to give."""
+    code = 1
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+    else:
+        say(f"bridgepool: command {command} called os.fork(), and its child returned from it; the child should end with os._exit()")
+        if error is not None:
+            log_exception(f"in the child of command {command}", error)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # closed by the application
+            pass
+    os._exit(code & 0xFF)
 
 
 def _same_life(session: Session, epoch: Optional[str], new: bool) -> bool:

@@ -53,19 +53,21 @@ def main(argv: Optional[List[str]] = None) -> int:
         print(f"This is a bridge worker; the daemon starts it and talks to it. To try your commands: python -m bridgepool call {arguments[0]} COMMAND name=value", file=sys.stderr)
         return EXIT_USAGE
     read_fd, write_fd = take_stdio()
+    os.register_at_fork(after_in_child=lambda: let_go(read_fd, write_fd))
     from ._errors import LoadError
     from ._loading import load_app
-    from ._trace import print_exception
+    from ._trace import print_exception, reason_of, say
 
     try:
         max_frame = int(_setting("BRIDGEPOOL_MAX_FRAME_BYTES", 64 << 20))
         grace = _setting("BRIDGEPOOL_STOP_GRACE", 10.0)
         app = load_app(arguments[0])
     except LoadError as error:
-        print(f"bridgepool: {error}", file=sys.stderr)
+        say(f"bridgepool: {error}")
         return EXIT_CONFIG
     except BaseException as error:  # a sys.exit() in the user's module included
         print_exception(error)
+        say(f"bridgepool: {arguments[0]} cannot be loaded: {reason_of(error)}")
         return EXIT_CONFIG
     return serve(app, read_fd, write_fd, max_frame, grace)
 
@@ -88,6 +90,14 @@ def serve(app, read_fd: int, write_fd: int, max_frame: int, grace: float) -> int
         loop.close()
 
 
+def let_go(read_fd: int, write_fd: int) -> None:
+    """In a forked child: neither may it speak to the daemon, nor hold the pipes when the worker is gone."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (read_fd, write_fd):
+        os.dup2(null, fd, inheritable=False)
+    os.close(null)
+
+
 async def _serve(app, loop, read_fd: int, write_fd: int, max_frame: int, grace: float) -> int:
     import asyncio
     import gc
@@ -95,7 +105,8 @@ async def _serve(app, loop, read_fd: int, write_fd: int, max_frame: int, grace: 
 
     from ._channel import Channel
     from ._serve import Server
-    from ._trace import log_exception
+    from ._trace import log_exception, reason_of, say
+    from ._watch import Watch
 
     channel = Channel(loop, read_fd, write_fd, max_frame * CALL_ROOM)
     server = Server(app, loop, channel.send, max_frame)
@@ -116,8 +127,10 @@ async def _serve(app, loop, read_fd: int, write_fd: int, max_frame: int, grace: 
         await server.startup()
     except BaseException as error:
         log_exception("startup failed", error)
+        say(f"bridgepool: the app's startup failed: {reason_of(error)}")
         # The daemon shows the last line; a startup that failed may work the next time, so it is no wrong configuration.
         return EXIT_FAILED
+    Watch(loop, lambda: server.is_busy).start()
     gc.freeze()  # what was loaded stays: not looked at again by every full collection
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
@@ -126,7 +139,7 @@ async def _serve(app, loop, read_fd: int, write_fd: int, max_frame: int, grace: 
     channel.start()
     why = await over
     if why is not None and not channel.broken:
-        print(f"bridgepool: the daemon's end of the protocol: {type(why).__name__}: {why}", file=sys.stderr)
+        say(f"bridgepool: the daemon's end of the protocol: {type(why).__name__}: {why}")
     await server.finish(0.0 if channel.broken else grace)
     await channel.close(timeout=2.0)
     return EXIT_OK if why is None or channel.broken else EXIT_PROTOCOL
