@@ -186,7 +186,7 @@ void broker_commit(struct world *w, struct instance *i, const struct commit *c)
 		f->entries[k] = c->entries[k];
 		f->entries[k].metadata = xstrdup(c->entries[k].metadata);
 		TRACE(w, COMMIT, i->index, (int64_t)c->id, c->entries[k].tp.partition, c->entries[k].base, (int64_t)strlen(c->entries[k].metadata));
-		oracle_commit(w, i, &c->entries[k]);
+		oracle_commit(w, i, c->id, &c->entries[k]);
 	}
 	world_plan(w, i, world_delay(w, w->k.commit_us), (struct event){.kind = EV_COMMIT_APPLY, .id = c->id});
 }
@@ -271,6 +271,8 @@ void broker_commit_answer(struct world *w, struct instance *i, const struct even
 			faults[n++] = (struct tp_fault){f->entries[k].tp, f->verdict, "refused"};
 	}
 	TRACE(w, COMMITTED, i->index, (int64_t)ev->id, f->applied, f->refused ? (int64_t)f->verdict : -1);
+	for (size_t k = 0; k < f->n; k++)
+		oracle_commit_answered(i, ev->id, f->entries[k].tp, !f->refused);
 	forget_commit(f);
 	engine_committed(instance_enter(w, i), ev->id, faults, n, w->now);
 	instance_leave(w, i);

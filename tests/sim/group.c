@@ -337,6 +337,30 @@ static size_t list(struct world *w, struct instance *i, uint32_t mask, enum owne
 	return n;
 }
 
+static void take_over(struct instance *i, struct tp *tp)
+{
+	struct owned *o = &i->own[tp->topic][tp->partition], before = *o;
+
+	tp->epoch = i->last_epoch;
+	*o = (struct owned){.state = OWNED_ASSIGNED, .epoch = i->last_epoch, .since = i->last_epoch, .known = before.known};
+	if (!before.suspended)
+		return;
+	o->comeback = true;
+	o->since = before.since;
+	o->full = before.full;
+	o->sent = before.sent;
+	o->accepted = before.accepted;
+	o->sent_id = before.sent_id;
+}
+
+/* What was given back and is not in the assignment after that is not waited for any longer. */
+static void went_elsewhere(struct instance *i)
+{
+	for (unsigned k = 0; k < MAX_TPS; k++)
+		if (i->own[k / MAX_PARTITIONS][k % MAX_PARTITIONS].state == OWNED_NOT)
+			i->own[k / MAX_PARTITIONS][k % MAX_PARTITIONS].suspended = false;
+}
+
 void group_assign(struct world *w, struct instance *i, const struct event *ev)
 {
 	struct tp tps[MAX_TPS];
@@ -350,12 +374,9 @@ void group_assign(struct world *w, struct instance *i, const struct event *ev)
 	n = list(w, i, mask, OWNED_NOT, tps);
 	if (n > 0)
 		i->last_epoch++;
-	for (size_t k = 0; k < n; k++) {
-		struct owned *o = &i->own[tps[k].topic][tps[k].partition];
-
-		tps[k].epoch = i->last_epoch;
-		*o = (struct owned){.state = OWNED_ASSIGNED, .epoch = i->last_epoch, .known = o->known};
-	}
+	for (size_t k = 0; k < n; k++)
+		take_over(i, &tps[k]);
+	went_elsewhere(i);
 	TRACE(w, ASSIGNED, i->index, (int64_t)n, n ? tps[0].topic : 0, n ? tps[0].partition : -1, i->last_epoch);
 	engine_assigned(instance_enter(w, i), tps, n, w->now);
 	instance_leave(w, i);
@@ -395,6 +416,7 @@ void group_revoke(struct world *w, struct instance *i, const struct event *ev)
 	for (size_t k = 0; k < n; k++)
 		i->own[tps[k].topic][tps[k].partition].state = OWNED_REVOKING;
 	i->revoke_pending = true;
+	i->revoke_lost = lost;
 	i->revoked_at = w->now;
 	i->revokes++;
 	TRACE(w, REVOKED, i->index, (int64_t)n, tps[0].topic, tps[0].partition, lost);
@@ -477,6 +499,7 @@ void group_release(struct world *w, struct instance *i)
 			if (i->own[t][p].state != OWNED_REVOKING)
 				continue;
 			i->own[t][p].state = OWNED_NOT;
+			i->own[t][p].suspended = i->own[t][p].located && !i->revoke_lost;
 			leave_late_things(w, i, t, p, i->own[t][p].epoch);
 			mask |= 1u << tp_bit(t, (int32_t)p);
 		}
@@ -518,7 +541,13 @@ static void look_up(struct world *w, struct instance *i, struct tp tp, struct co
 {
 	const struct request_log *log = &w->log[tp.topic][tp.partition];
 	struct owned *o = group_owned(w, i, tp);
+	struct mark found = oracle_mark(c->offset, c->metadata);
 
+	if (!o->comeback || (!oracle_same_mark(found, o->accepted) && !oracle_same_mark(found, o->sent)))
+		o->since = o->epoch;
+	o->comeback = false;
+	o->sent = o->accepted = found;
+	o->sent_id = 0;
 	o->located = true;
 	if (o->known < c->offset + map->span)
 		o->known = c->offset + map->span;

@@ -20,14 +20,17 @@ bool oracle_state_lives(const struct instance *i, const struct session_view *s);
 int oracle_produced(struct world *w, struct instance *i, const struct record *r); /* the record it is about */
 void oracle_landed(struct world *w, struct instance *i, uint64_t serial);
 void oracle_reported(struct world *w, struct instance *i, uint64_t serial, enum delivery d);
-void oracle_commit(struct world *w, struct instance *i, const struct commit_entry *c);    /* ordered */
+void oracle_commit(struct world *w, struct instance *i, uint64_t id, const struct commit_entry *c); /* ordered */
 void oracle_committed(struct world *w, struct instance *i, const struct commit_entry *c); /* applied */
+void oracle_commit_answered(struct instance *i, uint64_t id, struct tp tp, bool accepted);
+struct mark oracle_mark(int64_t base, struct slice metadata);
+bool oracle_same_mark(struct mark a, struct mark b);
 
 /* oracle_verdict.c: may a request end like this? */
 struct told {                 /* what a result says */
-	struct slice status, code, result, session_epoch;
+	struct slice status, code, result, session_epoch, worker_id, attributes;
 	bool session_new;
-	int64_t attempts;
+	int64_t attempts, completed_at_ms, run_us, all_us; /* all_us: the sum of all its times here */
 };
 void verdict_check(struct world *w, struct instance *i, const struct asked *r, struct view *v, const struct told *t);
 

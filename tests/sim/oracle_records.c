@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "bridgepool/wire/json.h"
 #include "client.h"
 #include "group.h"
@@ -61,13 +63,25 @@ static struct slice read_code(struct world *w, struct slice error)
 	return unquoted(m[0].value);
 }
 
+static void read_timings(struct world *w, struct slice timings, struct told *t)
+{
+	struct json_member m[] = {{.name = "run_us"}, {.name = "session_wait_us"}, {.name = "worker_wait_us"}, {.name = "retry_wait_us"}};
+
+	find(w, timings, m, 4);
+	t->run_us = number(w, m[0].value);
+	t->all_us = t->run_us;
+	for (int k = 1; k < 4; k++)
+		t->all_us += number(w, m[k].value);
+}
+
 /* The record that a result is about; *t borrows text. */
 static struct asked *read_result(struct world *w, const struct instance *i, struct slice text, struct told *t)
 {
-	enum { STATUS, RESULT, ERROR, EPOCH, NEW, ATTEMPTS, SOURCE, FINAL, INSTANCE, SESSION, MEMBERS };
+	enum { STATUS, RESULT, ERROR, EPOCH, NEW, ATTEMPTS, SOURCE, FINAL, INSTANCE, SESSION, WORKER, ATTRIBUTES, COMPLETED, TIMINGS, MEMBERS };
 	struct json_member m[MEMBERS] = {[STATUS] = {.name = "status"}, [RESULT] = {.name = "result"}, [ERROR] = {.name = "error"},
 		[EPOCH] = {.name = "session_epoch"}, [NEW] = {.name = "session_new"}, [ATTEMPTS] = {.name = "attempts"}, [SOURCE] = {.name = "source"},
-		[FINAL] = {.name = "final"}, [INSTANCE] = {.name = "instance_id"}, [SESSION] = {.name = "session_id"}};
+		[FINAL] = {.name = "final"}, [INSTANCE] = {.name = "instance_id"}, [SESSION] = {.name = "session_id"},
+		[WORKER] = {.name = "worker_id"}, [ATTRIBUTES] = {.name = "attributes"}, [COMPLETED] = {.name = "completed_at"}, [TIMINGS] = {.name = "timings"}};
 	struct asked *r;
 
 	find(w, text, m, MEMBERS);
@@ -79,7 +93,9 @@ static struct asked *read_result(struct world *w, const struct instance *i, stru
 	if (r->session >= 0 && (r->ask == ASK_RUN || r->ask == ASK_END_SESSION) && !slice_is(unquoted(m[SESSION].value), w->session[r->session].id))
 		breach(w, "the result of record %u names another session", r->index);
 	*t = (struct told){.status = unquoted(m[STATUS].value), .code = read_code(w, m[ERROR].value), .result = m[RESULT].value,
-		.session_epoch = unquoted(m[EPOCH].value), .session_new = slice_is(m[NEW].value, "true"), .attempts = number(w, m[ATTEMPTS].value)};
+		.session_epoch = unquoted(m[EPOCH].value), .session_new = slice_is(m[NEW].value, "true"), .attempts = number(w, m[ATTEMPTS].value),
+		.worker_id = unquoted(m[WORKER].value), .attributes = m[ATTRIBUTES].value, .completed_at_ms = number(w, m[COMPLETED].value)};
+	read_timings(w, m[TIMINGS].value, t);
 	return r;
 }
 
@@ -134,31 +150,20 @@ static struct known_serial *serial_of(struct world *w, struct instance *i, uint6
 static void check_final_order(struct world *w, struct instance *i, const struct asked *r, const struct view *v)
 {
 	struct session_view *s = r->session >= 0 ? &i->sessions[r->session] : NULL;
-	uint32_t epoch = i->own[r->topic][r->partition].epoch;
 
-	if (s == NULL || v->run == RUN_NONE || v->received > v->rounds || w->session[r->session].violates)
+	if (s == NULL || v->run == RUN_NONE || w->session[r->session].violates)
 		return; /* what never ran has ended at once, beside the line */
-	if (s->final_epoch == epoch && r->offset < s->newest_final)
+	if (s->final_since == v->since && r->offset < s->newest_final)
 		breach(w, "4: session %d tells the end of offset %lld after that of offset %lld", r->session, (long long)r->offset,
 			(long long)s->newest_final);
-	s->final_epoch = epoch;
+	s->final_since = v->since;
 	s->newest_final = r->offset;
-}
-
-/* It was read again, and something is told about it again without a run in between. */
-static void next_round(struct view *v)
-{
-	v->has_final = v->has_dead_letter = v->needs_dead_letter = v->may_dead_letter = false;
-	v->rounds = v->received;
-	v->run = RUN_NONE;
 }
 
 static void check_counted(struct world *w, struct instance *i, const struct asked *r, struct view *v)
 {
-	if (++v->finals > v->received)
-		breach(w, "record %u was given to instance %d %u times and has %u finals there", r->index, i->index, v->received, v->finals);
-	if (v->has_final && v->received > v->rounds)
-		next_round(v);
+	if (++v->finals > v->rounds)
+		breach(w, "record %u was given to instance %d in %u ownerships of its partition and has %u finals there", r->index, i->index, v->rounds, v->finals);
 	if (v->has_final)
 		breach(w, "record %u has two finals in instance %d", r->index, i->index);
 	v->has_final = true;
@@ -192,8 +197,6 @@ static struct asked *produced_result(struct world *w, struct instance *i, const 
 		check_counted(w, i, r, v);
 		check_final_order(w, i, r, v);
 		verdict_check(w, i, r, v, &t);
-		if (v->received > v->rounds && !v->may_dead_letter)
-			v->has_dead_letter = false; /* that one was of the delivery before */
 		if (v->has_dead_letter && !v->may_dead_letter)
 			breach(w, "record %u has a dead letter without a cause", r->index);
 		s->wants_dead_letter = v->needs_dead_letter;
@@ -210,9 +213,10 @@ static struct asked *produced_dead_letter(struct world *w, struct instance *i, c
 
 	if (s->record >= 0)
 		return r;
-	if (++v->dead_letters > v->received)
-		breach(w, "record %u was given to instance %d %u times and has %u dead letters there", r->index, i->index, v->received, v->dead_letters);
-	if (v->has_final && !v->may_dead_letter && v->received == v->rounds)
+	if (++v->dead_letters > v->rounds)
+		breach(w, "record %u was given to instance %d in %u ownerships of its partition and has %u dead letters there", r->index, i->index, v->rounds,
+			v->dead_letters);
+	if (v->has_final && !v->may_dead_letter)
 		breach(w, "record %u has a dead letter without a cause", r->index);
 	v->has_dead_letter = true;
 	return r;
@@ -290,9 +294,67 @@ static void read_map(struct world *w, const struct commit_entry *c, struct offse
 		breach(w, "11: a map changes when it is decoded and encoded");
 }
 
-void oracle_commit(struct world *w, struct instance *i, const struct commit_entry *c)
+struct mark oracle_mark(int64_t base, struct slice metadata)
 {
-	const struct owned *o = group_owned(w, i, c->tp);
+	return (struct mark){base, metadata.len ? XXH3_64bits(metadata.data, metadata.len) : 0};
+}
+
+bool oracle_same_mark(struct mark a, struct mark b)
+{
+	return a.base == b.base && a.hash == b.hash;
+}
+
+void oracle_commit_answered(struct instance *i, uint64_t id, struct tp tp, bool accepted)
+{
+	struct owned *o = &i->own[tp.topic][tp.partition];
+
+	if (o->sent_id != id || tp.epoch < o->since || (o->state == OWNED_NOT && !o->suspended))
+		return;
+	if (accepted)
+		o->accepted = o->sent;
+	else
+		o->sent_id = 0;
+}
+
+static uint32_t kills_said(const struct offsetmap *map, int64_t offset)
+{
+	for (unsigned k = 0; k < map->nsuspects; k++)
+		if (map->base + map->suspects[k].delta == offset)
+			return map->suspects[k].kills;
+	return 0;
+}
+
+/* What is known to have killed a worker alone: by its runs here, or by the map that the ownership began with. */
+static uint32_t kills_known(const struct instance *i, const struct owned *o, const struct asked *r)
+{
+	const struct view *v = &i->views[r->index];
+
+	if (r->claimed || v->complete)
+		return 0;
+	if (v->since == o->since)
+		return v->certain_kills;
+	for (unsigned k = 0; k < o->nsuspects; k++)
+		if (o->suspects[k].offset == r->offset)
+			return o->suspects[k].kills;
+	return 0;
+}
+
+/* The group remembers what kills workers, whoever dies with it. */
+static void check_suspects(struct world *w, const struct instance *i, const struct owned *o, const struct request_log *log, const struct offsetmap *map)
+{
+	if (w->k.metadata_limit < OFFSETMAP_TEXT_MAX || o->full)
+		return;
+	for (size_t k = 0; k < log->n; k++) {
+		const struct asked *r = log->records[k];
+
+		if (kills_known(i, o, r) > kills_said(map, r->offset))
+			breach(w, "9: a commit of partition %d does not tell that record %u killed %u workers alone", r->partition, r->index, kills_known(i, o, r));
+	}
+}
+
+void oracle_commit(struct world *w, struct instance *i, uint64_t id, const struct commit_entry *c)
+{
+	struct owned *o = group_owned(w, i, c->tp);
 	struct offsetmap map;
 	const struct request_log *log;
 
@@ -303,6 +365,10 @@ void oracle_commit(struct world *w, struct instance *i, const struct commit_entr
 		breach(w, "2: a commit of partition %d claims offsets that instance %d never saw: base %lld, span %u, seen up to %lld", c->tp.partition,
 			i->index, (long long)c->base, map.span, (long long)o->known);
 	log = &w->log[c->tp.topic][c->tp.partition];
+	o->sent = oracle_mark(c->base, slice_of(c->metadata));
+	o->sent_id = id;
+	o->full |= map.nsuspects == OFFSETMAP_SUSPECTS;
+	check_suspects(w, i, o, log, &map);
 	for (size_t k = log->n; k-- > 0;) {
 		const struct asked *r = log->records[k];
 

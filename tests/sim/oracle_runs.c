@@ -58,15 +58,45 @@ void oracle_prompt_check(struct world *w, struct instance *i, const struct event
 		breach(w, "record %u runs since %lld us and its run's time is over", r->index, (long long)(w->now - v->dispatched_at));
 }
 
+/* The ownership of its partition that it was seen in before is over: nothing of that time counts. */
+static void new_round(const struct owned *o, const struct asked *r, struct view *v)
+{
+	struct view fresh = {.received = v->received, .rounds = v->rounds + 1, .since = o->since, .finals = v->finals, .dead_letters = v->dead_letters,
+		.complete = v->complete, .final_acked = v->final_acked, .dead_letter_acked = v->dead_letter_acked};
+
+	*v = fresh;
+	for (unsigned k = 0; k < o->nsuspects; k++)
+		if (o->suspects[k].offset == r->offset)
+			v->kills = v->certain_kills = o->suspects[k].kills;
+	v->was_lost = v->kills > 0;
+}
+
+/* It had been put back when its partition was revoked: its runs are counted anew, but not the workers that it killed. */
+static void begin_again(const struct owned *o, struct view *v)
+{
+	if (o->full)
+		v->kills = v->certain_kills = 0;
+	v->again = v->began = false;
+	v->was_lost = v->kills > 0;
+	v->run = RUN_NONE;
+	v->first_received_at = v->received_at;
+	v->ran_us = v->not_before = 0;
+	v->attempt = 0;
+}
+
 void oracle_received(struct world *w, struct instance *i, const struct asked *r)
 {
 	struct owned *o = place_of(i, r);
 	struct view *v = &i->views[r->index];
+	bool first = v->rounds == 0 || v->since != o->since;
 
+	if (first)
+		new_round(o, r, v);
 	v->received++;
 	v->received_at = w->now;
-	if (v->received == v->rounds + 1)
+	if (first)
 		v->first_received_at = w->now;
+	v->again = !first && v->run != RUN_LIVE;
 	if (r->deadline_ms != INT64_MAX)
 		plan_prompt_check(w, i, r, (r->deadline_ms - world_wall_ms(w)) * MS_US);
 	if (o->known <= r->offset)
@@ -165,13 +195,13 @@ static void check_state(struct world *w, struct instance *i, struct session_view
 
 static void check_order(struct world *w, struct instance *i, struct session_view *s, const struct asked *r)
 {
-	uint32_t epoch = place_of(i, r)->epoch;
+	uint32_t since = place_of(i, r)->since;
 
 	if (w->session[r->session].violates)
 		return;
-	if (s->run_epoch == epoch && r->offset < s->newest_run)
+	if (s->run_since == since && r->offset < s->newest_run)
 		breach(w, "4: session %d runs offset %lld after offset %lld", r->session, (long long)r->offset, (long long)s->newest_run);
-	s->run_epoch = epoch;
+	s->run_since = since;
 	s->newest_run = r->offset;
 	if (!i->evicted) /* else it is about to learn that all was lost */
 		check_elsewhere(w, i, r);
@@ -204,19 +234,6 @@ static void session_runs(struct world *w, struct instance *i, struct proc *p, st
 
 /* ---- runs of a request ---- */
 
-static void new_round(struct instance *i, const struct asked *r, struct view *v)
-{
-	const struct owned *o = place_of(i, r);
-	struct view fresh = {.received = v->received, .rounds = v->received, .finals = v->finals, .dead_letters = v->dead_letters, .received_at = v->received_at,
-		.first_received_at = v->first_received_at, .complete = v->complete, .final_acked = v->final_acked, .dead_letter_acked = v->dead_letter_acked};
-
-	*v = fresh;
-	for (unsigned k = 0; k < o->nsuspects; k++)
-		if (o->suspects[k].offset == r->offset)
-			v->kills = o->suspects[k].kills;
-	v->was_lost = v->kills > 0;
-}
-
 static bool attempt_fits(const struct view *v, int32_t attempt)
 {
 	switch (v->run) {
@@ -230,14 +247,6 @@ static bool attempt_fits(const struct view *v, int32_t attempt)
 	default:
 		return attempt == v->attempt + 1;
 	}
-}
-
-/* It was read again, because its partition went and came back, but its first delivery was never over. */
-static bool goes_on(const struct view *v, int32_t attempt)
-{
-	if (v->run == RUN_LIVE)
-		return !v->orphan;
-	return v->run != RUN_NONE && !v->has_final && attempt > 1 && attempt_fits(v, attempt);
 }
 
 static void check_repeat(struct world *w, const struct asked *r, const struct view *v, int32_t attempt)
@@ -309,8 +318,8 @@ static void request_runs(struct world *w, struct instance *i, struct proc *p, st
 	if (c->kind == CALL_REQUEST)
 		TRACE(w, RUN, i->index, r->index, p->ref.slot, p->ref.generation, c->attempt);
 	check_right(w, i, r);
-	if (v->received > v->rounds && !goes_on(v, c->attempt))
-		new_round(i, r, v);
+	if (v->again && !v->has_final)
+		begin_again(place_of(i, r), v);
 	check_words(w, i, r, c);
 	check_repeat(w, r, v, c->attempt);
 	k->round = v->rounds;
@@ -322,6 +331,7 @@ static void request_runs(struct world *w, struct instance *i, struct proc *p, st
 	v->run = RUN_LIVE;
 	v->attempt = c->attempt;
 	v->dispatched_at = w->now;
+	v->at = p->ref;
 	plan_prompt_check(w, i, r, c->kind == CALL_REQUEST ? pool_of(w, p)->request_timeout_us : pool_of(w, p)->session_hook_timeout_us);
 	w->runs++;
 }
@@ -386,7 +396,16 @@ void oracle_answered(struct world *w, struct instance *i, struct proc *p, struct
 		return;
 	v->run = state_after(w, k, a);
 	v->ended_at = w->now;
+	v->ran_us += w->now - v->dispatched_at;
 	v->not_before = a->retriable && a->retry_after_ms > 0 ? w->now + a->retry_after_ms * MS_US : 0;
+}
+
+static bool time_may_be_over(const struct world *w, const struct instance *i, const struct proc *p, const struct view *v, const struct asked *r)
+{
+	int64_t ran = w->now - v->dispatched_at;
+
+	return (i->draining && w->now >= i->drain_until) || ran >= pool_of(w, p)->request_timeout_us || ran >= pool_of(w, p)->session_hook_timeout_us ||
+	       (r->deadline_ms != INT64_MAX && (w->k.clock_steps || world_wall_ms(w) >= r->deadline_ms));
 }
 
 static void run_is_lost(struct world *w, struct instance *i, const struct proc *p, const struct work *k)
@@ -397,9 +416,11 @@ static void run_is_lost(struct world *w, struct instance *i, const struct proc *
 		return;
 	v->run = p->cause == CAUSE_ENGINE ? RUN_KILLED : p->cause == CAUSE_UNSURE ? RUN_UNSURE : RUN_LOST;
 	v->ended_at = w->now;
+	v->ran_us += w->now - v->dispatched_at;
 	v->alone = p->nworks == 1;
 	v->was_lost |= v->run == RUN_LOST;
 	v->kills += v->run == RUN_LOST && v->alone;
+	v->certain_kills += v->run == RUN_LOST && v->alone && !time_may_be_over(w, i, p, v, &w->asked[k->record]);
 	w->asked[k->record].kills += v->run != RUN_KILLED && v->alone;
 }
 
@@ -438,13 +459,6 @@ void oracle_gone(struct world *w, struct instance *i, struct proc *p)
 
 /* ---- partitions go ---- */
 
-static void orphan_anonymous(struct world *w, struct instance *i)
-{
-	for (size_t n = 0; n < w->nasked; n++)
-		if (w->asked[n].session < 0 && i->views[n].run == RUN_LIVE && place_of(i, &w->asked[n])->state == OWNED_REVOKING)
-			i->views[n].orphan = true;
-}
-
 static void orphan(struct world *w, struct instance *i, bool may_run_on)
 {
 	for (unsigned n = 0; n < w->k.sessions; n++) {
@@ -453,12 +467,11 @@ static void orphan(struct world *w, struct instance *i, bool may_run_on)
 
 		if (r == NULL || place_of(i, r)->state != OWNED_REVOKING)
 			continue;
-		if (!may_run_on && !s->orphan) /* an orphan's time was over before */
+		if (!may_run_on && !s->orphan && !w->session[n].violates) /* an orphan's time was over before */
 			breach(w, "7: instance %d gives back partition %d while record %u runs and there is time to wait for it", i->index, r->partition,
 				r->index);
 		s->orphan = true;
 	}
-	orphan_anonymous(w, i);
 }
 
 void oracle_lost(struct world *w, struct instance *i)

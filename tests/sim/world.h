@@ -31,7 +31,7 @@ struct asked {
 	struct slice key, value, headers; /* owned */
 	struct slice args;            /* owned; no two records have the same */
 	int session;                  /* -1: anonymous */
-	bool idempotent, poison, big, named;
+	bool idempotent, poison, big, named, attributed;
 	char epoch[EPOCH_TEXT];       /* named: the session state that it expects */
 	int64_t deadline_ms;          /* wall clock; INT64_MAX: none */
 	uint32_t finals, dead_letters; /* in the output topics */
@@ -79,7 +79,7 @@ struct work {                     /* a call whose answer the engine waits for */
 	uint64_t id;
 	enum call_kind kind;
 	uint32_t round;               /* of the record's view */
-	bool initialization, solo, by_client; /* solo: nothing may run beside it; by_client: end_session */
+	bool initialization, solo, by_client, cancelled; /* solo: nothing may run beside it; by_client: end_session; cancelled: a cancel was sent */
 	int record, session;          /* -1: none */
 	int32_t attempt;
 	int64_t since;
@@ -95,7 +95,7 @@ struct proc {
 	unsigned nworks;              /* those that take a place */
 	bool ready;                   /* the engine has the answer to its first ping */
 	bool dead, deaf, mute;        /* runs no more; obeys nothing but KILL; answers no ping but the first */
-	bool gone_planned;
+	bool gone_planned, stopped;   /* stopped: ordered by the engine */
 	enum cause cause;
 	uint32_t concurrency, capabilities;
 	uint64_t last_id;
@@ -105,18 +105,22 @@ struct proc {
 
 enum run_state { RUN_NONE, RUN_LIVE, RUN_OPENED /* open_session was answered, the run begins */, RUN_OK, RUN_ERROR, RUN_RETRIABLE, RUN_UNREADABLE, RUN_HUGE, RUN_HOOK_ERROR, RUN_LOST, RUN_KILLED, RUN_UNSURE };
 
-/* One record in the eyes of one instance. A round is one delivery of it, from receipt to its records' acknowledgement. */
+/* One record in the eyes of one instance. A round is the time of one unbroken ownership of its partition, from the first receipt: it
+ * has one end, however often it is read again. */
 struct view {
 	uint32_t received, rounds, finals, dead_letters; /* the last two: distinct records published for it */
-	int64_t received_at, first_received_at;
+	uint32_t since;               /* the ownership of this round */
+	int64_t received_at, first_received_at; /* first: in this round */
 	/* of this round */
 	bool has_final, needs_dead_letter, may_dead_letter, has_dead_letter;
+	bool again;                   /* read again while it did not run: if it had been put back, its runs are counted anew */
 	enum run_state run;
-	bool orphan;                  /* anonymous, and its partition went away while it ran: it may run beside its next delivery */
 	bool alone, may_repeat, began, was_lost; /* alone: nothing ran beside it when its worker died; was_lost: with a worker, once */
-	int64_t dispatched_at, ended_at, not_before; /* the worker said when to come again */
+	struct slot_ref at;           /* where it ran last */
+	int64_t dispatched_at, ended_at, ran_us; /* ran_us: in all runs that ended */
+	int64_t not_before;           /* the worker said when to come again */
 	int32_t attempt;              /* as the engine said it last */
-	uint32_t kills;
+	uint32_t kills, certain_kills; /* workers that it killed alone; certain: while its time was not over */
 	char epoch[EPOCH_TEXT];       /* of the session's state it ran in */
 	/* of all rounds */
 	bool dead_letter_acked, final_acked; /* final_acked: of an end that wants a dead letter beside it */
@@ -127,14 +131,16 @@ struct view {
 struct session_view {
 	struct slot_ref at;           /* where its state is; generation 0: nowhere */
 	char epoch[EPOCH_TEXT];
-	bool cleaned;
+	bool cleaned, opened;         /* opened: open_session was answered there */
+	uint32_t since;               /* the ownership of its partition in which that state began */
+	int64_t free_at;              /* when its last call ended */
 	uint32_t runs, requests;      /* in that state; requests: different ones */
 	int last_record;              /* that ran there; -1 none */
 	struct work *busy;            /* a call of it is out */
 	bool orphan;                  /* what it runs may overlap with another instance's run */
 	int64_t lost_at, made_lost_at; /* when its worker died last; when it did with what finished requests had made there; -1 never */
 	uint32_t ends, end_finals;    /* end_session: cleaned up for a client; told so */
-	uint32_t run_epoch, final_epoch; /* of the partition's assignment that the two below count in */
+	uint32_t run_since, final_since; /* the ownership that the two below count in */
 	int64_t newest_run, newest_final; /* offsets */
 };
 
@@ -142,12 +148,22 @@ struct session_view {
 
 enum owned_state { OWNED_NOT, OWNED_ASSIGNED, OWNED_REVOKING };
 
+struct mark {                     /* what a commit said */
+	int64_t base;
+	uint64_t hash;
+};
+
 struct owned {                    /* a partition on the consumer's side */
 	enum owned_state state;
 	uint32_t epoch;
+	uint32_t since;               /* the first epoch of its unbroken ownership: it came back each time, and nobody else had committed */
+	bool suspended, comeback;     /* given back, and may come back with the next assignment; came back so, and its position is not read yet */
+	struct mark sent, accepted;   /* the last commit ordered, and the last one accepted; or what was found */
+	uint64_t sent_id;
 	bool asked_offsets, located, held;
 	size_t position;              /* in the log's records */
 	int64_t known;                /* all below is known to it: received, or described by the map it began with */
+	bool full;                    /* a map of this ownership had as many suspects as fit: some may have fallen out */
 	unsigned nsuspects;           /* of that map */
 	struct { int64_t offset; uint32_t kills; } suspects[OFFSETMAP_SUSPECTS];
 };
@@ -197,7 +213,7 @@ struct instance {
 
 	int member;                   /* -1: none */
 	uint32_t member_serial;
-	bool evicted, revoke_pending;
+	bool evicted, revoke_pending, revoke_lost;
 	uint32_t last_epoch;
 	int64_t revoked_at;
 	uint32_t revokes;
@@ -207,6 +223,8 @@ struct instance {
 
 	struct proc *procs[MAX_POOLS][MAX_WORKERS];
 	uint32_t generation[MAX_POOLS][MAX_WORKERS];
+	int64_t gone_at[MAX_POOLS][MAX_WORKERS]; /* 0: never */
+	uint64_t starts[MAX_POOLS], exits[MAX_POOLS];
 
 	struct sent_line sent;
 	size_t nsent;
