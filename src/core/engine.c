@@ -263,6 +263,7 @@ void engine_fault(struct engine *e, struct slot_ref ref, enum worker_fault f, st
 {
 	static const char *const reasons[] = {[FAULT_EXEC] = "it could not be started", [FAULT_EOF] = "its stdout ended", [FAULT_WRITE] = "its stdin broke",
 		[FAULT_FRAME] = "its stdout is no stream of frames"};
+	char reason[256];
 	struct slot *w;
 
 	enter(e, now);
@@ -272,7 +273,9 @@ void engine_fault(struct engine *e, struct slot_ref ref, enum worker_fault f, st
 
 		if (f == FAULT_FRAME && w->state != HEALTH_TERMINATING) /* told once */
 			engine_note(e, &n);
-		slot_stop(e, w, STOPPED_FAULT, reasons[f]);
+		snprintf(reason, sizeof(reason), "%s%s%.*s", reasons[f], detail.len ? ": " : "", (int)(detail.len < 200 ? detail.len : 200),
+			detail.len ? (const char *)detail.data : "");
+		slot_stop(e, w, STOPPED_FAULT, reason);
 	}
 	leave(e);
 }

@@ -225,6 +225,8 @@ void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const cha
 	if (w->state == HEALTH_TERMINATING || w->state == HEALTH_TERMINATED)
 		return;
 	w->stop = why;
+	if (why == STOPPED_FAULT)
+		snprintf(w->fault, sizeof(w->fault), "%s", reason);
 	slot_set(e, w, HEALTH_TERMINATING, reason);
 	pool_judge(e, w->pool);
 	if (why == STOPPED_DRAIN && talking)
@@ -278,9 +280,10 @@ static void lose_line(struct engine *e, struct slot *w)
 
 static void exit_text(const struct slot *w, const struct exit_report *x, char *out, size_t size)
 {
-	static const char *const why[] = {"", "stopped for shutdown: ", "stopped because a run did not end: ", "stopped because it did not answer pings: ",
-		"stopped after a fault: ", "stopped because it did not get ready: "};
-	int n = snprintf(out, size, "%s%s %d%s", why[w->stop], x->exited ? "exit" : "signal", x->exited ? x->code : x->signal,
+	const char *const why[] = {[STOPPED_NOT] = "", [STOPPED_DRAIN] = "stopped for shutdown: ", [STOPPED_HUNG] = "stopped because a run did not end: ",
+		[STOPPED_SILENT] = "stopped because it did not answer pings: ", [STOPPED_FAULT] = w->fault,
+		[STOPPED_START] = "stopped because it did not get ready: "};
+	int n = snprintf(out, size, "%s%s%s %d%s", why[w->stop], w->stop == STOPPED_FAULT ? ": " : "", x->exited ? "exit" : "signal", x->exited ? x->code : x->signal,
 		x->by_limit ? " (over its memory limit)" : "");
 
 	if (x->last.len > 0 && !(x->exited && x->code == 0) && n > 0 && (size_t)n < size)
@@ -300,7 +303,7 @@ static void start_later(struct engine *e, struct slot *w, const char *reason)
 
 void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x)
 {
-	char reason[320];
+	char reason[512];
 	struct note n = {.kind = NOTE_WORKER_EXIT, .worker = w->ref, .has_pool = true, .to = HEALTH_TERMINATED, .count = (int64_t)w->bound};
 	uint32_t running = w->places;
 
@@ -317,6 +320,8 @@ void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x)
 	lose_calls(e, w, running);
 	lose_line(e, w);
 	engine_note(e, &n);
+	if (n.count > 0 && w->stop != STOPPED_DRAIN)
+		engine_note(e, &(struct note){.kind = NOTE_SESSIONS_LOST, .worker = w->ref, .has_pool = true, .count = n.count, .reason = slice_of(reason)});
 	pool_judge(e, w->pool);
 	if (!e->drain.active)
 		start_later(e, w, reason);

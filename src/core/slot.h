@@ -38,6 +38,7 @@ struct slot {
 	uint32_t places, concurrency, overdue /* calls whose request ended before the answer */;
 	uint32_t capabilities;
 	char version[64], name[96]; /* of the process: what it said, and what we call it */
+	char fault[256];          /* STOPPED_FAULT: what it did */
 	struct session_line ready;
 	struct session *reserved; /* waits for the slot to be empty: runs alone */
 	bool solo;                /* the call in flight wants nothing beside it */

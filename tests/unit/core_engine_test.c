@@ -127,6 +127,8 @@ START_TEST(a_request_of_a_session_with_state_is_not_run_again_when_its_worker_di
 	ck_assert_uint_eq(w->nrecords, 2);
 	ck_assert_str_eq(world_text(w, 1, "status"), "WORKER_LOST");
 	ck_assert_int_eq(w->note_count[NOTE_WORKER_EXIT], 1);
+	ck_assert_uint_eq(w->notes[NOTE_SESSIONS_LOST], 1);
+	ck_assert_int_eq(w->note_count[NOTE_SESSIONS_LOST], 1);
 	world_free(w);
 }
 END_TEST
