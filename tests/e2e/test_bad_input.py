@@ -1,11 +1,13 @@
 """Bad input of every kind, each a row of a table: what its result says, whether there is a dead letter, and that all else goes on."""
 import io
 import json
+import os
+import subprocess
 import time
 
 import fastavro
 import pytest
-from conftest import BRIDGEPOOL, MOCK, ROOT, decode, place_of
+from conftest import BRIDGEPOOL, MOCK, PYTHON, ROOT, decode, place_of
 
 REQUEST = fastavro.schema.load_schema(ROOT / "schemas" / "ProgramRequest.avsc")
 FINGERPRINT = bytes.fromhex(fastavro.schema.fingerprint(fastavro.schema.to_parsing_canonical_form(REQUEST), "CRC-64-AVRO"))
@@ -211,3 +213,187 @@ def test_workers_that_misbehave(site):
     assert 100 <= sum("noise" in line for line in log.splitlines()) < 1000  # of two thousand lines
     assert s.end() == [0]
     s.wait_no_workers()  # also not the one that escaped
+
+
+# ---- a user's Python ----
+
+APP = '''
+import os, sys
+from bridgepool import App, Retry
+app = App(version="1.0")
+
+@app.command
+def prints(name: str) -> dict:
+    print("to stdout")
+    sys.stdout.buffer.write(b"bytes to stdout\\\\n")
+    sys.stdout.flush()
+    os.write(1, b"straight to descriptor 1\\\\n")
+    os.system("echo a child to stdout")
+    return {"hello": name}
+
+@app.command
+def raises():
+    raise ValueError("that is wrong")
+
+@app.command
+async def raises_late():
+    raise KeyError("missing")
+
+@app.command
+def returns_an_object():
+    return object()
+
+@app.command
+def returns_nan():
+    return {"score": float("nan")}
+
+@app.command
+def returns_itself():
+    ring = []
+    ring.append(ring)
+    return ring
+
+@app.command
+def returns_half_a_character():
+    return {"text": "\\\\ud800"}
+
+@app.command
+def returns_much():
+    return {"text": "x" * (2 << 20)}
+
+@app.command
+def leaves():
+    os._exit(7)
+
+@app.command
+def exits():
+    sys.exit(7)
+
+@app.command
+def recurses():
+    return recurses_on(1)
+
+def recurses_on(n):
+    return recurses_on(n + 1)
+
+@app.command
+def busy():
+    raise Retry("busy", "come again", after=0.01)
+'''
+
+COMMANDS = [  # command, args, status, code, attempts, dead letter
+    ("prints", {"name": "you"}, OK, None, 1, False),
+    ("prints", {}, ERROR, "INVALID_ARGUMENTS", 1, False),
+    ("prints", {"name": 7}, ERROR, "INVALID_ARGUMENTS", 1, False),
+    ("prints", {"name": "you", "nmae": "me"}, ERROR, "INVALID_ARGUMENTS", 1, False),
+    ("unheard_of", {}, ERROR, "UNKNOWN_COMMAND", 1, False),
+    ("raises", {}, ERROR, "ValueError", 1, False),
+    ("raises_late", {}, ERROR, "KeyError", 1, False),
+    ("returns_an_object", {}, ERROR, "INVALID_RESULT", 1, False),
+    ("returns_nan", {}, ERROR, "INVALID_RESULT", 1, False),
+    ("returns_itself", {}, ERROR, "INVALID_RESULT", 1, False),
+    ("returns_half_a_character", {}, ERROR, "INVALID_RESULT", 1, False),
+    ("returns_much", {}, ERROR, "RESULT_TOO_LARGE", 1, False),
+    ("recurses", {}, ERROR, "RecursionError", 1, False),
+    ("exits", {}, ERROR, "SystemExit", 1, False),
+    ("leaves", {}, "WORKER_LOST", "POISON", 2, True),
+    ("busy", {}, ERROR, "busy", 3, True),
+]
+
+
+def test_python_that_fails(site):
+    s = site(PYTHON + ' size = 2; backoff_min = "10ms"; backoff_max = "50ms";', 'delivery = { retry_backoff = "10ms"; };')
+    (s.directory / "app.py").write_text(APP.replace("\\\\", "\\"))
+    s.start()
+    dead = []
+    for n, (command, args, status, code, attempts, letter) in enumerate(COMMANDS):
+        result = s.ask(f"s{n}", command, **args)
+        assert (result["status"], result["error"] and result["error"]["code"], result["attempts"]) == (status, code, attempts), f"{command} {args}: {result}"
+        if letter:
+            dead.append(result["request_id"])
+        assert s.ask("bystander", "prints", name="me")["result"] == {"hello": "me"}
+    assert [json.loads(m.value())["request_id"] for m in s.read_all(s.dead)] == dead
+    by = [r for r in s.results_seen() if r["session_id"] == "s1"]
+    assert by[0]["error"]["details"]["field"] == "name"
+    log = (s.directory / "daemon.log").read_text()
+    for words in ("to stdout", "bytes to stdout", "straight to descriptor 1", "a child to stdout", "ValueError: that is wrong", "exit 7"):
+        assert words in log, words
+    assert s.end() == [0]
+    s.wait_no_workers()
+
+
+# ---- what stands in the way of a start ----
+
+
+def run_to_end(s, *options, seconds=40):
+    """Runs the daemon until it ends by itself; its exit code and what it said."""
+    began = time.monotonic()
+    out = subprocess.run([BRIDGEPOOL, "run", "-c", s.config, *options], cwd=s.directory, capture_output=True, text=True, timeout=seconds,
+                         env=dict(os.environ, PYTHONPATH=str(ROOT / "src" / "bridges" / "python")))
+    s.wait_no_workers()
+    return out.returncode, out.stderr, time.monotonic() - began
+
+
+STARTS = [  # what app.py holds (None: there is none), command, words of the log
+    ("an import that fails", "import json\nimport no_such_module\n", PYTHON, ["ModuleNotFoundError: No module named 'no_such_module'"]),
+    ("a syntax error", "def f(:\n", PYTHON, ["SyntaxError: ", "app.py"]),
+    ("an exception", "raise RuntimeError('no key in the safe')\n", PYTHON, ["RuntimeError: no key in the safe"]),
+    ("a startup that fails", "from bridgepool import App\napp = App()\n@app.startup\ndef load():\n    raise OSError('no model here')\n@app.command\ndef ask(): pass\n", PYTHON, ["OSError: no model here"]),
+    ("no app in it", "x = 1\n", PYTHON, ["app"]),
+    ("no file", None, PYTHON, ["app"]),
+    ("no such program", None, 'command = [ "/no/such/program", "x" ];', ["/no/such/program", "No such file or directory"]),
+    ("a program that may not be run", None, 'command = [ "/etc/passwd" ];', ["/etc/passwd is not executable"]),
+    ("no such directory", None, PYTHON + ' directory = "/no/such/place";', ["/no/such/place"]),
+    ("a program that ends at once", None, 'command = [ "/bin/false" ];', ["exit 1"]),
+    ("a program that talks otherwise", None, 'command = [ "/bin/sh", "-c", "echo Welcome; sleep 60" ];', ["Welcome"]),
+]
+
+
+@pytest.mark.parametrize("app, command, words", [row[1:] for row in STARTS], ids=[row[0] for row in STARTS])
+def test_workers_that_cannot_start(site, app, command, words):
+    s = site(command + ' size = 2; backoff_min = "10ms"; backoff_max = "50ms";')
+    if app is not None:
+        (s.directory / "app.py").write_text(app)
+    code, said, seconds = run_to_end(s)
+    assert code == 78, said
+    [verdict] = [line for line in said.splitlines() if " error workers_cannot_start " in line or " error configuration " in line]
+    assert all(word in verdict for word in words), verdict
+    assert "joined" not in said and "Traceback" not in verdict and seconds < 20
+
+
+def test_a_topic_that_is_missing_is_named(site):
+    s = site(MOCK)
+    for key, name in (("sources[0].topic", "no.requests"), ("kafka.results", "no.results"), ("kafka.health", "no.health"), ("kafka.dead_letters", "no.dead")):
+        code, said, _ = run_to_end(s, "--set", f"{key}={name}")
+        assert code == 78, said
+        [line] = [line for line in said.splitlines() if " error " in line]
+        assert f"topic {name} " in line and "does not exist" in line and "bridgepool topics" in line, line
+
+
+def test_a_broker_that_is_not_there(site):
+    s = site(MOCK)
+    code, said, seconds = run_to_end(s, "--set", "kafka.brokers=127.0.0.1:1", "--set", "kafka.start_timeout=2s")
+    assert code == 69 and 2 <= seconds < 10, said
+    assert "127.0.0.1:1" in said and len(said.splitlines()) < 20, said
+
+
+def test_a_configuration_that_is_wrong_tells_all_its_errors(site):
+    s = site(MOCK)
+    s.config.write_text("""
+kafka = { brokers = ""; grup = "x"; properties = [ "group.id=mine", "nonsense" ]; };
+pools = ( { name = "Default!"; size = 0; state = "disk"; request_timeout = "soon"; },
+          { name = "b"; command = [ "x" ]; max_frame_bytes = "64KiB"; } );
+sources = ( { topic = "a b"; pool = "none"; } );
+limits = { memory = "1MiB"; };
+http = { listen = "127.0.0.1:1"; };
+""")
+    code, said, _ = run_to_end(s)
+    assert code == 78
+    for words in ("kafka.grup", "kafka.properties", "pools[0].size", "pools[0].state", "memory, none", "pools[0].request_timeout", "http",
+                  "kafka.brokers", "pools[0].name", "pools[0].command", "pools[1].max_frame_bytes", "sources[0].topic", "sources[0].pool", "limits.memory"):
+        assert words in said, f"{words}: {said}"
+    assert all(f"bridgepool.cfg:{line}" in said for line in (2, 3, 4, 5, 6, 7)), said
+    s.config.write_text("kafka = { brokers = ;\n")
+    code, said, _ = run_to_end(s)
+    assert code == 78 and "bridgepool.cfg:1" in said
+    assert run_to_end(s, "--nonsense")[0] == 64
