@@ -83,7 +83,7 @@ static int tail_read(struct tail *t)
 	int code = EXIT_OK;
 
 	buf_init(&line, LINE_LIMIT);
-	while (!interrupted && (!t->most || printed < t->most)) {
+	while (!interrupted && (!t->most || printed < t->most) && !(t->until_end && client_at_end(t->client))) {
 		if (client_read(t->client, READ_TIMEOUT_MS, &r, why, sizeof why)) {
 			buf_reset(&line);
 			put_record(t->codec, &r, t->meta, &line);
@@ -92,8 +92,6 @@ static int tail_read(struct tail *t)
 		} else if (*why) {
 			fprintf(stderr, "bridgepool tail: %s\n", why);
 			code = EXIT_BROKER;
-			break;
-		} else if (t->until_end && client_at_end(t->client)) {
 			break;
 		}
 	}
