@@ -16,8 +16,12 @@ static void revoke(struct engine *e, struct tp tp, bool lost)
 	}
 	n.count = (int64_t)(p->nrequests - p->running);
 	engine_note(e, &n);
-	if (lost || p->state == PARTITION_WAITING_MAP) {
+	if (lost || (p->state == PARTITION_WAITING_MAP && !p->comeback)) {
 		partition_drop(e, p);
+		return;
+	}
+	if (p->state == PARTITION_WAITING_MAP) { /* it came back, and goes before it is known whether somebody else had committed */
+		partition_set(p, PARTITION_SUSPENDED);
 		return;
 	}
 	partition_put_back(e, p);

@@ -10,7 +10,7 @@
 enum { ENDED_AT_ONCE = 64 }; /* sessions of a partition that went away, in one step of the loop */
 
 static const bool legal[PARTITION_STATES][PARTITION_STATES] = {
-	[PARTITION_WAITING_MAP] = {[PARTITION_ACTIVE] = true, [PARTITION_GONE] = true},
+	[PARTITION_WAITING_MAP] = {[PARTITION_ACTIVE] = true, [PARTITION_SUSPENDED] = true, [PARTITION_GONE] = true},
 	[PARTITION_ACTIVE] = {[PARTITION_CLOSING] = true, [PARTITION_GONE] = true},
 	[PARTITION_CLOSING] = {[PARTITION_SUSPENDED] = true, [PARTITION_GONE] = true},
 	[PARTITION_SUSPENDED] = {[PARTITION_WAITING_MAP] = true, [PARTITION_GONE] = true},
@@ -118,6 +118,7 @@ void partition_offsets(struct engine *e, const struct committed *c)
 	p->sent_id = 0; /* whatever comes of one that is in flight was seen just now, or is over */
 	p->moved_at = e->now;
 	engine_note(e, &n);
+	partition_hold(e, p); /* what was adopted may be more than its share */
 }
 
 static struct request *take(struct engine *e, struct partition *p, const struct message *m)

@@ -1,6 +1,8 @@
 /* partition.h: one partition of a request topic, over the assignments in which it stays ours without a break.
  *
  *   WAITING_MAP --offsets--> ACTIVE --revoked--> CLOSING --released--> SUSPENDED --assigned--> WAITING_MAP
+ *        |                                                                 ^
+ *        +---------- revoked again, before its position was read ----------+
  *
  * WAITING_MAP: assigned, position not read yet. ACTIVE: read; `held` when its reading is stopped. CLOSING: revoked, what runs is
  * waited for. SUSPENDED: released; it may come back with the next assignment, and its sessions and running requests wait for that.

@@ -92,6 +92,22 @@ static void write_args(struct asked *r)
 	r->args = keep(text, (size_t)n);
 }
 
+void client_attribute(const struct asked *r, char out[ATTRIBUTE_TEXT])
+{
+	snprintf(out, ATTRIBUTE_TEXT, "t%u", r->index);
+}
+
+static void write_attributes(const struct asked *r, struct buf *attributes)
+{
+	char text[ATTRIBUTE_TEXT];
+
+	buf_init(attributes, SIZE_MAX);
+	if (!r->attributed)
+		return;
+	client_attribute(r, text);
+	pairs_add(attributes, SLICE("tenant"), slice_of(text));
+}
+
 static void write_value(struct world *w, struct asked *r, enum encoding as)
 {
 	static const char *const command[] = {[ASK_RUN] = "work", [ASK_END_SESSION] = "end_session", [ASK_RESERVED] = "ping", [ASK_FORBIDDEN] = "other",
@@ -99,7 +115,7 @@ static void write_value(struct world *w, struct asked *r, enum encoding as)
 	const struct client_session *s = r->session >= 0 ? &w->session[r->session] : NULL;
 	struct request_fields f = {.timeout_ms = TIME_NONE, .deadline_ms = TIME_NONE, .command = slice_of(command[r->ask]), .args = r->args,
 		.idempotent = r->idempotent};
-	struct buf out;
+	struct buf out, attributes;
 	char id[32];
 
 	if (r->index % 3) {
@@ -117,7 +133,10 @@ static void write_value(struct world *w, struct asked *r, enum encoding as)
 	else if (r->deadline_ms != INT64_MAX)
 		f.timeout_ms = r->deadline_ms - r->timestamp_ms;
 	buf_init(&out, SIZE_MAX);
+	write_attributes(r, &attributes);
+	f.attributes = buf_slice(&attributes);
 	CHECK(codec_write_request(w->codec, &f, as, &out));
+	buf_free(&attributes);
 	r->value = (struct slice){out.data, out.len};
 }
 
@@ -180,6 +199,7 @@ static void draw_wishes(struct world *w, struct asked *r)
 {
 	const struct client_session *s = r->session >= 0 ? &w->session[r->session] : NULL;
 
+	r->attributed = world_chance(w, w->k.attributes_permille);
 	r->idempotent = world_chance(w, w->k.idempotent_permille);
 	r->poison = r->ask == ASK_RUN && world_chance(w, w->k.poison_permille);
 	r->big = r->ask == ASK_RUN && world_chance(w, w->k.big_permille);

@@ -487,19 +487,20 @@ struct owned *group_owned(struct world *w, struct instance *i, struct tp tp)
 
 void group_release(struct world *w, struct instance *i)
 {
+	bool lost = i->revoke_lost;
 	uint32_t mask = 0;
 
 	TRACE(w, RELEASED, i->index);
 	if (!i->revoke_pending)
 		breach(w, "13: instance %d released although no revoke is pending", i->index);
 	oracle_released(w, i);
-	i->revoke_pending = false;
+	i->revoke_pending = i->revoke_lost = false;
 	for (unsigned t = 0; t < w->k.topics; t++) {
 		for (unsigned p = 0; p < w->k.partitions[t]; p++) {
 			if (i->own[t][p].state != OWNED_REVOKING)
 				continue;
 			i->own[t][p].state = OWNED_NOT;
-			i->own[t][p].suspended = i->own[t][p].located && !i->revoke_lost;
+			i->own[t][p].suspended = (i->own[t][p].located || i->own[t][p].comeback) && !lost;
 			leave_late_things(w, i, t, p, i->own[t][p].epoch);
 			mask |= 1u << tp_bit(t, (int32_t)p);
 		}
@@ -545,6 +546,8 @@ static void look_up(struct world *w, struct instance *i, struct tp tp, struct co
 
 	if (!o->comeback || (!oracle_same_mark(found, o->accepted) && !oracle_same_mark(found, o->sent)))
 		o->since = o->epoch;
+	else
+		oracle_came_back(w, i, tp.topic, tp.partition);
 	o->comeback = false;
 	o->sent = o->accepted = found;
 	o->sent_id = 0;

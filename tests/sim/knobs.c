@@ -88,6 +88,7 @@ static void draw_clients(struct random *r, struct knobs *k)
 	k->gap_permille = some(r, 200);
 	k->odd_permille = some(r, 60);
 	k->headers_permille = some(r, 300);
+	k->attributes_permille = some(r, 300);
 	k->deadline_permille = k->faultless ? 0 : some(r, 200);
 	k->deadline_us = PICK(r, 20 * MS_US, SECOND_US, 10 * SECOND_US);
 	k->epoch_permille = some(r, 500);

@@ -34,6 +34,80 @@ static void check_notes(struct world *w)
 			(unsigned long long)life);
 }
 
+/* ---- the snapshot ---- */
+
+static void check_pool(struct world *w, const struct instance *i, unsigned pool, const struct pool_snapshot *s)
+{
+	uint32_t places = 0, size = 0;
+
+	for (unsigned k = 0; k < MAX_WORKERS; k++)
+		places += i->procs[pool][k] != NULL ? i->procs[pool][k]->nworks : 0;
+	for (int k = 0; k < HEALTH_STATE_COUNT; k++)
+		size += s->workers[k];
+	if (size != w->k.pool[pool].size || s->slots_used != places)
+		breach(w, "15: pool %u has %u workers in its snapshot and %u calls in flight; there are %u and %u", pool, size, s->slots_used, w->k.pool[pool].size,
+			places);
+	if (s->starts != i->starts[pool] || s->exits != i->exits[pool])
+		breach(w, "15: pool %u tells %llu starts and %llu exits; there were %llu and %llu", pool, (unsigned long long)s->starts,
+			(unsigned long long)s->exits, (unsigned long long)i->starts[pool], (unsigned long long)i->exits[pool]);
+}
+
+static void check_partition(struct world *w, const struct instance *i, const struct partition_snapshot *s)
+{
+	for (unsigned t = 0; t < w->k.topics; t++) {
+		const struct owned *o = &i->own[t][s->partition];
+
+		if (!slice_is(s->topic, w->sources[t].topic) || o->state != OWNED_ASSIGNED || !o->located)
+			continue;
+		if (s->held != o->held || s->base > o->known || s->base > s->next || s->window != s->next - s->base)
+			breach(w, "the snapshot of partition %d: held %d, base %lld, next %lld", s->partition, s->held, (long long)s->base, (long long)s->next);
+	}
+}
+
+void oracle_snapshot(struct world *w, struct instance *i)
+{
+	struct snapshot s;
+
+	engine_snapshot(i->engine, w->now, &s);
+	for (unsigned k = 0; k < s.npools; k++)
+		check_pool(w, i, k, &s.pools[k]);
+	for (size_t k = 0; k < s.npartitions; k++)
+		check_partition(w, i, &s.partitions[k]);
+	snapshot_free(&s);
+}
+
+/* What waits until it is known whether a partition comes back is counted for none. */
+static bool any_suspended(const struct instance *i)
+{
+	for (unsigned k = 0; k < MAX_TPS; k++)
+		if (i->own[k / MAX_PARTITIONS][k % MAX_PARTITIONS].suspended)
+			return true;
+	return false;
+}
+
+/* Of an instance that has neither requests nor records nothing is charged for them. */
+static void check_empty(struct world *w, struct instance *i)
+{
+	uint64_t queued = 0, backlog = 0, open = 0;
+	struct snapshot s;
+
+	if (!i->alive || !TAILQ_EMPTY(&i->sent) || any_suspended(i))
+		return;
+	engine_snapshot(i->engine, w->now, &s);
+	for (unsigned k = 0; k < s.npools; k++)
+		queued += s.pools[k].queued;
+	for (size_t k = 0; k < s.npartitions; k++) {
+		backlog += s.partitions[k].backlog;
+		open += s.partitions[k].window;
+	}
+	if (backlog == 0 && open == 0 && (s.memory_used != 0 || queued != 0))
+		breach(w, "14: instance %d has no request and no record, and holds %llu bytes and %llu requests in line", i->index, (unsigned long long)s.memory_used,
+			(unsigned long long)queued);
+	if (w->k.faultless && backlog > 0)
+		breach(w, "14: all is over, and instance %d has a backlog of %llu", i->index, (unsigned long long)backlog);
+	snapshot_free(&s);
+}
+
 void oracle_end(struct world *w)
 {
 	for (size_t k = 0; k < w->nasked; k++)
@@ -42,5 +116,7 @@ void oracle_end(struct world *w)
 	for (size_t k = 0; w->k.faultless && k < w->nasked; k++)
 		if (w->lives == w->k.engines && w->group.generation <= w->k.engines && w->k.engines == 1 && w->asked[k].finals != 1)
 			breach(w, "record %zu has %u finals in a run without faults or rebalances", k, w->asked[k].finals);
+	for (unsigned k = 0; k < w->k.engines; k++)
+		check_empty(w, &w->instance[k]);
 	check_notes(w);
 }

@@ -6,9 +6,14 @@
 #include "world.h"
 
 /* oracle_runs.c: order, affinity, attempts */
+void oracle_came_back(struct world *w, struct instance *i, uint32_t topic, int32_t partition);
 void oracle_received(struct world *w, struct instance *i, const struct asked *r);
 void oracle_call(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct call *c); /* fills k's record */
 void oracle_answered(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct answer *a); /* before the engine is told */
+void oracle_started(struct world *w, struct instance *i, struct slot_ref ref); /* ordered */
+void oracle_cancelled(struct world *w, struct instance *i, struct proc *p, uint64_t target);
+struct work *oracle_run_of(struct instance *i, const struct asked *r, struct proc **p); /* that is out and belongs to its round; NULL: none */
+void oracle_snapshot(struct world *w, struct instance *i); /* compared with what was seen from outside */
 void oracle_gone(struct world *w, struct instance *i, struct proc *p);
 void oracle_prompt_check(struct world *w, struct instance *i, const struct event *ev); /* its time is over: it has ended */
 void oracle_lost(struct world *w, struct instance *i);     /* what is being revoked is lost */

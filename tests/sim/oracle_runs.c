@@ -84,6 +84,18 @@ static void begin_again(const struct owned *o, struct view *v)
 	v->attempt = 0;
 }
 
+/* Its partition is back and nobody else has committed. What runs goes on; what did not run had been put back. */
+void oracle_came_back(struct world *w, struct instance *i, uint32_t topic, int32_t partition)
+{
+	const struct request_log *log = &w->log[topic][partition];
+
+	for (size_t k = 0; k < log->n; k++) {
+		struct view *v = &i->views[log->records[k]->index];
+
+		v->again = v->since == i->own[topic][partition].since && v->run != RUN_LIVE;
+	}
+}
+
 void oracle_received(struct world *w, struct instance *i, const struct asked *r)
 {
 	struct owned *o = place_of(i, r);
@@ -93,14 +105,33 @@ void oracle_received(struct world *w, struct instance *i, const struct asked *r)
 	if (first)
 		new_round(o, r, v);
 	v->received++;
-	v->received_at = w->now;
+	v->received_at = v->receipts[++v->nreceipts % RECEIPTS] = w->now;
 	if (first)
 		v->first_received_at = w->now;
-	v->again = !first && v->run != RUN_LIVE;
 	if (r->deadline_ms != INT64_MAX)
 		plan_prompt_check(w, i, r, (r->deadline_ms - world_wall_ms(w)) * MS_US);
 	if (o->known <= r->offset)
 		o->known = r->offset + 1;
+}
+
+/* ---- starts ---- */
+
+void oracle_started(struct world *w, struct instance *i, struct slot_ref ref)
+{
+	const struct pool_config *pool = &w->k.pool[ref.pool];
+	int64_t gone = i->gone_at[ref.pool][ref.slot];
+	unsigned starting = 0;
+
+	for (unsigned s = 0; s < MAX_WORKERS; s++) {
+		const struct proc *p = i->procs[ref.pool][s];
+
+		starting += p != NULL && !p->ready && p->cause == CAUSE_NONE;
+	}
+	i->starts[ref.pool]++;
+	if (starting > pool->start_batch) /* the new one is among them */
+		breach(w, "%u workers of pool %d start at once; start_batch is %u", starting, ref.pool, pool->start_batch);
+	if (gone != 0 && w->now - gone < pool->backoff_min_us / 2)
+		breach(w, "worker %d/%d starts again %lld us after its end", ref.pool, ref.slot, (long long)(w->now - gone));
 }
 
 /* ---- any call ---- */
@@ -112,12 +143,19 @@ static uint32_t room_of(const struct world *w, const struct proc *p)
 	return most && most < said ? most : said;
 }
 
+static void check_ping(struct world *w, const struct proc *p, const struct work *k)
+{
+	if (k->kind == CALL_PING && !k->initialization && p->nworks > 0 && !(p->capabilities & CAPABILITY_PING_BUSY))
+		breach(w, "worker %d.%u is busy and cannot answer a ping beside that", p->ref.slot, p->ref.generation);
+}
+
 static void check_worker(struct world *w, const struct proc *p, const struct work *k)
 {
 	const struct work *beside;
 
 	if (p->cause != CAUSE_NONE && k->kind != CALL_SHUTDOWN)
 		breach(w, "6: a call to worker %d.%u, which is stopped or has failed", p->ref.slot, p->ref.generation);
+	check_ping(w, p, k);
 	if (!takes_place(k->kind))
 		return;
 	if (!p->ready)
@@ -171,6 +209,8 @@ static void new_state(struct world *w, struct instance *i, struct session_view *
 	    w->k.engine.window_cap == OFFSETMAP_SPAN_MAX && w->k.gap_permille == 0) /* nothing was parked */
 		breach(w, "on_session_loss=fail: record %u waited when its session's worker died, and runs in a new state", r->index);
 	s->at = p->ref;
+	s->since = place_of(i, r)->since;
+	s->opened = false;
 	snprintf(s->epoch, sizeof(s->epoch), "%.*s", (int)c->session_epoch.len, (const char *)c->session_epoch.data);
 	s->cleaned = false;
 	s->runs = s->requests = 0;
@@ -189,6 +229,8 @@ static void check_state(struct world *w, struct instance *i, struct session_view
 	if (!same_slot(s->at, p->ref) || s->cleaned)
 		breach(w, "8: session %d has its state on worker %d.%u%s and runs on %d.%u", r->session, s->at.slot, s->at.generation,
 			s->cleaned ? " (cleaned up)" : "", p->ref.slot, p->ref.generation);
+	if (c->kind == CALL_REQUEST && !s->opened && p->capabilities & CAPABILITY_SESSIONS)
+		breach(w, "record %u of session %d runs before open_session is answered", r->index, r->session);
 	if (c->kind == CALL_REQUEST && c->session_new != (s->runs == 0))
 		breach(w, "8: record %u is told session_new=%d, and its session ran %u times in that state", r->index, c->session_new, s->runs);
 }
@@ -269,6 +311,17 @@ static void check_repeat(struct world *w, const struct asked *r, const struct vi
 		breach(w, "9: attempt %d of record %u; %u are allowed", attempt, r->index, w->k.engine.max_attempts);
 }
 
+static bool attributes_fit(const struct asked *r, struct slice attributes)
+{
+	char text[ATTRIBUTE_TEXT];
+	struct slice value;
+
+	if (!r->attributed)
+		return attributes.len == 0;
+	client_attribute(r, text);
+	return pairs_count(attributes) == 1 && pairs_find(attributes, "tenant", &value) && slice_is(value, text);
+}
+
 static void check_words(struct world *w, const struct instance *i, const struct asked *r, const struct call *c)
 {
 	int64_t late_ms = world_wall_ms(w) - i->late_us / MS_US - r->deadline_ms; /* a tick may come so late */
@@ -276,6 +329,8 @@ static void check_words(struct world *w, const struct instance *i, const struct 
 	if (c->kind == CALL_REQUEST && (!slice_equal(c->args, r->args) || !slice_is(c->command, "work")))
 		breach(w, "args or command of record %u are not as they were sent", r->index);
 	oracle_headers(w, r, c->headers);
+	if (!attributes_fit(r, c->attributes))
+		breach(w, "the attributes of record %u do not go on", r->index);
 	if (r->ask != ASK_RUN)
 		breach(w, "record %u is no valid request and runs", r->index);
 	if (r->session >= 0 ? !slice_is(c->session_id, w->session[r->session].id) : c->session_id.data != NULL)
@@ -336,6 +391,22 @@ static void request_runs(struct world *w, struct instance *i, struct proc *p, st
 	w->runs++;
 }
 
+/* Nobody ends a session that is in use, or whose partition is still here. */
+static void check_reason(struct world *w, const struct instance *i, const struct session_view *s, const struct work *k, const struct proc *p, struct slice reason)
+{
+	const struct client_session *c = &w->session[k->session];
+	const struct owned *o = &i->own[c->topic][c->partition];
+	bool here = (o->state != OWNED_NOT || o->suspended) && o->since == s->since;
+
+	if (slice_is(reason, "ttl") && w->now - s->free_at < pool_of(w, p)->session_ttl_us)
+		breach(w, "session %d is ended %lld us after its last run, and session_ttl is %lld us", k->session, (long long)(w->now - s->free_at),
+			(long long)pool_of(w, p)->session_ttl_us);
+	if (slice_is(reason, "max_sessions") && pool_of(w, p)->max_sessions >= w->k.sessions)
+		breach(w, "session %d is ended for want of room, and there is room for all", k->session);
+	if (slice_is(reason, "partition") && here && !c->violates)
+		breach(w, "23: session %d is ended as if its partition had gone, and it is here", k->session);
+}
+
 static void session_is_cleaned(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct call *c)
 {
 	struct session_view *s = k->session >= 0 ? &i->sessions[k->session] : NULL;
@@ -346,6 +417,7 @@ static void session_is_cleaned(struct world *w, struct instance *i, struct proc 
 		breach(w, "23: session %d is cleaned up twice", k->session);
 	if (s->busy != NULL)
 		breach(w, "5: session %d is cleaned up while a call of it is out", k->session);
+	check_reason(w, i, s, k, p, c->reason);
 	s->cleaned = true;
 	s->busy = k;
 	k->by_client = slice_is(c->reason, "end_session");
@@ -362,7 +434,7 @@ void oracle_call(struct world *w, struct instance *i, struct proc *p, struct wor
 
 /* ---- what becomes of calls ---- */
 
-static void session_is_free(struct instance *i, const struct work *k)
+static void session_is_free(const struct world *w, struct instance *i, const struct work *k)
 {
 	struct session_view *s = k->session >= 0 ? &i->sessions[k->session] : NULL;
 
@@ -370,6 +442,7 @@ static void session_is_free(struct instance *i, const struct work *k)
 		return;
 	s->busy = NULL;
 	s->orphan = false;
+	s->free_at = w->now;
 	s->ends += k->by_client;
 }
 
@@ -391,7 +464,9 @@ void oracle_answered(struct world *w, struct instance *i, struct proc *p, struct
 	p->ready |= k->initialization && a->kind == ANSWER_OK;
 	if (!takes_place(k->kind))
 		return;
-	session_is_free(i, k);
+	session_is_free(w, i, k);
+	if (k->kind == CALL_OPEN_SESSION && k->session >= 0 && a->kind == ANSWER_OK)
+		i->sessions[k->session].opened = true;
 	if (v == NULL || k->round != v->rounds)
 		return;
 	v->run = state_after(w, k, a);
@@ -451,10 +526,50 @@ void oracle_gone(struct world *w, struct instance *i, struct proc *p)
 
 	states_are_lost(w, i, p);
 	TAILQ_FOREACH(k, &p->works, line) {
-		session_is_free(i, k);
+		session_is_free(w, i, k);
 		if (k->record >= 0)
 			run_is_lost(w, i, p, k);
 	}
+}
+
+/* ---- cancelling ---- */
+
+struct work *oracle_run_of(struct instance *i, const struct asked *r, struct proc **p)
+{
+	struct slot_ref at = i->views[r->index].at;
+	struct work *k;
+
+	*p = at.generation ? workers_find(i, at) : NULL;
+	if (*p == NULL)
+		return NULL;
+	TAILQ_FOREACH(k, &(*p)->works, line)
+		if (k->record == (int)r->index && k->round == i->views[r->index].rounds)
+			return k;
+	return NULL;
+}
+
+/* Its partition is here, or may come back. */
+static bool wanted(struct instance *i, const struct work *k)
+{
+	const struct view *v = &i->views[k->record];
+	const struct owned *o = place_of(i, &i->world->asked[k->record]);
+
+	return k->round == v->rounds && o->since == v->since && (o->state != OWNED_NOT || o->suspended);
+}
+
+/* Only what has no time left, or what somebody else runs now. */
+void oracle_cancelled(struct world *w, struct instance *i, struct proc *p, uint64_t target)
+{
+	struct work *k;
+
+	TAILQ_FOREACH(k, &p->works, line)
+		if (k->id == target)
+			break;
+	if (k == NULL || k->kind != CALL_REQUEST || k->cancelled)
+		breach(w, "call %llu of worker %d.%u is cancelled and is no run, or for the second time", (unsigned long long)target, p->ref.slot, p->ref.generation);
+	k->cancelled = true;
+	if (!i->revoke_lost && wanted(i, k) && !time_may_be_over(w, i, p, &i->views[k->record], &w->asked[k->record]))
+		breach(w, "record %d is cancelled and has time left", k->record);
 }
 
 /* ---- partitions go ---- */

@@ -1,8 +1,10 @@
 /* oracle_verdict.c: may a request end like this, and does it need a dead letter? The table of what happens when, from the outside. */
 #include "oracle.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "client.h"
 #include "workers.h"
 
 enum { POISON_AFTER = 2 };
@@ -40,6 +42,53 @@ static bool run_time_over(const struct last *l)
 	return ran >= pool->request_timeout_us || ran >= pool->session_hook_timeout_us;
 }
 
+/* What a run that was answered tells about itself. */
+static void check_run(const struct last *l)
+{
+	char worker[96];
+
+	if (l->t->attempts != l->v->attempt)
+		wrong(l, "its attempts are miscounted");
+	snprintf(worker, sizeof(worker), "%s/%u.%u", l->w->k.pool[l->v->at.pool].name, l->v->at.slot, l->v->at.generation);
+	if (!slice_is(l->t->worker_id, worker))
+		wrong(l, "another worker ran it");
+	if (l->t->run_us != l->v->ran_us)
+		wrong(l, "it did not run so long");
+}
+
+static bool add_up(const struct last *l, int64_t received_at)
+{
+	int64_t ended_at = l->w->now - (world_wall_ms(l->w) - l->t->completed_at_ms) * MS_US, passed = ended_at - received_at;
+
+	return l->t->all_us >= passed - MS_US && l->t->all_us <= passed + MS_US;
+}
+
+/* Its times here add up to the time from its receipt to its end. Of one that may have been put back, and read again, and put back, it
+ * is not known which receipt that was. */
+static void check_times(const struct last *l)
+{
+	bool fits = add_up(l, l->v->first_received_at);
+
+	for (unsigned k = 0; l->v->again && k < RECEIPTS; k++)
+		fits |= add_up(l, l->v->receipts[k]);
+	if (!fits && !l->w->k.clock_steps && l->v->nreceipts <= RECEIPTS)
+		wrong(l, "its times do not add up");
+}
+
+static void check_attributes(const struct last *l)
+{
+	char text[ATTRIBUTE_TEXT], expected[ATTRIBUTE_TEXT + 16] = "{}";
+
+	if (l->r->ask == ASK_TOMBSTONE || l->r->ask == ASK_UNDECODABLE || l->r->ask == ASK_OVERSIZED)
+		return;
+	if (l->r->attributed) {
+		client_attribute(l->r, text);
+		snprintf(expected, sizeof(expected), "{\"tenant\":\"%s\"}", text);
+	}
+	if (!slice_is(l->t->attributes, expected))
+		wrong(l, "its attributes are others");
+}
+
 static void check_ok(const struct last *l)
 {
 	struct buf expected;
@@ -58,8 +107,7 @@ static void check_ok(const struct last *l)
 	if (!slice_equal(l->t->result, buf_slice(&expected)))
 		wrong(l, "its result is not what the worker answered, byte for byte");
 	buf_free(&expected);
-	if (l->t->attempts != l->v->attempt)
-		wrong(l, "its attempts are miscounted");
+	check_run(l);
 	if (l->r->session < 0 || l->w->k.pool[l->r->pool].state == POOL_STATE_NONE)
 		return;
 	if (!slice_is(l->t->session_epoch, l->v->epoch))
@@ -80,6 +128,7 @@ static void check_error(const struct last *l)
 	}
 	if (l->v->run > RUN_HOOK_ERROR || code[l->v->run] == NULL || !slice_is(l->t->code, code[l->v->run]))
 		wrong(l, "its last run did not end so");
+	check_run(l);
 	if (l->v->run != RUN_RETRIABLE)
 		return;
 	if (!out_of_attempts(l))
@@ -89,12 +138,18 @@ static void check_error(const struct last *l)
 
 static void check_timeout(const struct last *l)
 {
+	const struct work *run;
+	struct proc *p;
+
 	if (l->r->ask == ASK_END_SESSION) /* the time of its hook is over */
 		return;
 	if (!run_time_over(l) && !deadline_over(l))
 		wrong(l, "neither its run's time nor its client's is over");
 	if (l->v->run == RUN_NONE)
 		wrong(l, "it never ran: that is EXPIRED");
+	run = l->v->run == RUN_LIVE ? oracle_run_of(l->i, l->r, &p) : NULL;
+	if (run != NULL && run->kind == CALL_REQUEST && p->capabilities & CAPABILITY_CANCEL && p->cause == CAUSE_NONE && !run->cancelled)
+		wrong(l, "its worker was not told");
 }
 
 static void check_expired(const struct last *l)
@@ -168,6 +223,8 @@ void verdict_check(struct world *w, struct instance *i, const struct asked *r, s
 	struct last l = {w, i, r, v, t};
 	bool valid = r->ask == ASK_RUN || r->ask == ASK_END_SESSION;
 
+	check_times(&l);
+	check_attributes(&l);
 	if (!valid && !slice_is(t->status, "REJECTED"))
 		wrong(&l, "it is no valid request");
 	for (size_t k = 0; k < sizeof(table) / sizeof(table[0]); k++) {

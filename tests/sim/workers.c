@@ -50,6 +50,7 @@ void workers_start(struct world *w, struct instance *i, struct slot_ref ref)
 		breach(w, "17: worker %d/%d is started while the one before is not gone", ref.pool, ref.slot);
 	if (ref.generation <= i->generation[ref.pool][ref.slot])
 		breach(w, "17: the generation of worker %d/%d does not grow: %u", ref.pool, ref.slot, ref.generation);
+	oracle_started(w, i, ref);
 	i->generation[ref.pool][ref.slot] = ref.generation;
 	i->procs[ref.pool][ref.slot] = p;
 	w->starts++;
@@ -137,6 +138,8 @@ void workers_gone(struct world *w, struct instance *i, const struct event *ev)
 		p->cause = CAUSE_ITSELF;
 	oracle_gone(w, i, p);
 	i->procs[ev->worker.pool][ev->worker.slot] = NULL;
+	i->gone_at[ev->worker.pool][ev->worker.slot] = w->now;
+	i->exits[ev->worker.pool]++;
 	while (!TAILQ_EMPTY(&p->works))
 		drop_work(p, TAILQ_FIRST(&p->works));
 	free(p);
@@ -172,6 +175,7 @@ void workers_stop(struct world *w, struct instance *i, struct slot_ref ref, enum
 		breach(w, "16: instance %d stops worker %d.%u, which is gone", i->index, ref.slot, ref.generation);
 	TAILQ_FOREACH(k, &p->works, line)
 		pinged |= k->kind == CALL_PING && w->now - k->since >= w->k.pool[ref.pool].ping_timeout_us;
+	p->stopped = true;
 	if (p->cause == CAUSE_NONE)
 		p->cause = pinged ? CAUSE_UNSURE : CAUSE_ENGINE;
 	if (step == STOP_KILL || (!p->deaf && random_below(&w->random, 4)))
@@ -232,10 +236,11 @@ static void plan_run(struct world *w, struct instance *i, struct proc *p, const 
 	plan_answer(w, i, p, &foreign, delay, says[b]);
 }
 
-static void plan_cancel(struct world *w, struct instance *i, const struct proc *p, const struct work *k, uint64_t target)
+static void plan_cancel(struct world *w, struct instance *i, struct proc *p, const struct work *k, uint64_t target)
 {
 	const struct work *t;
 
+	oracle_cancelled(w, i, p, target);
 	TAILQ_FOREACH(t, &p->works, line)
 		if (t->id == target && random_below(&w->random, 4)) /* most understand; some go on */
 			plan_answer(w, i, p, t, world_delay(w, 5 * MS_US), SAY_ERROR);
@@ -391,6 +396,8 @@ void workers_answer(struct world *w, struct instance *i, const struct event *ev)
 		drop_work(p, k);
 	}
 	engine_answer(instance_enter(w, i), ev->worker, &a, w->now);
+	if (outrageous(p, &a) && !p->stopped)
+		breach(w, "17: worker %d.%u broke the protocol and is not replaced", p->ref.slot, p->ref.generation);
 	instance_leave(w, i);
 	buf_free(&payload);
 }

@@ -146,8 +146,10 @@ static void fire(struct world *w, const struct event *ev)
 static void check_engines(struct world *w)
 {
 	for (unsigned k = 0; k < w->k.engines; k++)
-		if (w->instance[k].alive)
+		if (w->instance[k].alive) {
 			engine_check(w->instance[k].engine);
+			oracle_snapshot(w, &w->instance[k]);
+		}
 }
 
 static void step(struct world *w)

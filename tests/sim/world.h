@@ -15,7 +15,7 @@
 #include "knobs.h"
 #include "trace.h"
 
-enum { EPOCH_TEXT = 48, MAX_TPS = MAX_TOPICS * MAX_PARTITIONS, MAX_MEMBERS = 64 };
+enum { EPOCH_TEXT = 48, RECEIPTS = 8, MAX_TPS = MAX_TOPICS * MAX_PARTITIONS, MAX_MEMBERS = 64 };
 
 /* ---- what clients ask ------------------------------------------------------------------------------------------------ */
 
@@ -110,10 +110,12 @@ enum run_state { RUN_NONE, RUN_LIVE, RUN_OPENED /* open_session was answered, th
 struct view {
 	uint32_t received, rounds, finals, dead_letters; /* the last two: distinct records published for it */
 	uint32_t since;               /* the ownership of this round */
-	int64_t received_at, first_received_at; /* first: in this round */
+	int64_t received_at, first_received_at; /* first: from which its times count, unless `again` */
+	int64_t receipts[RECEIPTS];   /* of this round, the newest at nreceipts % RECEIPTS */
+	unsigned nreceipts;
 	/* of this round */
 	bool has_final, needs_dead_letter, may_dead_letter, has_dead_letter;
-	bool again;                   /* read again while it did not run: if it had been put back, its runs are counted anew */
+	bool again;                   /* it did not run when its partition came back: if it has not ended, its runs are counted anew */
 	enum run_state run;
 	bool alone, may_repeat, began, was_lost; /* alone: nothing ran beside it when its worker died; was_lost: with a worker, once */
 	struct slot_ref at;           /* where it ran last */
