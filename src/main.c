@@ -19,6 +19,15 @@ static const char *without_dashes(const char *word)
 	return word;
 }
 
+/* What could not be written is not done, whatever the command thinks of itself. */
+static int close_output(int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	fprintf(stderr, "bridgepool: not all could be written to standard output\n");
+	return code != EXIT_OK ? code : EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	const struct cli_command *command;
@@ -33,5 +42,5 @@ int main(int argc, char **argv)
 		words_usage(stderr);
 		return EXIT_USAGE_ERROR;
 	}
-	return command->run(argc - 1, argv + 1);
+	return close_output(command->run(argc - 1, argv + 1));
 }

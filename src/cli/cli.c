@@ -41,6 +41,11 @@ static void fill_getopt(const struct cli_option *options, struct option *longs, 
 	*shorts = '\0';
 }
 
+static void hint(const struct cli_command *command)
+{
+	fprintf(stderr, "`bridgepool %s --help` tells more.\n", command->name);
+}
+
 static bool add_set(struct cli_args *a, const char *set)
 {
 	if (a->nsets == CLI_SETS_MAX)
@@ -53,9 +58,12 @@ int cli_next(struct cli_args *a, const struct cli_command *command, int argc, ch
 {
 	struct option longs[OPTIONS_MAX + 1];
 	char shorts[2 * OPTIONS_MAX + 1];
+	static char name[64];
 	int id;
 
 	a->command = command;
+	snprintf(name, sizeof name, "bridgepool %s", command->name);
+	argv[0] = name; /* getopt_long complains under it */
 	fill_getopt(command->options, longs, shorts);
 	while ((id = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		switch (id) {
@@ -76,7 +84,8 @@ int cli_next(struct cli_args *a, const struct cli_command *command, int argc, ch
 			*code = EXIT_OK;
 			return CLI_STOP;
 		case '?': /* getopt_long has said what is wrong */
-			*code = cli_usage(command, "see `bridgepool %s --help`", command->name);
+			hint(command);
+			*code = EXIT_USAGE_ERROR;
 			return CLI_STOP;
 		default:
 			return id;
@@ -106,6 +115,7 @@ int cli_usage(const struct cli_command *command, const char *format, ...)
 	vfprintf(stderr, format, args);
 	va_end(args);
 	fputc('\n', stderr);
+	hint(command);
 	return EXIT_USAGE_ERROR;
 }
 
@@ -138,6 +148,26 @@ void cli_help(const struct cli_command *command, FILE *out)
 	config_reference(keys, n, &reference);
 	fprintf(out, "\nConfiguration keys:\n%.*s", (int)reference.len, (const char *)reference.data);
 	buf_free(&reference);
+}
+
+/* ---- signals ---- */
+
+static volatile sig_atomic_t *caught;
+
+static void on_signal(int number)
+{
+	(void)number;
+	*caught = 1;
+}
+
+void cli_catch_signals(volatile sig_atomic_t *flag)
+{
+	/* No SA_RESTART: a read from a terminal ends. The second signal ends the program. */
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
+
+	caught = flag;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
 }
 
 /* ---- configuration ---- */

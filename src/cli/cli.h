@@ -2,6 +2,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <signal.h>
 #include <stdio.h>
 
 #include "bridgepool/app/daemon.h"
@@ -29,7 +30,7 @@ struct cli_command {
 extern const struct cli_command *const cli_commands[];
 const struct cli_command *cli_find(const char *name);
 
-enum { EXIT_FAILED = 1, EXIT_TIMED_OUT = 75 };
+enum { EXIT_FAILED = 1, EXIT_TIMED_OUT = 75, EXIT_INTERRUPTED = 130 /* as a shell says of SIGINT */ };
 
 /* Options that more than one command has; ids above every letter. */
 enum { CLI_SET = 1000, CLI_PRIVATE };
@@ -54,8 +55,11 @@ enum { CLI_END = -1, CLI_STOP = -2 };
 int cli_next(struct cli_args *a, const struct cli_command *command, int argc, char **argv, int *code);
 /* For commands without options of their own: reads all. True: go on. */
 bool cli_parse(struct cli_args *a, const struct cli_command *command, int argc, char **argv, int *code);
-int cli_usage(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3))); /* says what is wrong; EXIT_USAGE_ERROR */
+int cli_usage(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3))); /* says what is wrong and where help is; EXIT_USAGE_ERROR */
 void cli_help(const struct cli_command *command, FILE *out);
+
+/* The first SIGINT or SIGTERM sets `flag` and ends a call that waits, a second one ends the program. */
+void cli_catch_signals(volatile sig_atomic_t *flag);
 
 /* The whole configuration, checked; errors are printed. */
 bool cli_settings(const struct cli_args *a, struct settings *s);

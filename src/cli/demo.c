@@ -1,6 +1,5 @@
 /* demo.c: `bridgepool demo`: the main job with nothing installed beside this program and Python, told as a story of five scenes. */
 #include <getopt.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "commands.h"
 #include "place.h"
 #include "requester.h"
+#include "terminal.h"
 
 enum {
 	DIR = CLI_PRIVATE, KEEP, /* options */
@@ -35,7 +35,9 @@ struct line {
 
 struct demo {
 	struct place place;
-	bool keep, coloured;
+	struct terminal terminal;
+	bool keep;
+	bool logged; /* the log is this run's */
 	struct embedded *broker;
 	struct child daemon;
 	struct requester *requester;
@@ -43,39 +45,42 @@ struct demo {
 	struct codec *codec;
 	struct buf event;
 	char epoch[256]; /* of the first scene's first session */
-	unsigned wrong;	 /* what did not go as told */
+	unsigned wrong;	    /* what did not go as told */
+	unsigned different; /* the same, where app.py was edited */
 	int64_t begun_us;
 };
 
 static volatile sig_atomic_t interrupted;
 
-static void on_signal(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
-
 /* ---- the terminal ---- */
 
-enum colour { PLAIN, BOLD, GREEN, YELLOW, RED, DIM };
+enum { NARROW = 110, INDENT = 10, REASON_COLUMN = 57 }; /* columns */
 
 static const char *colour(const struct demo *d, enum colour c)
 {
-	static const char *const codes[] = {"\033[0m", "\033[1m", "\033[32m", "\033[33m", "\033[31m", "\033[2m"};
-
-	return d->coloured ? codes[c] : "";
+	return terminal_colour(&d->terminal, c);
 }
 
 static void say_scene(const struct demo *d, const char *title)
 {
-	printf("\n%s%s%s\n", colour(d, BOLD), title, colour(d, PLAIN));
-	fflush(stdout);
+	printf("\n");
+	terminal_say(&d->terminal, 3, "%s%s%s", colour(d, COLOUR_BOLD), title, colour(d, COLOUR_PLAIN));
 }
 
 static bool wrong(struct demo *d, const char *what)
 {
 	d->wrong++;
-	printf("  %sNOT AS TOLD:%s %s\n", colour(d, RED), colour(d, PLAIN), what);
+	terminal_say(&d->terminal, INDENT, "  %sNOT AS TOLD:%s %s", colour(d, COLOUR_RED), colour(d, COLOUR_PLAIN), what);
+	return false;
+}
+
+/* What an answer or an event is depends on app.py; in the hands of its user it tells a story of its own. */
+static bool differs(struct demo *d, const char *what)
+{
+	if (!d->place.edited)
+		return wrong(d, what);
+	d->different++;
+	terminal_say(&d->terminal, INDENT, "  %sdiffers:%s %s with the app.py of the package", colour(d, COLOUR_DIM), colour(d, COLOUR_PLAIN), what);
 	return false;
 }
 
@@ -97,9 +102,10 @@ static void say_event(const struct demo *d, const json_t *e)
 
 	if (strcmp(kind, "HEARTBEAT") == 0)
 		return;
-	if (strcmp(kind, "WORKER_EXIT") == 0)
-		snprintf(sessions, sizeof sessions, ", %d sessions ended with it", (int)count);
-	printf("  %sevent%s   %-20s %-12s %-13s %s%s\n", colour(d, DIM), colour(d, PLAIN), kind, who, to, reason, sessions);
+	if (strcmp(kind, "WORKER_EXIT") == 0 || strcmp(kind, "SESSIONS_LOST") == 0)
+		snprintf(sessions, sizeof sessions, "; it had %d session%s", (int)count, count == 1 ? "" : "s");
+	terminal_say(&d->terminal, d->terminal.columns > REASON_COLUMN + 20 ? REASON_COLUMN : INDENT, "  %sevent%s   %-20s %-12s %-13s %s%s",
+		colour(d, COLOUR_DIM), colour(d, COLOUR_PLAIN), kind, who, to, reason, sessions);
 }
 
 /* Prints one event. True: it is of this kind. */
@@ -151,21 +157,32 @@ static const char *slot_of(const json_t *reply)
 	return slash ? slash + 1 : "-";
 }
 
+/* "ValueError: it is wrong", or the result as it is; new. */
+static char *answer_text(const json_t *reply)
+{
+	const json_t *error = json_object_get(reply, "error");
+	char *text = NULL;
+
+	if (!json_is_object(error))
+		return json_dumps(json_object_get(reply, "result"), JSON_COMPACT | JSON_ENCODE_ANY);
+	CHECK(asprintf(&text, "%s: %s", member(error, "code"), member(error, "message")) >= 0);
+	return text;
+}
+
+/* On a narrow terminal the request stands in a line of its own. */
 static void say_reply(const struct demo *d, const struct line *l, const json_t *reply)
 {
 	const char *status = member(reply, "status");
-	bool good = strcmp(status, "OK") == 0;
-	const json_t *result = json_object_get(reply, "result"), *error = json_object_get(reply, "error");
+	enum colour good = strcmp(status, "OK") == 0 ? COLOUR_GREEN : COLOUR_YELLOW;
 	double ms = (double)json_integer_value(json_object_get(json_object_get(reply, "timings"), "run_us")) / 1000;
-	char *text = json_is_string(result) ? strdup(json_string_value(result)) : json_dumps(result, JSON_COMPACT | JSON_ENCODE_ANY);
+	bool narrow = d->terminal.columns && d->terminal.columns < NARROW;
+	char *text = answer_text(reply), asked[128];
 
-	printf("  %-7s %-9s %-26s -> %s%-12s%s worker %-4s %5.1f ms  %s", l->session, l->command, l->args, colour(d, good ? GREEN : YELLOW), status,
-		colour(d, PLAIN), slot_of(reply), ms,
-		good && text ? text : "");
-	if (!good)
-		printf("%s: %s", member(error, "code"), member(error, "message"));
-	printf("\n");
-	fflush(stdout);
+	snprintf(asked, sizeof asked, "%-7s %-9s %-*s", l->session, l->command, narrow ? 0 : 26, l->args);
+	if (narrow)
+		terminal_say(&d->terminal, INDENT, "  %s", asked);
+	terminal_say(&d->terminal, INDENT + 3, "  %s -> %s%-12s%s worker %-4s %5.1f ms  %s", narrow ? "      " : asked, colour(d, good), status,
+		colour(d, COLOUR_PLAIN), slot_of(reply), ms, text ? text : "");
 	free(text);
 }
 
@@ -174,12 +191,12 @@ static void check_reply(struct demo *d, const struct line *l, const struct reply
 	char text[REASON];
 
 	if (r->status != l->expected) {
-		snprintf(text, sizeof text, "the status should be %s", status_name(l->expected));
-		wrong(d, text);
+		snprintf(text, sizeof text, "the status is %s", status_name(l->expected));
+		differs(d, text);
 	}
 	if (l->result && !memmem(r->json.data, r->json.len, l->result, strlen(l->result))) {
-		snprintf(text, sizeof text, "the answer should contain %s", l->result);
-		wrong(d, text);
+		snprintf(text, sizeof text, "the answer contains %s", l->result);
+		differs(d, text);
 	}
 }
 
@@ -308,7 +325,9 @@ static bool scene_again(struct demo *d)
 	if (!PLAY(d, lines))
 		return false;
 	say_scene(d, "What the daemon told about itself meanwhile, on the health topic:");
-	return await_event(d, EVENT_MS, "WORKER_EXIT") || wrong(d, "there should be a WORKER_EXIT event");
+	if (!await_event(d, EVENT_MS, "WORKER_EXIT"))
+		differs(d, "there is a WORKER_EXIT event");
+	return true;
 }
 
 static bool (*const scenes[])(struct demo *d) = {scene_sessions, scene_errors, scene_crash, scene_again};
@@ -317,8 +336,7 @@ static bool await_ready(struct demo *d)
 {
 	int64_t until = clock_mono_us() + READY_MS * MS_US;
 
-	printf("Starting the daemon with two Python workers; joining the group takes the embedded broker three seconds.\n");
-	fflush(stdout);
+	terminal_say(&d->terminal, 2, "Starting the daemon with two Python workers; joining the group takes the embedded broker three seconds.");
 	while (!interrupted && clock_mono_us() < until) {
 		if (await_event(d, 100, "PARTITIONS_ASSIGNED"))
 			return true;
@@ -354,27 +372,33 @@ static void say_keep(struct demo *d)
 
 static void say_next(const struct demo *d)
 {
-	printf("\nNext:\n"
-	       "  open %s, change a command, run this again\n"
-	       "  bridgepool demo --keep      everything stays up; it prints what to send from another terminal\n"
-	       "  %s   the configuration it ran with: a start for your own broker\n"
-	       "  %s       what the daemon logged\n",
-		d->place.app, d->place.config, d->place.log);
+	const struct terminal *t = &d->terminal;
+
+	printf("\nNext:\n");
+	terminal_say(t, 4, "  open %s, change a command, run this again", d->place.app);
+	terminal_say(t, 4, "  bridgepool demo --keep leaves everything up, and prints what to send from another terminal");
+	terminal_say(t, 4, "  %s is the configuration it ran with: a start for your own broker", d->place.config);
+	terminal_say(t, 4, "  %s is what the daemon logged", d->place.log);
 }
 
+/* The errors that the daemon logged say more than its end does. */
 static void say_log(const struct demo *d)
 {
 	FILE *log = fopen(d->place.log, "r");
-	char text[2048];
-	size_t n;
+	char *line = NULL, *error;
+	size_t size = 0;
 
 	if (!log)
 		return;
-	if (fseek(log, -(long)sizeof text, SEEK_END) != 0)
-		rewind(log);
-	n = fread(text, 1, sizeof text, log);
+	printf("\nThe daemon's log is %s. Its errors:\n", d->place.log);
+	while (getline(&line, &size, log) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		error = strstr(line, " error ");
+		if (error)
+			terminal_say(&d->terminal, 4, "  %s%s%s", colour(d, COLOUR_RED), error + strlen(" error "), colour(d, COLOUR_PLAIN));
+	}
+	free(line);
 	fclose(log);
-	fprintf(stderr, "\nThe end of %s:\n%.*s\n", d->place.log, (int)n, text);
 }
 
 /* ---- life ---- */
@@ -401,8 +425,10 @@ static bool demo_open(struct demo *d, const char *dir, char *errstr, size_t size
 	if (!place_prepare(&d->place, dir, errstr, size))
 		return false;
 	d->broker = embedded_start(topics, PARTITIONS, errstr, size);
-	return d->broker && place_configure(&d->place, embedded_brokers(d->broker), errstr, size) &&
-	       child_start(&d->daemon, argv, d->place.log, errstr, size) && open_clients(d, errstr, size);
+	if (!d->broker || !place_configure(&d->place, embedded_brokers(d->broker), errstr, size))
+		return false;
+	d->logged = child_start(&d->daemon, argv, d->place.log, errstr, size);
+	return d->logged && open_clients(d, errstr, size);
 }
 
 static void demo_close(struct demo *d)
@@ -430,33 +456,53 @@ static const struct cli_option options[] = {
 	{0},
 };
 
+static void say_app(const struct demo *d)
+{
+	static const char *const states[] = {"there already", "new", "as you edited it"};
+
+	terminal_say(&d->terminal, 2, "%s is %s: open it, its commands are what runs here.", d->place.app, states[d->place.edited ? 2 : d->place.fresh]);
+}
+
+static int say_end(const struct demo *d)
+{
+	double seconds = (double)(clock_mono_us() - d->begun_us) / 1e6;
+
+	if (d->wrong) {
+		if (d->logged)
+			say_log(d);
+		return EXIT_FAILED;
+	}
+	if (interrupted)
+		return EXIT_INTERRUPTED;
+	if (d->different)
+		printf("\nDone with your app.py, in %.1f s; %u %s not as with the package's.\n", seconds, d->different, d->different == 1 ? "thing is" : "things are");
+	else
+		printf("\nAll went as told, in %.1f s.\n", seconds);
+	say_next(d);
+	return EXIT_OK;
+}
+
 static int demo_run(struct demo *d, const char *dir)
 {
 	char why[REASON];
 
 	d->begun_us = clock_mono_us();
 	if (demo_open(d, dir, why, sizeof why)) {
-		printf("%s is %s: open it, its commands are what runs here.\n", d->place.app, d->place.fresh ? "new" : "there already");
+		say_app(d);
 		tell_story(d);
 		if (d->keep && !d->wrong && !interrupted)
 			say_keep(d);
 	} else {
-		wrong(d, why);
+		fprintf(stderr, "bridgepool demo: %s\n", why);
+		d->wrong++;
 	}
 	demo_close(d);
-	if (d->wrong) {
-		say_log(d);
-		return EXIT_FAILED;
-	}
-	if (!interrupted)
-		printf("\nAll went as told, in %.1f s.\n", (double)(clock_mono_us() - d->begun_us) / 1e6);
-	say_next(d);
-	return EXIT_OK;
+	return say_end(d);
 }
 
 static int run(int argc, char **argv)
 {
-	struct demo d = {.coloured = isatty(STDOUT_FILENO)};
+	struct demo d = {0};
 	struct cli_args a = {0};
 	const char *dir = "bridgepool-demo";
 	int id, code;
@@ -471,9 +517,9 @@ static int run(int argc, char **argv)
 		return code;
 	if (optind < argc)
 		return cli_usage(&command_demo, "it takes no \"%s\"", argv[optind]);
+	terminal_init(&d.terminal);
 	buf_init(&d.event, 4 << 20);
-	signal(SIGINT, on_signal);
-	signal(SIGTERM, on_signal);
+	cli_catch_signals(&interrupted);
 	return demo_run(&d, dir);
 }
 

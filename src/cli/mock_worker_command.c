@@ -7,5 +7,6 @@ const struct cli_command command_mock_worker = {
 	.name = "mock-worker",
 	.run = mock_worker_main,
 	.summary = "Be a worker without Python that can be slow, hang, crash and lie",
-	.operands = "[options]",
+	.operands = "",
+	.more = "For tests of a configuration and of clients. `bridgepool mock-worker --help` lists its faults.",
 };

@@ -73,8 +73,25 @@ static bool copy_file(const char *from, const char *to, char *errstr, size_t siz
 	if (in)
 		fclose(in);
 	if (!good)
-		snprintf(errstr, size, "cannot copy %s to %s: %s", from, to, strerror(errno));
+		snprintf(errstr, size, "cannot copy %s to %s: %s; name another directory with --dir", from, to, strerror(errno));
 	return good;
+}
+
+static bool same_content(const char *one, const char *other)
+{
+	FILE *a = fopen(one, "r"), *b = fopen(other, "r");
+	bool same = a && b;
+	int c = 0;
+
+	while (same && c != EOF) {
+		c = getc(a);
+		same = c == getc(b);
+	}
+	if (a)
+		fclose(a);
+	if (b)
+		fclose(b);
+	return same;
 }
 
 bool place_prepare(struct place *p, const char *dir, char *errstr, size_t size)
@@ -87,18 +104,21 @@ bool place_prepare(struct place *p, const char *dir, char *errstr, size_t size)
 		return false;
 	}
 	if (mkdir(dir, 0777) != 0 && errno != EEXIST) {
-		snprintf(errstr, size, "cannot make the directory %s: %s", dir, strerror(errno));
+		snprintf(errstr, size, "cannot make the directory %s: %s; name another with --dir", dir, strerror(errno));
 		return false;
 	}
 	if (!realpath(dir, p->dir)) {
-		snprintf(errstr, size, "%s: %s", dir, strerror(errno));
+		snprintf(errstr, size, "%s: %s; name another directory with --dir", dir, strerror(errno));
 		return false;
 	}
 	snprintf(p->app, sizeof p->app, "%s/app.py", p->dir);
 	snprintf(p->config, sizeof p->config, "%s/bridgepool.cfg", p->dir);
 	snprintf(p->log, sizeof p->log, "%s/daemon.log", p->dir);
 	p->fresh = access(p->app, F_OK) != 0;
-	return !p->fresh || copy_file(app, p->app, errstr, size);
+	if (p->fresh && !copy_file(app, p->app, errstr, size))
+		return false;
+	p->edited = !same_content(app, p->app);
+	return true;
 }
 
 /* A libconfig string. */
@@ -136,7 +156,7 @@ bool place_configure(const struct place *p, const char *brokers, char *errstr, s
 	FILE *out = fopen(p->config, "w");
 
 	if (!out) {
-		snprintf(errstr, size, "cannot write %s: %s", p->config, strerror(errno));
+		snprintf(errstr, size, "cannot write %s: %s; name another directory with --dir", p->config, strerror(errno));
 		return false;
 	}
 	fprintf(out, "# Written anew by each `bridgepool demo`. A start for your own: copy it, and change the brokers.\n"

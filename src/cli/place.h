@@ -10,7 +10,8 @@ struct place {
 	char dir[PATH_MAX]; /* absolute */
 	char app[PATH_MAX + 32], config[PATH_MAX + 32], log[PATH_MAX + 32];
 	char python[PATH_MAX + 32], package[PATH_MAX + 32]; /* package: for PYTHONPATH; "" when Python has it installed */
-	bool fresh;			/* app.py was put there just now */
+	bool fresh;  /* app.py was put there just now */
+	bool edited; /* it is not as the package has it */
 };
 
 /* Makes the directory and app.py unless they are there. False: errstr says why. */

@@ -1,7 +1,6 @@
 /* submit.c: `bridgepool submit`: one request or a file of them; waits, prints the results as JSON lines. */
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,12 +31,6 @@ struct submit {
 };
 
 static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
 
 /* ---- progress ---- */
 
@@ -165,6 +158,11 @@ static int wait_all(struct submit *s)
 	}
 	fflush(stdout);
 	say_progress(s, true);
+	if (interrupted) {
+		fprintf(stderr, "bridgepool submit: interrupted; %zu of %zu requests are sent and not answered yet\n",
+			requester_open_requests(s->requester), requester_sent(s->requester));
+		return EXIT_INTERRUPTED;
+	}
 	if (requester_open_requests(s->requester)) {
 		fprintf(stderr, "bridgepool submit: %zu of %zu results did not come within the timeout; is a daemon running on this topic?\n",
 			requester_open_requests(s->requester), requester_sent(s->requester));
@@ -190,6 +188,7 @@ static int submit_talk(struct submit *s, const struct settings *settings)
 	s->requester = requester_open(&c, &code, why, sizeof why);
 	if (!s->requester)
 		return fail(code, "", why);
+	cli_catch_signals(&interrupted); /* not before: while a broker is looked for there is nothing to put in order */
 	s->begun_ms = clock_wall_ms();
 	code = send_all(s);
 	if (code == EXIT_OK)
@@ -325,7 +324,6 @@ static int run(int argc, char **argv)
 	if (submit_options(&s, argc, argv, &code)) {
 		code = EXIT_CONFIGURATION;
 		if (cli_client_settings(&s.args, &settings, &whole)) {
-			signal(SIGINT, on_signal);
 			code = submit_talk(&s, &settings);
 			cli_client_free(&settings, whole);
 		}

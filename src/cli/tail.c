@@ -1,6 +1,5 @@
 /* tail.c: `bridgepool tail`: records of our topics as JSON lines, whatever their encoding. */
 #include <getopt.h>
-#include <signal.h>
 #include <string.h>
 
 #include "bridgepool/base/check.h"
@@ -24,12 +23,6 @@ struct tail {
 };
 
 static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
 
 /* Our own record as it means, anything else as its bytes. */
 static void put_value(struct codec *codec, struct slice value, struct buf *out)
@@ -87,7 +80,8 @@ static int tail_read(struct tail *t)
 		if (client_read(t->client, READ_TIMEOUT_MS, &r, why, sizeof why)) {
 			buf_reset(&line);
 			put_record(t->codec, &r, t->meta, &line);
-			text_line(&line);
+			if (!text_line(&line))
+				break; /* nobody reads on */
 			printed++;
 		} else if (*why) {
 			fprintf(stderr, "bridgepool tail: %s\n", why);
@@ -109,10 +103,12 @@ static int tail_open(struct tail *t, const struct settings *s)
 
 	t->codec = codec_new(&codec, why, sizeof why);
 	t->client = t->codec ? client_new(&c, why, sizeof why) : NULL;
-	if (t->client && client_follow(t->client, t->topic, t->from_beginning || t->until_end, FOLLOW_TIMEOUT_MS, why, sizeof why))
+	if (t->client && client_follow(t->client, t->topic, t->from_beginning || t->until_end, FOLLOW_TIMEOUT_MS, why, sizeof why)) {
+		cli_catch_signals(&interrupted); /* not before: while a broker is looked for there is nothing to put in order */
 		code = tail_read(t);
-	else
+	} else {
 		fprintf(stderr, "bridgepool tail: %s\n", why);
+	}
 	if (t->client)
 		client_free(t->client);
 	if (t->codec)
@@ -187,8 +183,6 @@ static int run(int argc, char **argv)
 	if (!cli_client_settings(&t.args, &s, &whole))
 		return EXIT_CONFIGURATION;
 	t.topic = topic_of(&s, t.topic);
-	signal(SIGINT, on_signal);
-	signal(SIGTERM, on_signal);
 	code = tail_open(&t, &s);
 	cli_client_free(&s, whole);
 	return code;

@@ -49,9 +49,9 @@ void text_pairs(struct slice pairs, struct buf *out)
 	buf_text(out, "}");
 }
 
-void text_line(const struct buf *line)
+bool text_line(const struct buf *line)
 {
 	fwrite(line->data, 1, line->len, stdout);
 	putchar('\n');
-	fflush(stdout);
+	return fflush(stdout) == 0;
 }

@@ -9,6 +9,6 @@ void text_base64(struct slice bytes, struct buf *out);
 void text_bytes(struct slice bytes, struct buf *out);
 /* A pairs.h list as a JSON object. */
 void text_pairs(struct slice pairs, struct buf *out);
-void text_line(const struct buf *line); /* to stdout, with its end */
+bool text_line(const struct buf *line); /* to stdout, with its end; false: nobody takes it */
 
 #endif
