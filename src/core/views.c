@@ -6,6 +6,8 @@
 
 static void view_pool(const struct pool *p, struct pool_snapshot *out)
 {
+	uint64_t bound = 0;
+
 	*out = (struct pool_snapshot){.name = slice_of(p->cfg.name), .state = p->state, .queued = p->queued, .sessions = p->live,
 		.slots_used = (uint32_t)p->places_used, .sessions_created = p->created, .sessions_lost = p->lost, .starts = p->starts, .exits = p->exits};
 	for (int i = 0; i < END_REASONS; i++)
@@ -17,9 +19,12 @@ static void view_pool(const struct pool *p, struct pool_snapshot *out)
 		const struct slot *w = &p->slots[i];
 		bool able = w->state == HEALTH_READY || w->state == HEALTH_DEGRADED;
 
+		bound += w->bound;
 		out->busy += able && w->places > 0;
 		out->slots_total += able ? w->concurrency : 0;
 	}
+	if (p->cfg.state == POOL_STATE_MEMORY) /* not those whose worker died: that is noticed when they are used again */
+		out->sessions = bound;
 }
 
 static void view_partition(const struct engine *e, const struct partition *p, int64_t now, struct partition_snapshot *out)
