@@ -175,6 +175,15 @@ def site(brokers, tmp_path):
         one.end()
 
 
+def eventually(check, seconds=60):
+    """Waits until check() holds; returns what it returned."""
+    end = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < end, f"not within {seconds} s: {check}"
+        time.sleep(0.05)
+    return found
+
+
 def place_of(result):
     """(partition, offset) of a result's request."""
     return result["source"]["partition"], result["source"]["offset"]
