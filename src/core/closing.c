@@ -57,7 +57,7 @@ static bool still_working(const struct engine *e)
 {
 	const struct partition *p;
 
-	if (e->now >= e->closing.until)
+	if (e->now >= e->closing.until || MUTANT(22))
 		return false;
 	TAILQ_FOREACH(p, &e->partitions, all)
 		if (p->state == PARTITION_CLOSING && (p->running > 0 || p->unacked > 0))

@@ -9,7 +9,7 @@ static bool names_dead_epoch(const struct engine *e, const struct session *s, co
 {
 	char live[17];
 
-	if (r->fields.session_epoch.data == NULL || !session_keeps_state(e, s))
+	if (r->fields.session_epoch.data == NULL || !session_keeps_state(e, s) || MUTANT(32))
 		return false;
 	epoch_text(s->epoch, live);
 	return !session_bound(e, s) || !slice_is(r->fields.session_epoch, live);
@@ -107,7 +107,8 @@ void dispatch(struct engine *e, struct slot *w, struct session *s)
 		result_session_lost(e, r, "the session state that the request names lives no more: open the session again without session_epoch");
 		return;
 	}
-	if (r->ends_session && !session_bound(e, s)) {
+	if (r->ends_session && (!session_bound(e, s) || MUTANT(43))) {
+		unknown.status = MUTANT(43) ? STATUS_OK : STATUS_ERROR;
 		unknown.encoding = r->fields.encoding;
 		result_publish(e, r, &unknown);
 		return;
@@ -120,7 +121,7 @@ void dispatch(struct engine *e, struct slot *w, struct session *s)
 	}
 	if (session_keeps_state(e, s) && !session_bound(e, s))
 		session_bind(e, s, w);
-	if (session_keeps_state(e, s) && !s->opened && (w->capabilities & CAPABILITY_SESSIONS))
+	if (session_keeps_state(e, s) && !s->opened && (w->capabilities & CAPABILITY_SESSIONS) && !MUTANT(28))
 		begin_open(e, w, s, r);
 	else
 		dispatch_run(e, w, s, r);

@@ -38,9 +38,9 @@ static void copy_headers(const struct engine *e, struct request *r)
 	char text[256];
 
 	while (pairs_next(&rest, &name, &value)) {
-		if (!text_of(name, text, sizeof(text)) || matches(text, never_copied, COUNT(never_copied), FNM_CASEFOLD))
+		if (!text_of(name, text, sizeof(text)) || (matches(text, never_copied, COUNT(never_copied), FNM_CASEFOLD) && !MUTANT(35)))
 			continue;
-		if (matches(text, always_copied, COUNT(always_copied), FNM_CASEFOLD) ||
+		if (MUTANT(35) || matches(text, always_copied, COUNT(always_copied), FNM_CASEFOLD) ||
 		    matches(text, e->cfg.copy_headers, e->cfg.ncopy_headers, FNM_CASEFOLD))
 			pairs_add(&r->copied, name, value);
 	}
@@ -235,7 +235,7 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 		reject(e, r, code, message, false);
 		return;
 	}
-	r->kills = partition_kills(p, r->m.source.offset);
+	r->kills = MUTANT(19) ? 0 : partition_kills(p, r->m.source.offset);
 	r->alone = r->kills > 0;
 	if (r->kills >= POISON_KILLS) {
 		poison.encoding = r->fields.encoding;

@@ -1,4 +1,5 @@
 /* loss.c: what the loss of a worker means for its calls, and for the sessions whose state it held. */
+#include "mutant.h"
 #include "state.h"
 
 /* The queued requests of a session whose state died with its worker; with `waiting` also one that waits for its next run. True: at
@@ -8,7 +9,7 @@ static bool fail_line(struct engine *e, struct session *s, bool waiting)
 	struct request *r, *next;
 	bool any = false;
 
-	if (e->pools[s->pool].cfg.on_session_loss != SESSION_LOSS_FAIL || s->ran == 0 || !session_keeps_state(e, s))
+	if (e->pools[s->pool].cfg.on_session_loss != SESSION_LOSS_FAIL || MUTANT(33) || s->ran == 0 || !session_keeps_state(e, s))
 		return false;
 	for (r = TAILQ_FIRST(&s->requests); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, line);

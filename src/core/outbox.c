@@ -37,7 +37,8 @@ static void move(struct outbox *o, struct outgoing *r, enum outbox_state to)
 
 static void free_outgoing(struct engine *e, struct outgoing *r)
 {
-	budget_release(&e->budget, BUDGET_RECORDS, r->charge);
+	if (!MUTANT(21) || !r->shrunk)
+		budget_release(&e->budget, BUDGET_RECORDS, r->charge);
 	e->outbox.n[r->state]--;
 	free(r->twin);
 	free(r);
@@ -276,7 +277,7 @@ void outbox_kill(struct engine *e, struct tp tp, uint32_t since_epoch)
 	struct outgoing *r, *next;
 
 	for (r = o->sent; r != NULL; r = r->hh.next)
-		if (r->state == OUTBOX_SENT && of(r, tp, since_epoch))
+		if (r->state == OUTBOX_SENT && of(r, tp, since_epoch) && !MUTANT(38))
 			move(o, r, OUTBOX_DEAD);
 	for (int k = 0; k < RECORD_KINDS; k++) {
 		for (r = TAILQ_FIRST(&o->lane[k].pending); r != NULL; r = next) {

@@ -37,7 +37,7 @@ struct partition *partition_alive(struct engine *e, struct tp tp)
 {
 	struct partition *p = partition_get(e, tp.topic, tp.partition);
 
-	return p != NULL && tp.epoch >= p->since_epoch && tp.epoch <= p->tp.epoch ? p : NULL;
+	return p != NULL && (tp.epoch >= p->since_epoch || MUTANT(38)) && tp.epoch <= p->tp.epoch ? p : NULL;
 }
 
 static struct partition *partition_new(struct engine *e, struct tp tp)
@@ -102,7 +102,7 @@ void partition_offsets(struct engine *e, const struct committed *c)
 		e->counters.stale++;
 		return;
 	}
-	if (p->comeback && (same(found, p->accepted) || same(found, p->sent))) {
+	if (p->comeback && (same(found, p->accepted) || same(found, p->sent)) && !MUTANT(23)) {
 		window_rewind(&p->window); /* nobody else touched it: sessions live on, what runs is adopted */
 		p->dirty = true;
 	} else {
@@ -195,7 +195,7 @@ static bool over_share(const struct engine *e, const struct partition *p)
 {
 	uint64_t share = budget_share(&e->budget, e->npartitions);
 
-	return p->charge > (p->held ? share / 2 : share);
+	return (MUTANT(20) ? budget_used(&e->budget) : p->charge) > (p->held ? share / 2 : share);
 }
 
 void partition_hold(struct engine *e, struct partition *p)
@@ -309,7 +309,7 @@ void partition_map(struct partition *p, struct offsetmap *m)
 	for (unsigned i = 0; i < p->nsuspects; i++) {
 		int64_t delta = p->suspects[i].offset - p->window.base;
 
-		if (delta >= 0 && delta < OFFSETMAP_SPAN_MAX)
+		if (delta >= 0 && delta < OFFSETMAP_SPAN_MAX && !MUTANT(18))
 			m->suspects[m->nsuspects++] = (struct suspect){(uint16_t)delta, p->suspects[i].kills};
 	}
 }

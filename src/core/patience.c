@@ -6,7 +6,7 @@ static void cancel(struct engine *e, struct call_entry *c, const char *reason)
 {
 	struct call cancel = {.target = c->id, .reason = slice_of(reason), .remaining_ms = TIME_NONE};
 
-	if (c->kind == CALL_REQUEST && (c->slot->capabilities & CAPABILITY_CANCEL) && c->slot->state != HEALTH_TERMINATING)
+	if (c->kind == CALL_REQUEST && !MUTANT(30) && (c->slot->capabilities & CAPABILITY_CANCEL) && c->slot->state != HEALTH_TERMINATING)
 		c->cancel = slot_begin(e, c->slot, CALL_CANCEL, NULL, NULL, &cancel)->id;
 }
 
@@ -66,6 +66,6 @@ void patience_call_fired(struct engine *e, struct timer *t)
 
 	if (!c->cancelled)
 		slot_overdue(e, c, c->slot->pool->cfg.kill_grace_us);
-	else
+	else if (!MUTANT(29))
 		slot_stop(e, c->slot, STOPPED_HUNG, "a call was not answered within kill_grace after its time was over");
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "mutant.h"
 #include "state.h"
 
 enum { SESSIONS_ENDED_AT_ONCE = 64 }; /* by TTL, in one step of the loop */
@@ -70,7 +71,7 @@ void pool_reconcile(struct engine *e, struct pool *p)
 {
 	if (!e->started || e->drain.active)
 		return;
-	for (uint32_t i = 0; i < p->cfg.size && p->by_state[HEALTH_INITIALIZING] < p->cfg.start_batch; i++)
+	for (uint32_t i = 0; i < p->cfg.size && (p->by_state[HEALTH_INITIALIZING] < p->cfg.start_batch || MUTANT(42)); i++)
 		if (may_start(&p->slots[i]))
 			slot_start(e, &p->slots[i]);
 }
@@ -123,7 +124,7 @@ static bool reserve(struct slot *w, struct session *s)
 {
 	const struct request *head = TAILQ_FIRST(&s->requests);
 
-	if (head == NULL || !head->alone || w->places == 0)
+	if (head == NULL || !head->alone || w->places == 0 || MUTANT(31))
 		return false;
 	TAILQ_REMOVE(s->in_pool_line ? &w->pool->ready : &w->ready, s, line);
 	s->reserved = true;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bridgepool/wire/pairs.h"
+#include "mutant.h"
 #include "state.h"
 
 /* Above TWIN_ABOVE a result gets a small twin, published instead where the topic's limit turns out to be lower than ours.
@@ -45,7 +46,7 @@ static void fill(struct engine *e, struct request *r, const struct outcome *o, s
 		.pool = slice_of(e->cfg.pools[r->pool].name), .status = o->status, .result = o->result,
 		.instance_id = slice_of(e->cfg.instance_id), .attempts = (int32_t)r->attempts, .usage = o->usage,
 		.source_topic = slice_of(e->cfg.sources[r->m.source.tp.topic].topic), .source_partition = r->m.source.tp.partition,
-		.source_offset = r->m.source.offset, .final = true, .attributes = r->fields.attributes, .completed_at_ms = wall_ms(e)};
+		.source_offset = r->m.source.offset, .final = true, .attributes = MUTANT(25) ? (struct slice){NULL, 0} : r->fields.attributes, .completed_at_ms = wall_ms(e)};
 	if (f->command.data == NULL)
 		f->command = SLICE("");
 	f->timings = timings_of(e, r);
@@ -53,7 +54,7 @@ static void fill(struct engine *e, struct request *r, const struct outcome *o, s
 	if (s != NULL && session_bound(e, s)) {
 		epoch_text(s->epoch, epoch);
 		f->session_epoch = slice_of(epoch);
-		f->session_new = r->began;
+		f->session_new = r->began && !MUTANT(24);
 	}
 	if (o->worker != NULL) {
 		f->worker_id = slice_of(o->worker->name);
@@ -128,7 +129,8 @@ static struct outgoing *make_dead_letter(struct engine *e, const struct request 
 	struct buf *headers = scratch(&e->headers);
 	struct outgoing *out;
 
-	buf_add(headers, r->m.headers);
+	if (!MUTANT(36))
+		buf_add(headers, r->m.headers);
 	pairs_add(headers, SLICE("bridgepool.error.code"), short_text(o->code_said.data ? o->code_said : slice_of(o->code)));
 	pairs_add(headers, SLICE("bridgepool.error.message"), short_text(o->code_said.data ? o->message_said : slice_of(o->message)));
 	add_number(headers, "bridgepool.attempts", r->attempts);

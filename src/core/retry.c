@@ -36,7 +36,7 @@ enum retry_verdict retry_decide(const struct retry_case *c, struct random *rando
 	if (c->attempts >= c->max_attempts && !MUTANT(15))
 		return RETRY_DEAD;
 	*delay_us = retry_backoff(c->backoff_us, backoff_most_us, c->attempts, random);
-	if (c->failure == FAILURE_RETRIABLE && c->retry_after_us > *delay_us)
+	if (c->failure == FAILURE_RETRIABLE && c->retry_after_us > *delay_us && !MUTANT(39))
 		*delay_us = c->retry_after_us;
 	return RETRY_AGAIN;
 }

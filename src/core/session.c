@@ -103,7 +103,8 @@ static void enter_line(struct engine *e, struct session *s)
 	struct pool *p = &e->pools[s->pool];
 
 	if (s->state == SESSION_IDLE) {
-		s->since = e->now;
+		if (!MUTANT(27) || s->since == 0)
+			s->since = e->now;
 		TAILQ_INSERT_TAIL(&p->idle, s, line);
 		pool_idle_session(e, p);
 	} else if (s->state == SESSION_READY) {

@@ -239,7 +239,7 @@ void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const cha
 void slot_timer_fired(struct engine *e, struct timer *t)
 {
 	struct slot *w = TIMER_OWNER(t, struct slot, timer);
-	bool may_ping = w->places == 0 || (w->capabilities & CAPABILITY_PING_BUSY);
+	bool may_ping = w->places == 0 || MUTANT(41) || (w->capabilities & CAPABILITY_PING_BUSY);
 
 	switch (w->state) {
 	case HEALTH_INITIALIZING:
@@ -296,7 +296,7 @@ static void start_later(struct engine *e, struct slot *w, const char *reason)
 	int64_t wait = retry_backoff(cfg->backoff_min_us, cfg->backoff_max_us, ++w->failures, &e->random);
 	struct note n = {.kind = NOTE_WORKER_BACKOFF, .worker = w->ref, .has_pool = true, .reason = slice_of(reason), .count = wait / MS_US};
 
-	timers_arm(&e->timers, &w->timer, e->now + wait);
+	timers_arm(&e->timers, &w->timer, e->now + (MUTANT(34) ? 0 : wait));
 	if (w->ready_at == INT64_MAX) /* it did not get ready */
 		engine_note(e, &n);
 }

@@ -274,7 +274,16 @@ void broker_commit_answer(struct world *w, struct instance *i, const struct even
 	for (size_t k = 0; k < f->n; k++)
 		oracle_commit_answered(i, ev->id, f->entries[k].tp, !f->refused);
 	forget_commit(f);
+	if (!w->quiet && world_chance(w, w->k.late_permille / 4))
+		world_plan(w, i, 1 + world_delay(w, w->k.engine.commit_interval_us + 2 * w->k.commit_us), (struct event){.kind = EV_COMMIT_LATE, .id = ev->id});
 	engine_committed(instance_enter(w, i), ev->id, faults, n, w->now);
+	instance_leave(w, i);
+}
+
+void broker_commit_late(struct world *w, struct instance *i, const struct event *ev)
+{
+	TRACE(w, STALE, i->index, -1);
+	engine_committed(instance_enter(w, i), ev->id, NULL, 0, w->now);
 	instance_leave(w, i);
 }
 

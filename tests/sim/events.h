@@ -29,6 +29,7 @@ enum event_kind {
 	EV_REPORT,
 	EV_COMMIT_APPLY,
 	EV_COMMIT_ANSWER,
+	EV_COMMIT_LATE,    /* the answer to a commit comes once more */
 	EV_STARTED,
 	EV_ANSWER,
 	EV_FAULT,

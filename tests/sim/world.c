@@ -42,6 +42,7 @@ static void (*const happen[EVENT_KINDS])(struct world *, struct instance *, cons
 	[EV_REPORT] = broker_report,
 	[EV_COMMIT_APPLY] = broker_commit_apply,
 	[EV_COMMIT_ANSWER] = broker_commit_answer,
+	[EV_COMMIT_LATE] = broker_commit_late,
 	[EV_STARTED] = workers_started,
 	[EV_ANSWER] = workers_answer,
 	[EV_FAULT] = workers_fault,
