@@ -5,8 +5,6 @@
 
 static const char *keep(struct engine *e, const char *text)
 {
-	if (text == NULL)
-		return NULL;
 	e->strings = xrealloc(e->strings, (e->nstrings + 1) * sizeof(*e->strings));
 	return e->strings[e->nstrings++] = xstrdup(text);
 }

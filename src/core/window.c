@@ -73,8 +73,7 @@ enum window_verdict window_admit(struct window *w, int64_t offset)
 {
 	if (offset < w->base)
 		return WINDOW_DONE;
-	if (!window_fits(w, offset))
-		return WINDOW_TOO_FAR;
+	CHECK(window_fits(w, offset));
 	if (offset > w->next)
 		fill_gap(w, offset);
 	if (offset == w->next)

@@ -16,8 +16,7 @@ enum { WINDOW_RING = 24576 }; /* bits; a multiple of 64 above OFFSETMAP_SPAN_MAX
 enum window_verdict {
 	WINDOW_NEW,     /* taken now; a gap below it was filled */
 	WINDOW_DONE,    /* was done before */
-	WINDOW_AGAIN,   /* is taken already */
-	WINDOW_TOO_FAR  /* does not fit; nothing changed */
+	WINDOW_AGAIN    /* is taken already */
 };
 
 struct window {
@@ -27,7 +26,7 @@ struct window {
 };
 
 void window_start(struct window *w, int64_t base, const struct offsetmap *m, uint32_t cap);
-enum window_verdict window_admit(struct window *w, int64_t offset);
+enum window_verdict window_admit(struct window *w, int64_t offset); /* it fits, or is below the base */
 bool window_fits(const struct window *w, int64_t offset);
 bool window_finish(struct window *w, int64_t offset);  /* done; true: base moved */
 void window_put_back(struct window *w, int64_t offset); /* taken no more: to be read again */

@@ -139,7 +139,7 @@ static void world_note(void *ctx, const struct note *n)
 
 static const char *const world_all[] = {"*"};
 
-static struct world *world_new(struct pool_config pool, struct engine_config more)
+static inline struct world *world_new(struct pool_config pool, struct engine_config more)
 {
 	struct world *w = xcalloc(1, sizeof(*w));
 	struct port port = {w, world_read_offsets, world_release, world_hold, world_commit, world_produce, world_start, world_call, world_stop, world_note};
@@ -265,7 +265,7 @@ static void world_ack(struct world *w)
 	engine_check(w->e);
 }
 
-static struct told_call *world_last(struct world *w, enum call_kind kind)
+static inline struct told_call *world_last(struct world *w, enum call_kind kind)
 {
 	for (size_t i = w->ncalls; i-- > 0;)
 		if (w->calls[i].call.kind == kind)
@@ -282,12 +282,12 @@ static size_t world_count(const struct world *w, enum call_kind kind)
 	return n;
 }
 
-static const char *world_text(struct world *w, size_t record, const char *field)
+static inline const char *world_text(struct world *w, size_t record, const char *field)
 {
 	return json_string_value(json_object_get(w->results[record], field));
 }
 
-static const char *world_code(struct world *w, size_t record)
+static inline const char *world_code(struct world *w, size_t record)
 {
 	return json_string_value(json_object_get(json_object_get(w->results[record], "error"), "code"));
 }

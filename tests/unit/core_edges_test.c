@@ -1,0 +1,532 @@
+/* core_edges_test.c: what seldom happens to the engine, one scene each. */
+#include "core_world.h"
+
+static const struct pool_config plain = {0};
+static const struct engine_config usual = {0};
+#define SAY "{\"command\":\"say\"}"
+
+static struct world *ready(struct pool_config pool, struct engine_config more)
+{
+	struct world *w = world_new(pool, more);
+
+	world_workers_up(w);
+	world_assign_at(w, 0, 0, "");
+	return w;
+}
+
+static uint64_t dropped_stale(struct world *w)
+{
+	struct snapshot s;
+	uint64_t n;
+
+	engine_snapshot(w->e, w->now, &s);
+	n = s.dropped_stale;
+	snapshot_free(&s);
+	return n;
+}
+
+START_TEST(what_names_something_that_never_was_is_counted_and_changes_nothing)
+{
+	static const struct slot_ref nowhere[] = {{7, 0, 1}, {0, 9, 1}, {0, 0, 99}};
+	struct world *w = ready(plain, usual);
+	struct answer a = {.kind = ANSWER_OK, .id = 1, .has_id = true, .payload = SLICE("{}"), .retry_after_ms = TIME_NONE};
+	struct exit_report x = {.signal = 9};
+	struct tp past = {0, 0, 77}, other = {0, 3, 1};
+	struct tp_fault fault = {past, COMMIT_UNKNOWN, "refused"};
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < 3; i++) {
+		engine_started(w->e, nowhere[i], w->now);
+		engine_answer(w->e, nowhere[i], &a, w->now);
+		engine_fault(w->e, nowhere[i], FAULT_EOF, SLICE(""), w->now);
+		engine_gone(w->e, nowhere[i], &x, w->now);
+		ck_assert_uint_eq(dropped_stale(w), n += 4);
+	}
+	engine_delivered(w->e, 4711, DELIVERY_OK, w->now);
+	engine_committed(w->e, 4711, &fault, 1, w->now);
+	ck_assert_uint_eq(dropped_stale(w), n += 2);
+	engine_revoked(w->e, &past, 1, false, w->now);
+	engine_revoked(w->e, &other, 1, false, w->now);
+	ck_assert_uint_eq(dropped_stale(w), n += 2);
+	ck_assert_uint_eq(w->releases, 2);
+	ck_assert_uint_eq(w->nstops, 0);
+	world_send(w, "a", SAY);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 1);
+	ck_assert_str_eq(engine_pool_name(w->e, 0), "default");
+	ck_assert_str_eq(engine_pool_name(w->e, 7), "?");
+	world_free(w);
+	engine_free(NULL);
+}
+END_TEST
+
+START_TEST(the_instance_is_ready_when_its_pools_are_and_names_the_one_that_is_not)
+{
+	struct world *w = world_new(plain, usual);
+	const char *why = NULL;
+
+	ck_assert(!engine_ready(w->e, &why));
+	ck_assert_str_eq(why, "default");
+	ck_assert(!engine_ready(w->e, NULL));
+	world_workers_up(w);
+	ck_assert(engine_ready(w->e, &why));
+	world_free(w);
+}
+END_TEST
+
+START_TEST(words_that_cannot_be_served_are_refused_by_name)
+{
+	struct world *w = ready(plain, usual);
+	char long_command[400], long_session[400], x[300];
+
+	memset(x, 'x', sizeof(x));
+	snprintf(long_command, sizeof(long_command), "{\"command\":\"%.300s\"}", x);
+	snprintf(long_session, sizeof(long_session), "{\"command\":\"say\",\"session_id\":\"%.300s\"}", x);
+	world_send(w, "a", "{\"command\":\"\"}");
+	world_send(w, "a", long_command);
+	world_send(w, "a", long_session);
+	world_send(w, NULL, "{\"command\":\"end_session\"}");
+	ck_assert_uint_eq(w->nrecords, 4);
+	ck_assert_str_eq(world_code(w, 0), "INVALID_COMMAND");
+	ck_assert_str_eq(world_code(w, 1), "INVALID_COMMAND");
+	ck_assert_str_eq(world_code(w, 2), "INVALID_SESSION_ID");
+	ck_assert_str_eq(world_code(w, 3), "SESSION_REQUIRED");
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 0);
+	world_free(w);
+}
+END_TEST
+
+static void send_with_header(struct world *w, struct slice name, struct slice value)
+{
+	struct message m = {.source = {w->tp[0], w->next_offset[0]++}, .timestamp_ms = -1, .key = SLICE("a"), .value = SLICE(SAY)};
+	struct buf headers;
+
+	buf_init(&headers, SIZE_MAX);
+	pairs_add(&headers, name, value);
+	m.headers = buf_slice(&headers);
+	engine_receive(w->e, &m, w->now);
+	engine_check(w->e);
+	buf_free(&headers);
+}
+
+START_TEST(a_header_with_a_name_too_long_stays_behind_and_one_with_a_value_too_long_refuses_the_request)
+{
+	struct world *w = ready(plain, usual);
+	static char x[400000];
+
+	memset(x, 'x', sizeof(x));
+	send_with_header(w, (struct slice){x, 300}, SLICE("1"));
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 1);
+	ck_assert_uint_eq(world_last(w, CALL_REQUEST)->call.headers.len, 0);
+	send_with_header(w, SLICE("baggage"), (struct slice){x, sizeof(x)});
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 1);
+	ck_assert_uint_eq(w->nrecords, 2); /* the result and the dead letter */
+	ck_assert_uint_lt(w->records[0].headers.len + w->records[1].headers.len, sizeof(x) + 2000);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_revoke_is_answered_although_its_commit_never_is)
+{
+	struct world *w = ready(plain, usual);
+
+	world_send(w, "a", SAY);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	world_ack(w);
+	engine_revoked(w->e, &w->tp[0], 1, false, w->now);
+	ck_assert_uint_eq(w->ncommits, 1);
+	world_pass(w, 6 * SECOND_US);
+	ck_assert_uint_eq(w->releases, 0);
+	world_pass(w, 2 * SECOND_US);
+	ck_assert_uint_eq(w->releases, 1);
+	world_pass(w, 10 * SECOND_US);
+	ck_assert_uint_eq(w->releases, 1);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_second_drain_only_moves_its_end)
+{
+	struct world *w = ready(plain, usual);
+
+	world_send(w, "a", SAY);
+	engine_drain(w->e, w->now + 3600 * SECOND_US, w->now);
+	world_pass(w, SECOND_US);
+	ck_assert(!engine_drained(w->e));
+	engine_drain(w->e, w->now, w->now);
+	ck_assert(engine_drained(w->e)); /* nothing was acknowledged, so nothing is committed */
+	ck_assert_uint_eq(w->nrecords, 0);
+	ck_assert_uint_eq(w->ncommits, 0);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(an_assignment_without_a_revoke_before_it_begins_anew)
+{
+	struct world *w = ready(plain, usual);
+
+	world_send(w, "a", SAY);
+	world_send(w, "a", SAY);
+	world_assign_at(w, 0, 0, "");
+	world_pass(w, MS_US);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	ck_assert_uint_eq(w->nrecords, 0);
+	world_ok(w, world_last(w, CALL_CLEANUP_SESSION));
+	world_send(w, "a", SAY);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	ck_assert_uint_eq(w->nrecords, 1);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_partition_revoked_again_before_its_position_was_read_keeps_its_sessions)
+{
+	struct world *w = ready(plain, usual);
+	struct committed c;
+
+	world_send(w, "a", SAY);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	world_ack(w);
+	engine_revoked(w->e, &w->tp[0], 1, false, w->now);
+	engine_committed(w->e, w->commits[0].id, NULL, 0, w->now);
+	w->tp[0].epoch = ++w->epoch;
+	engine_assigned(w->e, w->tp, 1, w->now);
+	engine_revoked(w->e, w->tp, 1, false, w->now);
+	engine_check(w->e);
+	ck_assert_uint_eq(w->releases, 2);
+	w->tp[0].epoch = ++w->epoch;
+	engine_assigned(w->e, w->tp, 1, w->now);
+	c = (struct committed){w->tp[0], 1, SLICE("")};
+	engine_offsets(w->e, &c, 1, w->now);
+	world_send(w, "a", SAY);
+	ck_assert(!world_last(w, CALL_REQUEST)->call.session_new);
+	ck_assert_uint_eq(world_count(w, CALL_CLEANUP_SESSION), 0);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(what_is_adopted_is_held_by_its_share)
+{
+	struct world *w = ready(plain, (struct engine_config){.memory_limit = 4096});
+	static char json[4000];
+
+	snprintf(json, sizeof(json), "{\"command\":\"say\",\"args\":{\"x\":\"%03800d\"}}", 1);
+	world_send(w, "a", json);
+	engine_revoked(w->e, &w->tp[0], 1, false, w->now);
+	world_pass(w, 10 * SECOND_US);
+	ck_assert_uint_eq(w->releases, 1);
+	w->held[0] = false;
+	world_assign_at(w, 0, 0, "");
+	ck_assert(w->held[0]);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	ck_assert(!w->held[0]);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_map_wider_than_the_window_lets_what_is_done_pass_when_its_place_comes)
+{
+	struct world *w = world_new(plain, (struct engine_config){.window_cap = 16});
+	struct offsetmap map = {.base = 0, .span = 21};
+	char text[OFFSETMAP_TEXT_MAX + 1];
+
+	map.bits[20 / 8] |= 1 << (20 % 8);
+	offsetmap_encode(&map, text);
+	world_workers_up(w);
+	world_assign_at(w, 0, 0, text);
+	for (int i = 0; i < 22; i++)
+		world_send(w, NULL, SAY);
+	ck_assert(w->held[0]);
+	for (size_t i = 0; i < w->ncalls; i++) {
+		if (w->calls[i].call.kind == CALL_REQUEST)
+			world_ok(w, &w->calls[i]);
+		world_ack(w);
+	}
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 21);
+	world_pass(w, SECOND_US);
+	ck_assert_int_eq(w->commits[w->ncommits - 1].base, 22);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_session_of_two_partitions_that_waits_is_ended_when_its_home_goes)
+{
+	struct world *w = ready(plain, usual);
+
+	world_assign_at(w, 1, 0, "");
+	world_send_to(w, 0, "a", SAY);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	world_send_to(w, 1, "a", SAY);
+	ck_assert_uint_eq(w->notes[NOTE_AFFINITY_VIOLATION], 1);
+	world_answer_as(w, world_last(w, CALL_REQUEST), (struct answer){.kind = ANSWER_ERROR, .code = SLICE("busy"), .message = SLICE("later"), .retriable = true,
+		.retry_after_ms = 5000});
+	engine_revoked(w->e, &w->tp[0], 1, true, w->now);
+	world_pass(w, MS_US);
+	ck_assert_uint_eq(world_count(w, CALL_CLEANUP_SESSION), 1);
+	world_ok(w, world_last(w, CALL_CLEANUP_SESSION));
+	world_pass(w, 6 * SECOND_US);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 3);
+	ck_assert(world_last(w, CALL_REQUEST)->call.session_new);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	world_pass(w, 3601 * SECOND_US); /* nobody's session now: its time to live ends it */
+	ck_assert_uint_eq(world_count(w, CALL_CLEANUP_SESSION), 2);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_ping_answered_while_its_worker_is_being_stopped_changes_nothing)
+{
+	struct world *w = ready(plain, usual);
+	struct told_call *ping;
+
+	world_pass(w, 3600 * SECOND_US);
+	ping = world_last(w, CALL_PING);
+	ck_assert(!ping->call.initialization);
+	engine_fault(w->e, ping->w, FAULT_WRITE, SLICE(""), w->now);
+	ck_assert_uint_eq(w->nstops, 1);
+	world_ok(w, ping);
+	world_pass(w, 2 * SECOND_US);
+	ck_assert_uint_eq(w->nstops, 2);
+	ck_assert_int_eq(w->stops[1].step, STOP_KILL);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_partition_without_progress_is_told_once_in_a_row)
+{
+	struct world *w = ready(plain, usual);
+
+	world_send(w, "a", SAY);
+	world_ok(w, world_last(w, CALL_REQUEST)); /* and its result is never acknowledged */
+	world_pass(w, 299 * SECOND_US);
+	ck_assert_uint_eq(w->notes[NOTE_PARTITION_STUCK], 0);
+	world_pass(w, 100 * SECOND_US);
+	ck_assert_uint_eq(w->notes[NOTE_PARTITION_STUCK], 1);
+	world_ack(w);
+	world_pass(w, 10 * SECOND_US);
+	world_send(w, "a", SAY);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	world_pass(w, 310 * SECOND_US);
+	ck_assert_uint_eq(w->notes[NOTE_PARTITION_STUCK], 2);
+	world_free(w);
+}
+END_TEST
+
+static const char *last_metadata(struct world *w)
+{
+	return w->commits[w->ncommits - 1].metadata;
+}
+
+START_TEST(of_more_suspects_than_fit_the_oldest_is_forgotten)
+{
+	struct world *w = ready(plain, usual);
+	struct offsetmap map;
+	char id[16];
+
+	for (int i = 0; i <= OFFSETMAP_SUSPECTS; i++) {
+		snprintf(id, sizeof(id), "s%d", i);
+		world_send(w, id, SAY);
+		world_die(w, world_last(w, CALL_REQUEST)->w);
+		while (world_last(w, CALL_REQUEST)->call.attempt == 1) {
+			world_pass(w, SECOND_US);
+			world_workers_up(w);
+		}
+		world_ok(w, world_last(w, CALL_REQUEST));
+		if (w->ncommits > 0)
+			engine_committed(w->e, w->commits[w->ncommits - 1].id, NULL, 0, w->now);
+	}
+	world_pass(w, SECOND_US);
+	ck_assert(offsetmap_decode(slice_of(last_metadata(w)), w->commits[w->ncommits - 1].base, &map));
+	ck_assert_uint_eq(map.nsuspects, OFFSETMAP_SUSPECTS);
+	ck_assert_uint_eq(map.suspects[0].delta, 1);
+	ck_assert_uint_eq(map.suspects[OFFSETMAP_SUSPECTS - 1].delta, OFFSETMAP_SUSPECTS);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_suspect_is_committed_as_soon_as_the_commit_in_flight_is_answered)
+{
+	struct world *w = ready(plain, usual);
+
+	world_send(w, "a", SAY);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	world_ack(w);
+	world_pass(w, SECOND_US);
+	ck_assert_uint_eq(w->ncommits, 1);
+	world_send(w, "b", SAY);
+	world_die(w, world_last(w, CALL_REQUEST)->w);
+	ck_assert_uint_eq(w->ncommits, 1);
+	engine_committed(w->e, w->commits[0].id, NULL, 0, w->now);
+	ck_assert_uint_eq(w->ncommits, 2);
+	ck_assert_str_ne(last_metadata(w), "");
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_refused_commit_is_made_again_and_one_too_large_without_its_map)
+{
+	struct world *w = ready(plain, usual);
+	struct tp_fault fault = {w->tp[0], COMMIT_UNKNOWN, "the coordinator is away"};
+
+	world_send(w, "a", SAY);
+	world_send(w, "b", SAY);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	world_ack(w);
+	world_pass(w, SECOND_US);
+	ck_assert_uint_eq(w->ncommits, 1);
+	engine_committed(w->e, w->commits[0].id, &fault, 1, w->now);
+	ck_assert_uint_eq(w->notes[NOTE_COMMIT_REFUSED], 0);
+	world_pass(w, SECOND_US);
+	ck_assert_uint_eq(w->ncommits, 2);
+	ck_assert_str_ne(last_metadata(w), "");
+	fault.verdict = COMMIT_TOO_LARGE;
+	engine_committed(w->e, w->commits[1].id, &fault, 1, w->now);
+	ck_assert_uint_eq(w->notes[NOTE_COMMIT_REFUSED], 1);
+	world_pass(w, SECOND_US);
+	ck_assert_uint_eq(w->ncommits, 3);
+	ck_assert_str_eq(last_metadata(w), "");
+	fault.verdict = COMMIT_STALE;
+	engine_committed(w->e, w->commits[2].id, &fault, 1, w->now);
+	world_pass(w, 10 * SECOND_US);
+	ck_assert_uint_eq(w->ncommits, 3); /* the group has moved on */
+	world_free(w);
+}
+END_TEST
+
+static const char *code_of(struct world *w, size_t record)
+{
+	return world_code(w, record) ? world_code(w, record) : world_text(w, record, "status");
+}
+
+START_TEST(a_result_too_large_for_its_topic_is_told_as_such_and_one_that_never_fits_waits_for_people)
+{
+	struct world *w = ready(plain, usual);
+	static char large[65100];
+
+	memset(large, 'x', sizeof(large));
+	memcpy(large, "{\"x\":\"", 6);
+	memcpy(large + sizeof(large) - 2, "\"}", 2);
+	world_send(w, "a", SAY);
+	world_answer_as(w, world_last(w, CALL_REQUEST), (struct answer){.kind = ANSWER_OK, .payload = {large, sizeof(large)}, .retry_after_ms = TIME_NONE});
+	ck_assert_str_eq(code_of(w, 0), "OK");
+	engine_delivered(w->e, w->records[0].serial, DELIVERY_TOO_LARGE, w->now);
+	world_pass(w, MS_US);
+	ck_assert_uint_eq(w->nrecords, 2);
+	ck_assert_uint_eq(w->records[1].serial, w->records[0].serial);
+	ck_assert_str_eq(code_of(w, 1), "RESULT_TOO_LARGE");
+	engine_delivered(w->e, w->records[1].serial, DELIVERY_TOO_LARGE, w->now);
+	ck_assert_uint_eq(w->notes[NOTE_DELIVERY_REFUSED], 1);
+	ck_assert_uint_eq(w->nrecords, 2);
+	world_pass(w, 2 * SECOND_US);
+	ck_assert_uint_eq(w->nrecords, 3);
+	engine_delivered(w->e, w->records[2].serial, DELIVERY_OK, w->now);
+	world_pass(w, SECOND_US);
+	ck_assert_int_eq(w->commits[w->ncommits - 1].base, 1);
+	world_send(w, "a", SAY);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	ck_assert_str_eq(code_of(w, 3), "OK");
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_result_over_the_limit_is_an_error_and_a_dead_letter_tells_only_the_beginning_of_a_long_word)
+{
+	struct world *w = ready(plain, usual);
+	static char word[9000], large[1 << 17];
+	struct slice code;
+
+	memset(word, 0xc3, sizeof(word)); /* two bytes each: a cut in the middle would show */
+	for (size_t i = 1; i < sizeof(word); i += 2)
+		word[i] = (char)0xa9;
+	memset(large, ' ', sizeof(large));
+	memcpy(large, "{}", 2);
+	world_send(w, "a", SAY);
+	world_answer_as(w, world_last(w, CALL_REQUEST), (struct answer){.kind = ANSWER_OK, .payload = {large, sizeof(large)}, .retry_after_ms = TIME_NONE});
+	ck_assert_str_eq(code_of(w, 0), "RESULT_TOO_LARGE");
+	world_send(w, "a", SAY);
+	for (int attempt = 1; attempt <= 3; attempt++) {
+		world_answer_as(w, world_last(w, CALL_REQUEST), (struct answer){.kind = ANSWER_ERROR, .code = {word, 4097 + 1}, .message = {word, sizeof(word)},
+			.retriable = true, .retry_after_ms = TIME_NONE});
+		world_pass(w, SECOND_US);
+	}
+	ck_assert_uint_eq(w->nrecords, 3);
+	for (size_t i = 1; i < 3; i++) {
+		if (w->kinds[i] != RECORD_DEAD_LETTER)
+			continue;
+		ck_assert(pairs_find(w->records[i].headers, "bridgepool.error.code", &code));
+		ck_assert_uint_eq(code.len, 4096);
+		ck_assert(slice_is_utf8(code));
+	}
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_worker_that_does_not_get_ready_is_told_with_the_time_until_its_next_start)
+{
+	struct world *w = world_new(plain, usual);
+	struct exit_report x = {.exited = true, .code = 1, .last = SLICE("ModuleNotFoundError: app")};
+	struct slot_ref first = w->started[0];
+	int64_t wait;
+
+	engine_fault(w->e, first, FAULT_EXEC, SLICE("no such file"), w->now);
+	engine_gone(w->e, first, &x, w->now);
+	ck_assert_uint_eq(w->notes[NOTE_WORKER_BACKOFF], 1);
+	wait = w->note_count[NOTE_WORKER_BACKOFF] * MS_US;
+	ck_assert_int_ge(wait, 49 * MS_US);
+	world_pass(w, wait - 2 * MS_US);
+	ck_assert_uint_eq(w->nstarted, 1);
+	world_pass(w, 3 * MS_US);
+	ck_assert_uint_eq(w->nstarted, 2);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(the_first_answer_of_a_worker_that_is_an_error_ends_it_and_parts_of_it_are_no_answer)
+{
+	struct world *w = world_new(plain, usual);
+	struct told_call *ping;
+
+	engine_started(w->e, w->started[0], w->now);
+	ping = world_last(w, CALL_PING);
+	world_answer_as(w, ping, (struct answer){.kind = ANSWER_PARTIAL, .retry_after_ms = TIME_NONE});
+	ck_assert_uint_eq(w->nstops, 0);
+	world_answer_as(w, ping, (struct answer){.kind = ANSWER_ERROR, .code = SLICE("ImportError"), .message = SLICE("no app"), .retry_after_ms = TIME_NONE});
+	ck_assert_uint_eq(w->nstops, 1);
+	ck_assert_int_eq(w->stops[0].step, STOP_TERM);
+	world_free(w);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("edges");
+	TCase *t = tcase_create("scenes");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_test(t, what_names_something_that_never_was_is_counted_and_changes_nothing);
+	tcase_add_test(t, the_instance_is_ready_when_its_pools_are_and_names_the_one_that_is_not);
+	tcase_add_test(t, words_that_cannot_be_served_are_refused_by_name);
+	tcase_add_test(t, a_header_with_a_name_too_long_stays_behind_and_one_with_a_value_too_long_refuses_the_request);
+	tcase_add_test(t, a_revoke_is_answered_although_its_commit_never_is);
+	tcase_add_test(t, a_second_drain_only_moves_its_end);
+	tcase_add_test(t, an_assignment_without_a_revoke_before_it_begins_anew);
+	tcase_add_test(t, a_partition_revoked_again_before_its_position_was_read_keeps_its_sessions);
+	tcase_add_test(t, what_is_adopted_is_held_by_its_share);
+	tcase_add_test(t, a_map_wider_than_the_window_lets_what_is_done_pass_when_its_place_comes);
+	tcase_add_test(t, a_session_of_two_partitions_that_waits_is_ended_when_its_home_goes);
+	tcase_add_test(t, a_ping_answered_while_its_worker_is_being_stopped_changes_nothing);
+	tcase_add_test(t, a_partition_without_progress_is_told_once_in_a_row);
+	tcase_add_test(t, of_more_suspects_than_fit_the_oldest_is_forgotten);
+	tcase_add_test(t, a_suspect_is_committed_as_soon_as_the_commit_in_flight_is_answered);
+	tcase_add_test(t, a_refused_commit_is_made_again_and_one_too_large_without_its_map);
+	tcase_add_test(t, a_result_too_large_for_its_topic_is_told_as_such_and_one_that_never_fits_waits_for_people);
+	tcase_add_test(t, a_result_over_the_limit_is_an_error_and_a_dead_letter_tells_only_the_beginning_of_a_long_word);
+	tcase_add_test(t, a_worker_that_does_not_get_ready_is_told_with_the_time_until_its_next_start);
+	tcase_add_test(t, the_first_answer_of_a_worker_that_is_an_error_ends_it_and_parts_of_it_are_no_answer);
+	suite_add_tcase(suite, t);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
