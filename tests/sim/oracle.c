@@ -91,7 +91,7 @@ static void check_empty(struct world *w, struct instance *i)
 	uint64_t queued = 0, backlog = 0, open = 0;
 	struct snapshot s;
 
-	if (!i->alive || !TAILQ_EMPTY(&i->sent) || any_suspended(i))
+	if (!i->alive || i->frozen || i->evicted || !TAILQ_EMPTY(&i->sent) || any_suspended(i))
 		return;
 	engine_snapshot(i->engine, w->now, &s);
 	for (unsigned k = 0; k < s.npools; k++)

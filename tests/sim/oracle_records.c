@@ -178,6 +178,11 @@ static void learn(const struct told *t, struct known_serial *s)
 		snprintf(s->epoch, sizeof(s->epoch), "%.*s", (int)t->session_epoch.len, t->session_epoch.data ? (const char *)t->session_epoch.data : "");
 }
 
+static uint64_t sum_of(struct slice s)
+{
+	return s.data ? XXH3_64bits(s.data, s.len) : 0;
+}
+
 static struct asked *produced_result(struct world *w, struct instance *i, const struct record *rec, struct known_serial *s)
 {
 	bool json = rec->value.len > 0 && *(const char *)rec->value.data == '{', again = s->record >= 0;
@@ -202,6 +207,9 @@ static struct asked *produced_result(struct world *w, struct instance *i, const 
 		s->wants_dead_letter = v->needs_dead_letter;
 		learn(&t, s);
 	}
+	if (again && s->sum != sum_of(rec->value) && (rec->value.len > w->k.output_limit || !slice_is(t.code, "RESULT_TOO_LARGE")))
+		breach(w, "the result of record %u is another one when it is sent again", r->index);
+	s->sum = sum_of(rec->value);
 	buf_free(&text);
 	return r;
 }

@@ -186,6 +186,7 @@ struct known_serial {             /* what the engine published under a serial, w
 	enum record_kind kind;
 	bool with_producer, closed;   /* closed: reported as delivered */
 	bool wants_dead_letter;       /* beside this result */
+	uint64_t sum;                 /* of its value */
 	char epoch[EPOCH_TEXT];       /* that the client learns from it */
 	bool learn;
 };
