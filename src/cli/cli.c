@@ -91,7 +91,10 @@ int cli_next(struct cli_args *a, const struct cli_command *command, int argc, ch
 			return id;
 		}
 	}
-	return CLI_END;
+	if (optind == argc || *command->operands)
+		return CLI_END;
+	*code = cli_usage(command, "it takes no \"%s\"", argv[optind]);
+	return CLI_STOP;
 }
 
 bool cli_parse(struct cli_args *a, const struct cli_command *command, int argc, char **argv, int *code)
@@ -99,10 +102,6 @@ bool cli_parse(struct cli_args *a, const struct cli_command *command, int argc, 
 	int id = cli_next(a, command, argc, argv, code);
 
 	CHECK(id == CLI_END || id == CLI_STOP);
-	if (id == CLI_END && optind < argc && !*command->operands) {
-		*code = cli_usage(command, "it takes no \"%s\"", argv[optind]);
-		return false;
-	}
 	return id == CLI_END;
 }
 

@@ -49,7 +49,7 @@ struct cli_args {
 	size_t nsets;
 };
 
-/* The next option that is not a shared one, its argument in optarg; CLI_END after the last (operands start at optind); CLI_STOP:
+/* The next option that is not a shared one, its argument in optarg; CLI_END after the last (operands start at optind, if the command has any); CLI_STOP:
  * the command is over, *code says how (help was printed, or usage was wrong). */
 enum { CLI_END = -1, CLI_STOP = -2 };
 int cli_next(struct cli_args *a, const struct cli_command *command, int argc, char **argv, int *code);

@@ -515,8 +515,6 @@ static int run(int argc, char **argv)
 	}
 	if (id == CLI_STOP)
 		return code;
-	if (optind < argc)
-		return cli_usage(&command_demo, "it takes no \"%s\"", argv[optind]);
 	terminal_init(&d.terminal);
 	buf_init(&d.event, 4 << 20);
 	cli_catch_signals(&interrupted);

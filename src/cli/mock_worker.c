@@ -123,6 +123,8 @@ static bool read_option(struct mock_options *o, int id, const char *arg)
 	return true;
 }
 
+#define SEE_HELP "; see `bridgepool mock-worker --help`\n"
+
 /* -1: go on; else the exit code. */
 static int read_options(struct mock_options *o, int argc, char **argv)
 {
@@ -132,20 +134,24 @@ static int read_options(struct mock_options *o, int argc, char **argv)
 	*o = (struct mock_options){.concurrency = 1, .late_ms = 2000, .seed = 1, .version = "mock-1", .capabilities = "partial,cancel,ping_busy,sessions"};
 	fill_long_options(options);
 	optind = 0; /* glibc: begin anew, another parser may have run before */
+	opterr = 0; /* one line for each error: the last line of a worker is what the daemon shows */
 	while ((id = getopt_long(argc, argv, "", options, &which)) != -1) {
 		if (id == OPT_HELP) {
 			print_help(stdout);
 			return 0;
 		}
-		if (id == '?' || !read_option(o, id, optarg)) {
-			if (id != '?')
-				fprintf(stderr, "mock-worker: --%s does not take \"%s\"; see --help\n", options[which].name, optarg);
+		if (id == '?') {
+			fprintf(stderr, "mock-worker: there is no option \"%s\", or its value is missing" SEE_HELP, argv[optind - 1]);
+			return USAGE;
+		}
+		if (!read_option(o, id, optarg)) {
+			fprintf(stderr, "mock-worker: --%s does not take \"%s\"" SEE_HELP, options[which].name, optarg);
 			return USAGE;
 		}
 	}
 	if (optind == argc)
 		return -1;
-	fprintf(stderr, "mock-worker: what is \"%s\"? It takes options only; see --help\n", argv[optind]);
+	fprintf(stderr, "mock-worker: what is \"%s\"? It takes options only" SEE_HELP, argv[optind]);
 	return USAGE;
 }
 

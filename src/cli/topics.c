@@ -128,10 +128,6 @@ static bool topics_options(struct topics *t, int argc, char **argv, int *code)
 			return false;
 		}
 	}
-	if (id == CLI_END && optind < argc) {
-		*code = cli_usage(&command_topics, "it takes no \"%s\"; topics are named in the configuration", argv[optind]);
-		return false;
-	}
 	return id == CLI_END;
 }
 
@@ -158,5 +154,5 @@ const struct cli_command command_topics = {
 	.summary = "Create the topics with sane settings, or print the commands and ACLs for it",
 	.operands = "",
 	.options = options,
-	.more = "Topics that exist are left as they are.",
+	.more = "Their names are those of the configuration. Topics that exist are left as they are.",
 };
