@@ -414,6 +414,8 @@ static bool open_kafka(struct flow *f, char *errstr, size_t size)
 	f->producer = producer_new(f->loop, &f->wiring->producer, &pev, errstr, size);
 	if (!f->producer)
 		return false;
+	producer_prepare(f->producer, f->settings->kafka.results);
+	producer_prepare(f->producer, f->settings->kafka.dead_letters);
 	f->consumer = consumer_new(f->loop, &f->wiring->consumer, &cev, errstr, size);
 	return f->consumer != NULL;
 }

@@ -11,7 +11,7 @@
 #include "headers.h"
 #include "props.h"
 
-enum { EVENTS = RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG };
+enum { EVENTS = RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG, PREPARED_MAX = 8 };
 
 /* A record that librdkafka refused at once: told from the queue, never from inside producer_send. */
 struct refusal {
@@ -27,6 +27,8 @@ struct producer {
 	rd_kafka_queue_t *queue;
 	struct refusal *refused, **refused_last;
 	size_t pending; /* sent and not yet reported */
+	rd_kafka_topic_t *prepared[PREPARED_MAX];
+	size_t nprepared;
 	struct log_limit lost_limit;
 	bool closing;
 };
@@ -159,6 +161,14 @@ bool producer_send(struct producer *p, const char *topic, const struct record *r
 	}
 }
 
+void producer_prepare(struct producer *p, const char *topic)
+{
+	rd_kafka_topic_t *rkt = p->nprepared < PREPARED_MAX ? rd_kafka_topic_new(p->handle.rk, topic, NULL) : NULL;
+
+	if (rkt)
+		p->prepared[p->nprepared++] = rkt;
+}
+
 size_t producer_pending(const struct producer *p)
 {
 	return p->pending;
@@ -179,6 +189,8 @@ static void on_leave(void *ctx)
 	struct producer *p = ctx;
 
 	wake_ignore(p->handle.wake, p->queue);
+	for (size_t i = 0; i < p->nprepared; i++)
+		rd_kafka_topic_destroy(p->prepared[i]);
 	rd_kafka_purge(p->handle.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 	rd_kafka_queue_destroy(p->queue);
 }

@@ -20,6 +20,8 @@ struct producer_config {
 };
 
 struct producer *producer_new(struct uv_loop_s *loop, const struct producer_config *c, const struct producer_events *ev, char *errstr, size_t size);
+/* Looks for a topic that will be written to: the first record to one that was never heard of waits for a second. */
+void producer_prepare(struct producer *p, const char *topic);
 /* topic is borrowed for the call. serial 0: no delivery event (health), and the bytes are copied. False: queue full. partition -1: by key. */
 bool producer_send(struct producer *p, const char *topic, const struct record *r);
 size_t producer_pending(const struct producer *p);
