@@ -105,8 +105,10 @@ void closing_progress(struct engine *e)
 		return;
 	}
 	if (c->last_commit == 0) {
-		if (still_working(e) && wait_until(e, c->until))
+		if (still_working(e)) {
+			wait_until(e, c->until);
 			return;
+		}
 		if (e->commit_in_flight != 0 && wait_until(e, patience)) /* it was under way before the work ended: one more after it */
 			return;
 		commit_now(e);

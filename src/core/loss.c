@@ -9,7 +9,7 @@ static bool fail_line(struct engine *e, struct session *s, bool waiting)
 	struct request *r, *next;
 	bool any = false;
 
-	if (e->pools[s->pool].cfg.on_session_loss != SESSION_LOSS_FAIL || MUTANT(33) || s->ran == 0 || !session_keeps_state(e, s))
+	if (e->pools[s->pool].cfg.on_session_loss != SESSION_LOSS_FAIL || MUTANT(33) || !s->ran || !session_keeps_state(e, s))
 		return false;
 	for (r = TAILQ_FIRST(&s->requests); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, line);
@@ -34,7 +34,7 @@ static void lost_request(struct engine *e, struct session *s, struct request *r,
 	struct outcome o = {.status = STATUS_WORKER_LOST, .code = "WORKER_LOST", .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE,
 		.message = "its worker died while it ran; running it again could repeat what it did to its session"};
 	struct retry_case failed = {.failure = failure, .max_attempts = e->cfg.max_attempts, .backoff_us = e->cfg.retry_backoff_us,
-		.may_repeat = !session_keeps_state(e, s) || s->ran == 0 || r->fields.idempotent};
+		.may_repeat = !session_keeps_state(e, s) || !s->ran || r->fields.idempotent};
 	struct note poison = {.kind = NOTE_REQUEST_POISON, .tp = r->partition->tp, .count = r->m.source.offset, .reason = r->fields.request_id};
 	int64_t delay;
 

@@ -266,23 +266,23 @@ void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
 		refused(e, r);
 }
 
-static bool of(const struct outgoing *r, struct tp tp, uint32_t since)
+static bool of(const struct outgoing *r, struct tp tp)
 {
-	return r->ticket->tp.topic == tp.topic && r->ticket->tp.partition == tp.partition && r->ticket->tp.epoch >= since;
+	return r->ticket->tp.topic == tp.topic && r->ticket->tp.partition == tp.partition;
 }
 
-void outbox_kill(struct engine *e, struct tp tp, uint32_t since_epoch)
+void outbox_kill(struct engine *e, struct tp tp)
 {
 	struct outbox *o = &e->outbox;
 	struct outgoing *r, *next;
 
 	for (r = o->sent; r != NULL; r = r->hh.next)
-		if (r->state == OUTBOX_SENT && of(r, tp, since_epoch) && !MUTANT(38))
+		if (r->state == OUTBOX_SENT && of(r, tp) && !MUTANT(38))
 			move(o, r, OUTBOX_DEAD);
 	for (int k = 0; k < RECORD_KINDS; k++) {
 		for (r = TAILQ_FIRST(&o->lane[k].pending); r != NULL; r = next) {
 			next = TAILQ_NEXT(r, line);
-			if (!of(r, tp, since_epoch))
+			if (!of(r, tp))
 				continue;
 			TAILQ_REMOVE(&o->lane[k].pending, r, line);
 			close_ticket(e, r->ticket, false);

@@ -59,7 +59,7 @@ struct ticket *outbox_ticket(struct engine *e, struct tp tp, int64_t offset);
 void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t); /* takes r; its serial is given here */
 void outbox_pump(struct engine *e);                                     /* sends what can be sent, in order of birth */
 void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d);
-void outbox_kill(struct engine *e, struct tp tp, uint32_t since_epoch);  /* records of that partition's ownership are unwanted */
+void outbox_kill(struct engine *e, struct tp tp);                       /* that partition's records are unwanted */
 bool outbox_empty(const struct outbox *o);                              /* dead ones do not count */
 void outbox_check(const struct outbox *o, uint64_t charged);            /* charged: to the budget for records */
 

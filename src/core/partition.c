@@ -234,7 +234,7 @@ void partition_drop(struct engine *e, struct partition *p)
 {
 	struct request *r;
 
-	outbox_kill(e, p->tp, p->since_epoch);
+	outbox_kill(e, p->tp);
 	while ((r = TAILQ_FIRST(&p->requests)) != NULL) {
 		if (r->place == PLACE_RUNNING)
 			patience_orphan(e, r->session->call, "its partition went to another instance");
@@ -287,7 +287,7 @@ uint8_t partition_kills(const struct partition *p, int64_t offset)
 	return 0;
 }
 
-void partition_suspect(struct engine *e, struct partition *p, int64_t offset, uint32_t kills)
+void partition_suspect(struct engine *e, struct partition *p, int64_t offset, uint8_t kills)
 {
 	unsigned i = 0;
 
@@ -298,7 +298,7 @@ void partition_suspect(struct engine *e, struct partition *p, int64_t offset, ui
 	else if (i == p->nsuspects)
 		p->nsuspects++;
 	p->suspects[i].offset = offset;
-	p->suspects[i].kills = (uint8_t)(kills < UINT8_MAX ? kills : UINT8_MAX);
+	p->suspects[i].kills = kills;
 	p->dirty = true;
 	commit_urgent(e); /* before it runs again: the whole group is to remember, whoever dies with it */
 }

@@ -57,7 +57,7 @@ void partition_gone_fired(struct engine *e, struct timer *t);   /* ends sessions
 void partition_hold(struct engine *e, struct partition *p);     /* holds or lifts, by share and window */
 void partition_share(struct engine *e);                         /* there are more or fewer partitions: their shares have changed */
 uint8_t partition_kills(const struct partition *p, int64_t offset);
-void partition_suspect(struct engine *e, struct partition *p, int64_t offset, uint32_t kills);
+void partition_suspect(struct engine *e, struct partition *p, int64_t offset, uint8_t kills);
 void partition_map(struct partition *p, struct offsetmap *m);
 
 #endif

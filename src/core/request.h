@@ -33,7 +33,8 @@ struct request {
 	size_t charge;
 	enum request_place place;
 	uint16_t pool;
-	uint32_t attempts, kills;
+	uint32_t attempts;
+	uint8_t kills;     /* workers that it killed alone: below POISON_KILLS while it may run */
 	bool turn;         /* it has come to the head of its session's line */
 	bool alone;        /* runs with nothing beside it: it may have killed a worker */
 	bool began;        /* its session's state began with this request */

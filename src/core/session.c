@@ -147,7 +147,7 @@ void session_bind(struct engine *e, struct session *s, struct slot *w)
 	s->epoch = random_next(&e->random);
 	s->opened = false;
 	s->fresh = true;
-	s->ran = 0;
+	s->ran = false;
 	w->bound++;
 }
 
@@ -290,6 +290,5 @@ bool session_keeps_state(const struct engine *e, const struct session *s)
 
 void session_ran(struct session *s)
 {
-	if (s->ran < UINT32_MAX)
-		s->ran++;
+	s->ran = true;
 }

@@ -30,8 +30,8 @@ struct session {
 	struct slot_ref at;                /* generation 0: bound to none */
 	uint16_t pool;
 	uint8_t state, ending;             /* enum session_state; enum end_reason */
-	bool anonymous : 1, opened : 1, fresh : 1 /* bound, and nothing ran yet */, reserved : 1 /* a slot is kept empty for it */, told : 1 /* that it was seen in two partitions */, in_pool_line : 1;
-	uint32_t ran;                      /* requests finished under this binding, at most UINT32_MAX */
+	bool anonymous : 1, opened : 1, fresh : 1 /* bound, and nothing ran yet */, reserved : 1 /* a slot is kept empty for it */, told : 1 /* that it was seen in two partitions */, in_pool_line : 1,
+		ran : 1 /* a request has ended under this binding */;
 	uint16_t reserved_slot;
 	uint16_t key_len;
 	char key[];                        /* two bytes of the pool's index, then the ID */

@@ -91,6 +91,10 @@ START_TEST(words_that_cannot_be_served_are_refused_by_name)
 	ck_assert_str_eq(world_code(w, 2), "INVALID_SESSION_ID");
 	ck_assert_str_eq(world_code(w, 3), "SESSION_REQUIRED");
 	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 0);
+	x[299] = '\0';
+	world_send(w, x, "{\"command\":\"say\",\"pool\":\"default\"}"); /* a key too long to name a session */
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 1);
+	ck_assert_str_eq(world_last(w, CALL_REQUEST)->session, "");
 	world_free(w);
 }
 END_TEST
@@ -128,6 +132,7 @@ END_TEST
 START_TEST(a_revoke_is_answered_although_its_commit_never_is)
 {
 	struct world *w = ready(plain, usual);
+	struct tp_fault fault = {w->tp[0], COMMIT_STALE, "too late"};
 
 	world_send(w, "a", SAY);
 	world_ok(w, world_last(w, CALL_REQUEST));
@@ -140,6 +145,8 @@ START_TEST(a_revoke_is_answered_although_its_commit_never_is)
 	ck_assert_uint_eq(w->releases, 1);
 	world_pass(w, 10 * SECOND_US);
 	ck_assert_uint_eq(w->releases, 1);
+	engine_committed(w->e, w->commits[0].id, &fault, 1, w->now);
+	ck_assert_uint_eq(w->notes[NOTE_COMMIT_REFUSED], 0); /* of what was given back nothing is told */
 	world_free(w);
 }
 END_TEST
@@ -147,6 +154,7 @@ END_TEST
 START_TEST(a_second_drain_only_moves_its_end)
 {
 	struct world *w = ready(plain, usual);
+	struct exit_report x = {.exited = true};
 
 	world_send(w, "a", SAY);
 	engine_drain(w->e, w->now + 3600 * SECOND_US, w->now);
@@ -156,6 +164,9 @@ START_TEST(a_second_drain_only_moves_its_end)
 	ck_assert(engine_drained(w->e)); /* nothing was acknowledged, so nothing is committed */
 	ck_assert_uint_eq(w->nrecords, 0);
 	ck_assert_uint_eq(w->ncommits, 0);
+	ck_assert(!engine_idle(w->e));
+	engine_gone(w->e, world_last(w, CALL_SHUTDOWN)->w, &x, w->now);
+	ck_assert(engine_idle(w->e));
 	world_free(w);
 }
 END_TEST
@@ -262,8 +273,9 @@ START_TEST(a_session_of_two_partitions_that_waits_is_ended_when_its_home_goes)
 	engine_revoked(w->e, &w->tp[0], 1, true, w->now);
 	world_pass(w, MS_US);
 	ck_assert_uint_eq(world_count(w, CALL_CLEANUP_SESSION), 1);
+	world_pass(w, 6 * SECOND_US); /* the next run is due while its worker cleans up */
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 2);
 	world_ok(w, world_last(w, CALL_CLEANUP_SESSION));
-	world_pass(w, 6 * SECOND_US);
 	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 3);
 	ck_assert(world_last(w, CALL_REQUEST)->call.session_new);
 	world_ok(w, world_last(w, CALL_REQUEST));
@@ -365,7 +377,7 @@ END_TEST
 START_TEST(a_refused_commit_is_made_again_and_one_too_large_without_its_map)
 {
 	struct world *w = ready(plain, usual);
-	struct tp_fault fault = {w->tp[0], COMMIT_UNKNOWN, "the coordinator is away"};
+	struct tp_fault fault = {w->tp[0], COMMIT_UNKNOWN, "the coordinator is away"}, foreign = {{0, 3, 1}, COMMIT_STALE, "whose?"};
 
 	world_send(w, "a", SAY);
 	world_send(w, "b", SAY);
@@ -377,17 +389,24 @@ START_TEST(a_refused_commit_is_made_again_and_one_too_large_without_its_map)
 	ck_assert_uint_eq(w->notes[NOTE_COMMIT_REFUSED], 0);
 	world_pass(w, SECOND_US);
 	ck_assert_uint_eq(w->ncommits, 2);
-	ck_assert_str_ne(last_metadata(w), "");
-	fault.verdict = COMMIT_TOO_LARGE;
-	engine_committed(w->e, w->commits[1].id, &fault, 1, w->now);
-	ck_assert_uint_eq(w->notes[NOTE_COMMIT_REFUSED], 1);
+	engine_committed(w->e, w->commits[1].id, &foreign, 1, w->now);
+	ck_assert_uint_eq(dropped_stale(w), 1);
+	world_send(w, "c", SAY);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	world_ack(w);
 	world_pass(w, SECOND_US);
 	ck_assert_uint_eq(w->ncommits, 3);
+	ck_assert_str_ne(last_metadata(w), "");
+	fault.verdict = COMMIT_TOO_LARGE;
+	engine_committed(w->e, w->commits[2].id, &fault, 1, w->now);
+	ck_assert_uint_eq(w->notes[NOTE_COMMIT_REFUSED], 1);
+	world_pass(w, SECOND_US);
+	ck_assert_uint_eq(w->ncommits, 4);
 	ck_assert_str_eq(last_metadata(w), "");
 	fault.verdict = COMMIT_STALE;
-	engine_committed(w->e, w->commits[2].id, &fault, 1, w->now);
+	engine_committed(w->e, w->commits[3].id, &fault, 1, w->now);
 	world_pass(w, 10 * SECOND_US);
-	ck_assert_uint_eq(w->ncommits, 3); /* the group has moved on */
+	ck_assert_uint_eq(w->ncommits, 4); /* the group has moved on */
 	world_free(w);
 }
 END_TEST
@@ -434,8 +453,9 @@ START_TEST(a_result_over_the_limit_is_an_error_and_a_dead_letter_tells_only_the_
 	static char word[9000], large[1 << 17];
 	struct slice code;
 
-	memset(word, 0xc3, sizeof(word)); /* two bytes each: a cut in the middle would show */
-	for (size_t i = 1; i < sizeof(word); i += 2)
+	memset(word, 0xc3, sizeof(word)); /* two bytes each, the first at an odd place: a cut in the middle would show */
+	word[0] = 'x';
+	for (size_t i = 2; i < sizeof(word); i += 2)
 		word[i] = (char)0xa9;
 	memset(large, ' ', sizeof(large));
 	memcpy(large, "{}", 2);
@@ -444,7 +464,7 @@ START_TEST(a_result_over_the_limit_is_an_error_and_a_dead_letter_tells_only_the_
 	ck_assert_str_eq(code_of(w, 0), "RESULT_TOO_LARGE");
 	world_send(w, "a", SAY);
 	for (int attempt = 1; attempt <= 3; attempt++) {
-		world_answer_as(w, world_last(w, CALL_REQUEST), (struct answer){.kind = ANSWER_ERROR, .code = {word, 4097 + 1}, .message = {word, sizeof(word)},
+		world_answer_as(w, world_last(w, CALL_REQUEST), (struct answer){.kind = ANSWER_ERROR, .code = {word, 5001}, .message = {word, 8999},
 			.retriable = true, .retry_after_ms = TIME_NONE});
 		world_pass(w, SECOND_US);
 	}
@@ -453,9 +473,96 @@ START_TEST(a_result_over_the_limit_is_an_error_and_a_dead_letter_tells_only_the_
 		if (w->kinds[i] != RECORD_DEAD_LETTER)
 			continue;
 		ck_assert(pairs_find(w->records[i].headers, "bridgepool.error.code", &code));
-		ck_assert_uint_eq(code.len, 4096);
+		ck_assert_uint_eq(code.len, 4095);
 		ck_assert(slice_is_utf8(code));
 	}
+	world_free(w);
+}
+END_TEST
+
+static void too_large(struct world *w, enum record_kind kind)
+{
+	size_t i = w->nrecords;
+
+	while (i-- > 0)
+		if (w->kinds[i] == kind)
+			break;
+	engine_delivered(w->e, w->records[i].serial, DELIVERY_TOO_LARGE, w->now);
+	world_pass(w, 0);
+}
+
+START_TEST(a_dead_letter_that_does_not_fit_loses_its_body_then_its_key_and_headers_and_tells_the_rest)
+{
+	struct world *w = ready(plain, usual);
+	struct slice value;
+	char key[2001];
+
+	memset(key, 'k', sizeof(key));
+	key[2000] = '\0';
+	world_send(w, key, "no json");
+	ck_assert_uint_eq(w->nrecords, 2);
+	too_large(w, RECORD_DEAD_LETTER);
+	ck_assert_uint_eq(w->nrecords, 3);
+	ck_assert_ptr_null(w->records[2].value.data);
+	ck_assert_uint_eq(w->records[2].key.len, 2000);
+	ck_assert(pairs_find(w->records[2].headers, "bridgepool.truncated", &value));
+	too_large(w, RECORD_DEAD_LETTER);
+	ck_assert_uint_eq(w->nrecords, 4);
+	ck_assert_ptr_null(w->records[3].key.data);
+	ck_assert(pairs_find(w->records[3].headers, "bridgepool.original.offset", &value));
+	too_large(w, RECORD_DEAD_LETTER);
+	ck_assert_uint_eq(w->nrecords, 4);
+	ck_assert_uint_eq(w->notes[NOTE_DELIVERY_REFUSED], 1);
+	too_large(w, RECORD_RESULT); /* a small one has nothing to lose */
+	ck_assert_uint_eq(w->notes[NOTE_DELIVERY_REFUSED], 2);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_log_that_begins_above_the_committed_base_passes_what_is_missing_and_forgets_its_suspects)
+{
+	struct world *w = world_new(plain, usual);
+	struct offsetmap map = {.base = 0, .span = 9, .nsuspects = 1, .suspects = {{0, 1}}};
+	char text[OFFSETMAP_TEXT_MAX + 1];
+
+	map.bits[1] = 1; /* offset 8 is done */
+	offsetmap_encode(&map, text);
+	world_workers_up(w);
+	world_assign_at(w, 0, 0, text);
+	w->next_offset[0] = 5;
+	world_send(w, "a", SAY);
+	world_send(w, "b", SAY);
+	w->next_offset[0]--;
+	world_send(w, "b", SAY); /* the same once more */
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 2);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	world_ok(w, &w->calls[1]);
+	world_ack(w);
+	world_pass(w, SECOND_US);
+	ck_assert_int_eq(w->commits[w->ncommits - 1].base, 7);
+	ck_assert(offsetmap_decode(slice_of(last_metadata(w)), 7, &map));
+	ck_assert_uint_eq(map.span, 2);
+	ck_assert_uint_eq(map.nsuspects, 0);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(an_exit_tells_how_and_what_the_worker_said_last)
+{
+	struct world *w = ready(plain, usual);
+	struct exit_report x = {.signal = 9, .by_limit = true};
+	char last[301], expected[400];
+
+	memset(last, 'e', sizeof(last));
+	x.last = (struct slice){last, 300};
+	engine_gone(w->e, (struct slot_ref){0, 0, 1}, &x, w->now);
+	snprintf(expected, sizeof(expected), "signal 9 (over its memory limit): %.200s", last);
+	ck_assert_str_eq(w->note_reason[NOTE_WORKER_EXIT], expected);
+	world_pass(w, SECOND_US);
+	world_workers_up(w);
+	x = (struct exit_report){.exited = true, .last = SLICE("bye")};
+	engine_gone(w->e, (struct slot_ref){0, 0, 2}, &x, w->now);
+	ck_assert_str_eq(w->note_reason[NOTE_WORKER_EXIT], "exit 0");
 	world_free(w);
 }
 END_TEST
@@ -523,6 +630,9 @@ int main(void)
 	tcase_add_test(t, a_result_over_the_limit_is_an_error_and_a_dead_letter_tells_only_the_beginning_of_a_long_word);
 	tcase_add_test(t, a_worker_that_does_not_get_ready_is_told_with_the_time_until_its_next_start);
 	tcase_add_test(t, the_first_answer_of_a_worker_that_is_an_error_ends_it_and_parts_of_it_are_no_answer);
+	tcase_add_test(t, a_dead_letter_that_does_not_fit_loses_its_body_then_its_key_and_headers_and_tells_the_rest);
+	tcase_add_test(t, a_log_that_begins_above_the_committed_base_passes_what_is_missing_and_forgets_its_suspects);
+	tcase_add_test(t, an_exit_tells_how_and_what_the_worker_said_last);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

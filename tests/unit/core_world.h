@@ -44,6 +44,7 @@ struct world {
 	size_t nstarted;
 	unsigned releases, notes[NOTE_KINDS];
 	int64_t note_count[NOTE_KINDS];
+	char note_reason[NOTE_KINDS][400];
 	bool held[4];
 	bool full; /* the producer's queue */
 	uint32_t epoch, capabilities, concurrency;
@@ -135,6 +136,7 @@ static void world_note(void *ctx, const struct note *n)
 {
 	((struct world *)ctx)->notes[n->kind]++;
 	((struct world *)ctx)->note_count[n->kind] = n->count;
+	world_keep(((struct world *)ctx)->note_reason[n->kind], sizeof(((struct world *)ctx)->note_reason[0]), n->reason);
 }
 
 static const char *const world_all[] = {"*"};
