@@ -1,5 +1,55 @@
 /* oracle.h: watches everything that goes in and out of the engines, and says when an invariant is broken. It knows what was asked and
- * what happened; it never looks into an engine. */
+ * what happened; it never looks into an engine.
+ *
+ * What is promised, and where it is checked. C: a CHECK of the engine at the change; E: engine_check, every few steps; else the
+ * function of the simulator; T: a scene in tests/unit/core_*_test.c. The numbers stand in the report of a breach.
+ *
+ *  1  Nothing is lost: what an accepted commit claims has a visible   oracle_committed, oracle_end
+ *     final result; in the end every record has one.
+ *  2  A commit claims only what is acknowledged and was seen.         oracle_commit
+ *  3  One end per record in an unbroken ownership of its partition,   check_counted, produced_dead_letter
+ *     and at most one dead letter, when it has a cause.
+ *  4  A session's requests begin and end in the order of their        check_order, check_final_order
+ *     offsets, over rebalances too.
+ *  5  One call of a session at a time; places and lines agree.        session_runs, session_is_cleaned; C, E
+ *  6  No run while an earlier one may live; no call to a worker that  check_repeat, check_worker
+ *     failed or is being stopped.
+ *  7  Two instances do not run a session at once, unless the drain    check_elsewhere, oracle_released
+ *     was over or all was lost; what runs is waited for.
+ *  8  Strict affinity; session_new and epoch tell the truth, to the   check_state, new_state, check_ok
+ *     worker and in the result; no run in a state that is not the
+ *     one named (SESSION_LOST); open_session is awaited.
+ *  9  Attempts are counted and bounded; who kills two workers alone   check_repeat, check_worker, check_suspects, check_worker_lost; C
+ *     is poison, over all instances; suspects run alone.
+ * 10  The window: base <= next <= top, bits where they may be.        E (window_check); C
+ * 11  Every map decodes to what was encoded, and fits.                read_map, group_offsets
+ * 12  Nothing names a partition that is not here: no run, record,     check_right, oracle_produced, oracle_commit, oracle_note, group_hold,
+ *     commit, note, hold.                                             group_read_offsets
+ * 13  Each revoke is answered once and in time; a loss at once.       group_release, group_release_check, group_revoke
+ * 14  Memory: what is charged is what is there, also in the end.      E; check_empty
+ * 15  Counters are counts: calls in flight, workers, starts, exits.   check_worker, check_pool (oracle.c); E
+ * 16  What is stale changes nothing.                                  chaos.c and group_late send it, all others notice; T
+ * 17  One process per generation, one delivery per record; protocol   oracle_started, workers_start, oracle_produced, workers_answer
+ *     breakers are replaced.
+ * 18  Only legal moves.                                               C (the setters of slot, partition, request, session, outgoing); group_hold
+ * 20  No re-entry, either way.                                        port_enter, instance_enter; C
+ * 21  The heap of timers is in order, and its owners live.            E (timers_check); sanitizers
+ * 22  Notes: all in the table, none per request.                      oracle_note, check_notes
+ * 23  Clean-up: once per state, in the session's line, for a reason   session_is_cleaned, check_reason
+ *     (TTL over, no room, partition gone).
+ * 24  Nothing lives after the end.                                    end (instance.c); ASan
+ * 25  The same seed gives the same trace.                             sim --twice
+ * 26  Liveness: faults off, all ends in bounded time; nothing spins;  world_run, rest, instance_tick, instance_drain_check
+ *     a drain ends.
+ * 27  A partition is held by its own share or window only, and as     E; liveness
+ *     long as that; shares follow the number of partitions.
+ *     How each request ends, and whether a dead letter goes with it   oracle_verdict.c, the table of "what happens when"; core_retry_test.c
+ *     Bytes of args and result, attributes, headers, times, worker    check_words, check_ok, check_times, check_run, oracle_headers
+ *     Ends of time come at once; what runs is cancelled, and only it  oracle_prompt_check, check_timeout, oracle_cancelled
+ *     on_session_loss=fail; retry_after                               new_state, check_session_lost; check_repeat
+ *     start_batch, back-off, pings of busy workers                    oracle_started, check_ping
+ *
+ * 19 (transactions) has its place here when there are some. Each of the bugs planted in sim_mutants breaks one of these. */
 #ifndef SIM_ORACLE_H
 #define SIM_ORACLE_H
 
