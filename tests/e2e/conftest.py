@@ -24,13 +24,32 @@ BRIDGEPOOL = BUILD / "bridgepool"
 KAFKA = ROOT / "tests" / "kafka" / "kafka"
 
 
+class Cluster:
+    """Brokers on loopback; `act` is a word of tests/kafka/kafka: kill, freeze, thaw or restart broker n."""
+
+    def __init__(self, where, count, *settings):
+        self.where = where
+        subprocess.run([KAFKA, "start", str(count), where, *settings], check=True, stdout=subprocess.DEVNULL)
+        self.bootstrap = (where / "bootstrap").read_text().strip()
+
+    def act(self, word, n=1):
+        subprocess.run([KAFKA, word, self.where, str(n)], check=True, stdout=subprocess.DEVNULL)
+
+    def stop(self):
+        subprocess.run([KAFKA, "stop", self.where], check=True, stdout=subprocess.DEVNULL)
+
+
 @pytest.fixture(scope="session")
-def brokers(tmp_path_factory):
+def cluster(tmp_path_factory):
+    one = Cluster(tmp_path_factory.mktemp("kafka"), 1)
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="session")
+def brokers(cluster):
     """Bootstrap servers of one broker."""
-    where = tmp_path_factory.mktemp("kafka")
-    subprocess.run([KAFKA, "start", "1", where], check=True, stdout=subprocess.DEVNULL)
-    yield (where / "bootstrap").read_text().strip()
-    subprocess.run([KAFKA, "stop", where], check=True, stdout=subprocess.DEVNULL)
+    return cluster.bootstrap
 
 
 class Site:
@@ -66,6 +85,13 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
         daemon = subprocess.Popen(command, cwd=self.directory, env=env, stdin=subprocess.DEVNULL, stderr=self.log, stdout=self.log)
         self.daemons.append(daemon)
         return daemon
+
+    def log_text(self):
+        return (self.directory / "daemon.log").read_text(errors="replace")
+
+    def wait_joined(self, seconds=60):
+        """Until all daemons that were started are members of the group."""
+        eventually(lambda: self.log_text().count(" joined ") >= len(self.daemons), seconds)
 
     def produce(self, records, **properties):
         """Sends (key, value) or (key, value, headers); returns where each went, as (partition, offset)."""
