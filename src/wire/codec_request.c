@@ -72,7 +72,7 @@ bool fault_set(struct fault *why, const char *code, const char *format, ...)
 }
 
 /* Fills *why: the record itself is sound, but not this field. */
-static bool field_fault(struct reading *r, const struct request_field *f, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static bool field_fault(struct reading *r, const struct request_field *f, const char *format, ...)
 {
 	va_list args;
 
