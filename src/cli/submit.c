@@ -339,6 +339,6 @@ const struct cli_command command_submit = {
 	.operands = "[COMMAND [KEY=VALUE...]]",
 	.options = options,
 	.more = "A value that reads as JSON is sent as JSON, anything else as a string. Results are printed in the order of arrival.\n"
-		"Exit codes: 0 all are OK, 1 one is not, 64 usage, 69 no broker, 75 not all came within --timeout.\n"
+		"Exit codes: 0 all are OK, 1 one is not, 64 usage, 69 no broker, 75 not all came within --timeout, 130 interrupted.\n"
 		"Example: bridgepool submit -b localhost:9092 --session s1 ask question='What is a monad?'",
 };
