@@ -41,7 +41,8 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
-    one = Cluster(tmp_path_factory.mktemp("kafka"), 1)
+    authorizer = ("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "allow.everyone.if.no.acl.found=true")
+    one = Cluster(tmp_path_factory.mktemp("kafka"), 1, *authorizer)
     yield one
     one.stop()
 
