@@ -49,13 +49,14 @@ struct cli_args {
 	size_t nsets;
 };
 
-/* The next option that is not a shared one, its argument in optarg; CLI_END after the last (operands start at optind, if the command has any); CLI_STOP:
- * the command is over, *code says how (help was printed, or usage was wrong). */
+/* The next option that is not a shared one, its argument in optarg; CLI_END after the last (operands start at optind, if the command
+ * has any); CLI_STOP: the command is over, *code says how (help was printed, or usage was wrong). */
 enum { CLI_END = -1, CLI_STOP = -2 };
 int cli_next(struct cli_args *a, const struct cli_command *command, int argc, char **argv, int *code);
 /* For commands without options of their own: reads all. True: go on. */
 bool cli_parse(struct cli_args *a, const struct cli_command *command, int argc, char **argv, int *code);
-int cli_usage(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3))); /* says what is wrong and where help is; EXIT_USAGE_ERROR */
+/* Says what is wrong and where help is; EXIT_USAGE_ERROR. */
+int cli_usage(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_help(const struct cli_command *command, FILE *out);
 
 /* The first SIGINT or SIGTERM sets `flag` and ends a call that waits, a second one ends the program. */

@@ -188,7 +188,7 @@ static int submit_talk(struct submit *s, const struct settings *settings)
 	s->requester = requester_open(&c, &code, why, sizeof why);
 	if (!s->requester)
 		return fail(code, "", why);
-	cli_catch_signals(&interrupted); /* not before: while a broker is looked for there is nothing to put in order */
+	cli_catch_signals(&interrupted); /* not before: while a broker is looked for there is nothing to tell */
 	s->begun_ms = clock_wall_ms();
 	code = send_all(s);
 	if (code == EXIT_OK)
