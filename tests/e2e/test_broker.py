@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from confluent_kafka.admin import AclBinding, AclBindingFilter, AclOperation, AclPermissionType, AdminClient, ResourcePatternType, ResourceType
+from confluent_kafka.admin import AclBinding, AclBindingFilter, AclOperation, AclPermissionType, AdminClient, NewTopic, ResourcePatternType, ResourceType
 from conftest import MOCK, by_request, eventually
 
 
@@ -104,3 +104,18 @@ def test_a_topic_that_may_not_be_seen_ends_the_start(site):
         assert daemon.wait(60) == 78
     [line] = [line for line in s.log_text().splitlines() if " error preflight " in line]
     assert s.results in line and "is forbidden" in line and "--print" in line
+
+
+def test_a_topic_that_disappears_is_named_and_waited_for(site):
+    s = site(MOCK + " size = 1;", 'health = { heartbeat = "0"; };')
+    s.start("one")
+    assert s.ask("s0", "count")["status"] == "OK"
+    admin = AdminClient({"bootstrap.servers": s.brokers})
+    admin.delete_topics([s.dead])[s.dead].result(30)
+    s.produce([("s1", b"nonsense"), ("s1", json.dumps({"command": "count"}))])
+    s.read_results(lambda seen: len(seen) == 3, 60)  # results do not wait for dead letters
+    eventually(lambda: "delivery_refused" in s.log_text() and s.dead in s.log_text())
+    admin.create_topics([NewTopic(s.dead, 1, 1)])[s.dead].result(30)
+    [letter] = eventually(lambda: s.read_all(s.dead))
+    assert letter.value() == b"nonsense"
+    assert s.end() == [0]

@@ -1,0 +1,90 @@
+"""What runs again, what does not, and who is told: several requests on one worker that dies, or that we end for another's sake."""
+import json
+
+from conftest import BRIDGEPOOL, MOCK
+
+FAST = ' backoff_min = "10ms"; backoff_max = "50ms";'
+RETRY = 'delivery = { retry_backoff = "10ms"; };'
+
+
+def request(session, name, command="count", **args):
+    return session, json.dumps({"request_id": name, "command": command, "args": args})
+
+
+def fault(session, name, kind):
+    return request(session, name, mock={"fault": kind})
+
+
+def outcomes(s):
+    return {r["request_id"]: (r["status"], r["error"] and r["error"]["code"], r["attempts"]) for r in s.results_seen()}
+
+
+def dead(s):
+    return [json.loads(m.value())["request_id"] for m in s.read_all(s.dead)]
+
+
+def test_several_in_flight_when_a_worker_dies_run_again_one_at_a_time(site):
+    s = site(MOCK.replace("16", "4") + " size = 1;" + FAST, RETRY, partitions=1)
+    s.start()
+    s.produce([request(f"s{i}", f"by{i}", "sleep", ms=300) for i in range(3)] + [fault("s9", "bad", "crash")])
+    s.read_results(lambda seen: len(seen) == 4, 60)
+    told = outcomes(s)
+    assert told.pop("bad") == ("WORKER_LOST", "POISON", 3)  # once with others, when nobody is blamed; then twice alone
+    assert set(told.values()) == {("OK", None, 2)}
+    assert dead(s) == ["bad"] and s.end() == [0]
+
+
+def test_who_shares_a_worker_with_a_run_that_does_not_end_loses_no_attempt(site):
+    s = site(MOCK.replace("16", "4") + ' size = 1; request_timeout = "2s"; kill_grace = "300ms"; stop_grace = "200ms";' + FAST, RETRY, partitions=1)
+    s.start()
+    again = json.dumps({"request_id": "by", "command": "sleep", "args": {"ms": 1900}, "idempotent": True})  # runs when the worker is ended
+    s.produce([fault("s9", "hangs", "hang"), request("s1", "before", "sleep", ms=500), ("s1", again)])
+    s.read_results(lambda seen: len(seen) == 3, 60)
+    assert outcomes(s) == {"hangs": ("TIMEOUT", "TIMEOUT", 1), "before": ("OK", None, 1), "by": ("OK", None, 1)}
+    assert s.results_seen()[-1]["session_new"] and s.results_seen()[-1]["timings"]["run_us"] > 2500000  # both of its runs
+    assert dead(s) == []
+    assert s.end() == [0]
+
+
+def test_a_session_that_lost_its_state_is_told_as_configured(site):
+    for policy in ("run", "fail"):
+        s = site(MOCK + f' size = 1; on_session_loss = "{policy}";' + FAST, RETRY)
+        s.start()
+        assert s.ask("s1", "count")["result"]["count"] == 1
+        epoch = s.results_seen()[0]["session_epoch"]
+        s.produce([fault("s1", "bad", "crash")] + [request("s1", f"behind{i}") for i in range(3)] + [request("s2", "other")])
+        s.read_results(lambda seen: len(seen) == 6, 60)
+        told = outcomes(s)
+        assert told["bad"] == ("WORKER_LOST", "WORKER_LOST", 1) and told["other"][0] == "OK"
+        behind = [r for r in s.results_seen() if r["request_id"].startswith("behind")]
+        if policy == "run":
+            assert [r["result"]["count"] for r in behind] == [1, 2, 3] and [r["session_new"] for r in behind] == [True, False, False]
+        else:
+            assert [r["status"] for r in behind] == ["SESSION_LOST"] * 3 and [r["attempts"] for r in behind] == [0] * 3
+        s.produce([("s1", json.dumps({"request_id": "stale", "command": "count", "session_epoch": epoch}))])
+        s.read_results(lambda seen: len(seen) == 7, 60)
+        assert outcomes(s)["stale"][0] == "SESSION_LOST"
+        after = s.ask("s1", "count")
+        assert (after["session_new"], after["result"]["count"]) == ((False, 4) if policy == "run" else (True, 1))
+        assert dead(s) == [] and s.end() == [0]
+
+
+def test_a_pool_takes_so_many_sessions_and_no_more(site):
+    s = site(f'command = [ "{BRIDGEPOOL}", "mock-worker", "--concurrency", "4" ]; size = 1; max_sessions = 2;', partitions=1)
+    s.start()
+    s.produce([request("s1", "one", "sleep", ms=1000), request("s2", "two", "sleep", ms=1000), request("s3", "three"), request("", "nobody")])
+    s.read_results(lambda seen: len(seen) == 4, 60)
+    assert outcomes(s) == {"one": ("OK", None, 1), "two": ("OK", None, 1), "three": ("REJECTED", "SESSION_LIMIT", 0), "nobody": ("ERROR", "INVALID_ARGUMENTS", 1)}
+    assert s.ask("s3", "count")["session_new"]  # the longest idle one made room
+    assert not s.ask("s2", "count")["session_new"] and s.ask("s1", "count")["session_new"]
+    assert dead(s) == [] and s.end() == [0]
+
+
+def test_a_session_ends_when_its_client_says_so(site):
+    s = site(MOCK + " size = 1;")
+    s.start()
+    assert [s.ask("s1", "count")["result"]["count"] for _ in range(2)] == [1, 2]
+    assert s.ask("s1", "end_session")["status"] == "OK"
+    again = s.ask("s1", "count")
+    assert again["result"]["count"] == 1 and again["session_new"]
+    assert s.end() == [0]
