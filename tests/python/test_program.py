@@ -2,6 +2,7 @@
 directory where it was built."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import PACKAGE
 
 BUILD = os.environ.get("BUILD_DIR", "")
 PROGRAM = str(Path(BUILD).resolve() / "bridgepool")
@@ -309,6 +311,72 @@ def test_an_interrupt_ends_the_daemon_and_its_workers(service, tmp_path):
     terminal = Terminal("run", "-c", str(config), cwd=tmp_path)
     terminal.read_until("joining the group")
     assert any("mock-worker" in line for line in left_in(tmp_path))
+    terminal.interrupt()
+    assert terminal.finish() == 0
+    wait_gone(tmp_path)
+
+
+def test_an_interrupt_ends_check_and_the_worker_that_it_waits_for(service, tmp_path):
+    config = tmp_path / "slow.cfg"
+    config.write_text(service.read_text().replace('"mock-worker"', '"mock-worker", "--start-delay", "600000"'))
+    terminal = Terminal("check", "-c", str(config), cwd=tmp_path)
+    terminal.read_until("bridgepool.dead-letters")
+    until = time.monotonic() + PATIENCE
+    while not any("600000" in line for line in left_in(tmp_path)):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    terminal.interrupt()
+    assert terminal.finish() == -signal.SIGINT
+    wait_gone(tmp_path)
+
+
+# ---- Python workers below the daemon ----
+
+APP = """
+import os
+from bridgepool import App
+app = App()
+
+@app.command
+async def big(n: int): return "x" * n
+
+@app.command
+async def pid(): return os.getpid()
+
+@app.command
+def forks():
+    pid = os.fork()
+    if pid == 0: return "twice?"
+    return os.WEXITSTATUS(os.waitpid(pid, 0)[1])
+"""
+
+
+def test_what_python_workers_do_costs_only_their_request(service, tmp_path):
+    """The pool's frame limit reaches the SDK, and both limits are answers: the worker lives on."""
+    (tmp_path / "app.py").write_text(APP)
+    config = tmp_path / "python.cfg"
+    kafka = service.read_text().splitlines()[0].replace("kafka = {", 'kafka = { group = "python";')
+    config.write_text(
+        f'{kafka}\nsources = ( {{ topic = "python.requests"; }} );\nlimits = {{ result = "64KiB"; request = "64KiB"; }};\n'
+        f'pools = ( {{ name = "default"; command = [ "{sys.executable}", "-m", "bridgepool.worker", "app:app" ]; directory = "{tmp_path}"; size = 1;\n'
+        f'  environment = [ "PYTHONPATH={PACKAGE}" ]; max_frame_bytes = "256KiB"; }} );\n'
+    )
+    terminal = Terminal("run", "-c", str(config), cwd=tmp_path)
+    terminal.read_until(" joined ")
+
+    def ask(*words):
+        done = run("submit", "-c", str(config), *words)
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
+
+    before = ask("pid")["result"]
+    assert len(ask("big", "n=60000")["result"]) == 60000
+    for size in (100_000, 10_000_000):
+        answer = ask("big", f"n={size}")
+        assert answer["status"] == "ERROR" and answer["error"]["code"] == "RESULT_TOO_LARGE"
+    assert "256KiB" in answer["error"]["message"] or "262144" in answer["error"]["message"]
+    assert ask("forks")["result"] == 1
+    assert ask("pid")["result"] == before
     terminal.interrupt()
     assert terminal.finish() == 0
     wait_gone(tmp_path)
