@@ -179,7 +179,7 @@ static void tell_violation(struct engine *e, struct session *s, const struct par
 {
 	struct note n = {.kind = NOTE_AFFINITY_VIOLATION, .tp = p->tp, .reason = session_id(s)};
 
-	e->counters.affinity_violations++;
+	n.count = (int64_t)++e->counters.affinity_violations;
 	if (s->told)
 		return;
 	s->told = true;
@@ -218,7 +218,6 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 	const char *code;
 	struct session *s;
 
-	e->counters.requests++;
 	r->pool = e->cfg.sources[r->m.source.tp.topic].pool;
 	r->fields.timeout_ms = r->fields.deadline_ms = TIME_NONE;
 	r->fields.encoding = ENCODING_JSON;
@@ -239,7 +238,6 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 	r->alone = r->kills > 0;
 	if (r->kills >= POISON_KILLS) {
 		poison.encoding = r->fields.encoding;
-		e->counters.poison++;
 		result_publish(e, r, &poison);
 		return;
 	}

@@ -54,7 +54,6 @@ static void lost_request(struct engine *e, struct session *s, struct request *r,
 		if (r->kills >= POISON_KILLS) {
 			o.code = "POISON";
 			o.message = "it killed its worker each time it ran alone";
-			e->counters.poison++;
 			if (r->partition->state != PARTITION_SUSPENDED) /* of what was given back nothing is told */
 				engine_note(e, &poison);
 		} else {

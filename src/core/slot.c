@@ -27,7 +27,6 @@ void slot_set(struct engine *e, struct slot *w, enum health_state to, const char
 	w->pool->by_state[w->state]--;
 	w->pool->by_state[to]++;
 	w->state = to;
-	w->since = e->now;
 	if (to != HEALTH_TERMINATED) /* told as WORKER_EXIT */
 		engine_note(e, &n);
 }

@@ -47,7 +47,7 @@ struct slot {
 	bool turn;                /* whose turn: its own line or the pool's */
 	uint64_t bound;           /* sessions whose state lives here */
 	uint32_t failures;        /* in a row; sets the back-off */
-	int64_t since, ready_at;  /* when state changed; when the process was READY first */
+	int64_t ready_at;         /* when the process was READY first; INT64_MAX: not yet */
 	struct timer timer;       /* by state: start patience, next ping or its patience, next stop step, next start */
 	TAILQ_ENTRY(slot) feed;
 };

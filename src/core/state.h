@@ -26,7 +26,7 @@ struct drain {
 };
 
 struct counters {
-	uint64_t late_answers, stale, requests, affinity_violations, poison;
+	uint64_t late_answers, stale, affinity_violations;
 };
 
 struct engine {
