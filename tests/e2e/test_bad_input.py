@@ -84,7 +84,7 @@ ROWS = [
     # time and sessions
     Row("deadline in the past", echo(deadline="2020-01-01T00:00:00Z"), "EXPIRED", "EXPIRED"),
     Row("timeout_ms 0", echo(timeout_ms=0), "EXPIRED", "EXPIRED"),
-    Row("its time ends while it runs", b'{"command":"sleep","args":{"ms":60000},"timeout_ms":1500}', "TIMEOUT", "TIMEOUT", key="slow"),
+    Row("its time ends while it runs", b'{"command":"sleep","args":{"ms":60000},"timeout_ms":3000}', "TIMEOUT", "TIMEOUT", key="slow"),
     Row("an epoch that never was", echo(session_epoch="0123456789abcdef"), "SESSION_LOST", "SESSION_LOST", key="never-opened"),
     Row("the end of a session that never was", b'{"command":"end_session"}', ERROR, "session_not_found", key="never-opened"),
     # results
@@ -121,6 +121,7 @@ def test_bad_records(site):
     s = site(MOCK + ' size = 2; max_frame_bytes = "16MiB"; kill_grace = "20s";', 'limits = { request = "4MiB"; };',
              source='commands = [ "echo", "sleep", "fail", "count" ];')
     daemon = s.start()
+    s.wait_joined()
     size = {"message.max.bytes": 20000000, "compression.type": "gzip", "linger.ms": 0}
     places = s.produce([(r.key, r.value, r.headers or []) for r in ROWS], **size)
     good = s.produce([(f"good{i % 5}", json.dumps({"request_id": f"good{i}", "command": "count"})) for i in range(200)])
