@@ -4,14 +4,22 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
 #include "handle.h"
 #include "headers.h"
 #include "props.h"
+#include "wave.h"
 
-enum { EVENTS = RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG, PREPARED_MAX = 8 };
+enum { EVENTS = RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG, HELD_KEPT = 4096 };
+
+/* A record that waits for the wave before it. */
+struct held {
+	rd_kafka_topic_t *topic;
+	struct record record;
+};
 
 /* A record that librdkafka refused at once: told from the queue, never from inside producer_send. */
 struct refusal {
@@ -26,9 +34,13 @@ struct producer {
 	struct producer_events events;
 	rd_kafka_queue_t *queue;
 	struct refusal *refused, **refused_last;
-	size_t pending; /* sent and not yet reported */
-	rd_kafka_topic_t *prepared[PREPARED_MAX];
-	size_t nprepared;
+	size_t pending;	 /* sent and not yet reported; those that are held or refused too */
+	size_t under_way; /* with librdkafka */
+	struct wave wave;
+	struct held *held; /* in their order */
+	size_t nheld, held_capacity;
+	rd_kafka_topic_t **topics;
+	size_t ntopics;
 	struct log_limit lost_limit;
 	bool closing;
 };
@@ -71,6 +83,7 @@ static void delivery_event(struct producer *p, rd_kafka_event_t *event)
 		uint64_t serial = (uint64_t)(uintptr_t)m->_private;
 		if (m->err)
 			explain(p, m->err, rd_kafka_topic_name(m->rkt), serial);
+		p->under_way--;
 		report(p, serial, faults_delivery(m->err));
 	}
 }
@@ -86,21 +99,6 @@ static void tell_refused(struct producer *p)
 		explain(p, r->err, r->topic, r->serial);
 		report(p, r->serial, faults_delivery(r->err));
 		free(r);
-	}
-}
-
-static void on_serve(void *ctx, struct budget *b)
-{
-	struct producer *p = ctx;
-	rd_kafka_event_t *event;
-
-	tell_refused(p);
-	while (!p->closing && budget_take(b) && (event = rd_kafka_queue_poll(p->queue, 0))) {
-		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
-			delivery_event(p, event);
-		else
-			handle_event(&p->handle, event);
-		rd_kafka_event_destroy(event);
 	}
 }
 
@@ -120,12 +118,12 @@ static void refuse(struct producer *p, const char *topic, uint64_t serial, rd_ka
 }
 
 /* Neither copied nor freed by librdkafka: ours until the report. Only the key is copied. */
-static rd_kafka_resp_err_t produce(struct producer *p, const char *topic, const struct record *r)
+static rd_kafka_resp_err_t produce(struct producer *p, rd_kafka_topic_t *topic, const struct record *r)
 {
 	int flags = r->serial ? 0 : RD_KAFKA_MSG_F_COPY;
 	rd_kafka_headers_t *headers = headers_make(r->headers);
 	rd_kafka_vu_t vus[6] = {
-		{.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic},
+		{.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic},
 		{.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = flags},
 		{.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)r->value.data, r->value.len}},
 		{.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)r->key.data, r->key.len}},
@@ -139,13 +137,76 @@ static rd_kafka_resp_err_t produce(struct producer *p, const char *topic, const 
 		rd_kafka_error_destroy(error);
 		if (headers)
 			rd_kafka_headers_destroy(headers); /* it takes them only when it takes the record */
+	} else {
+		p->under_way++;
 	}
 	return err;
 }
 
-bool producer_send(struct producer *p, const char *topic, const struct record *r)
+/* NULL: librdkafka does not take the name, and says why. By handle, it need not look for the topic with each record. */
+static rd_kafka_topic_t *topic_of(struct producer *p, const char *name)
 {
-	rd_kafka_resp_err_t err = p->closing ? RD_KAFKA_RESP_ERR__DESTROY : produce(p, topic, r);
+	rd_kafka_topic_t *topic;
+
+	for (size_t i = 0; i < p->ntopics; i++)
+		if (strcmp(rd_kafka_topic_name(p->topics[i]), name) == 0)
+			return p->topics[i];
+	topic = rd_kafka_topic_new(p->handle.rk, name, NULL);
+	if (topic) {
+		p->topics = xrealloc(p->topics, (p->ntopics + 1) * sizeof(struct rd_kafka_topic_t *));
+		p->topics[p->ntopics++] = topic;
+	}
+	return topic;
+}
+
+static void hold(struct producer *p, rd_kafka_topic_t *topic, const struct record *r)
+{
+	if (p->nheld == p->held_capacity) {
+		p->held_capacity = p->held_capacity ? p->held_capacity * 2 : 64;
+		p->held = xrealloc(p->held, p->held_capacity * sizeof *p->held);
+	}
+	if (p->nheld == 0)
+		wake_within(p->handle.wake, WAVE_PATIENCE_MS);
+	p->held[p->nheld++] = (struct held){topic, *r};
+	p->pending++;
+}
+
+static void forget_held(struct producer *p, size_t n)
+{
+	p->nheld -= n;
+	memmove(p->held, p->held + n, p->nheld * sizeof *p->held);
+	if (p->nheld == 0 && p->held_capacity > HELD_KEPT) {
+		free(p->held);
+		p->held = NULL;
+		p->held_capacity = 0;
+	}
+}
+
+/* The next wave: all of them, as far as librdkafka's queue takes them. */
+static void release(struct producer *p)
+{
+	size_t n;
+
+	if (p->nheld == 0 || !wave_takes(&p->wave, p->under_way, clock_mono_us()))
+		return;
+	for (n = 0; n < p->nheld; n++) {
+		struct held *h = &p->held[n];
+		rd_kafka_resp_err_t err = produce(p, h->topic, &h->record);
+		if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+			break;
+		if (err) {
+			p->pending--;
+			refuse(p, rd_kafka_topic_name(h->topic), h->record.serial, err);
+		}
+	}
+	forget_held(p, n);
+	if (p->nheld > 0)
+		wake_within(p->handle.wake, WAVE_PATIENCE_MS);
+}
+
+static bool send_now(struct producer *p, rd_kafka_topic_t *topic, const struct record *r)
+{
+	rd_kafka_resp_err_t err = produce(p, topic, r);
 
 	switch (err) {
 	case RD_KAFKA_RESP_ERR_NO_ERROR:
@@ -153,25 +214,58 @@ bool producer_send(struct producer *p, const char *topic, const struct record *r
 		return true;
 	case RD_KAFKA_RESP_ERR__QUEUE_FULL:
 	case RD_KAFKA_RESP_ERR__FATAL: /* told as a fault; nothing is sent any more */
-	case RD_KAFKA_RESP_ERR__DESTROY:
 		return false;
 	default:
-		refuse(p, topic, r->serial, err);
+		refuse(p, rd_kafka_topic_name(topic), r->serial, err);
 		return true;
 	}
 }
 
+bool producer_send(struct producer *p, const char *name, const struct record *r)
+{
+	rd_kafka_topic_t *topic;
+
+	if (p->closing)
+		return false;
+	topic = topic_of(p, name);
+	if (!topic) {
+		refuse(p, name, r->serial, rd_kafka_last_error());
+		return true;
+	}
+	/* What nobody waits for has bytes that are not ours later; it is seldom and goes at once. */
+	if (r->serial == 0 || (p->nheld == 0 && wave_takes(&p->wave, p->under_way, clock_mono_us())))
+		return send_now(p, topic, r);
+	hold(p, topic, r);
+	return true;
+}
+
 void producer_prepare(struct producer *p, const char *topic)
 {
-	rd_kafka_topic_t *rkt = p->nprepared < PREPARED_MAX ? rd_kafka_topic_new(p->handle.rk, topic, NULL) : NULL;
-
-	if (rkt)
-		p->prepared[p->nprepared++] = rkt;
+	topic_of(p, topic);
 }
 
 size_t producer_pending(const struct producer *p)
 {
 	return p->pending;
+}
+
+/* ---- the loop ---- */
+
+static void on_serve(void *ctx, struct budget *b)
+{
+	struct producer *p = ctx;
+	rd_kafka_event_t *event;
+
+	tell_refused(p);
+	while (!p->closing && budget_take(b) && (event = rd_kafka_queue_poll(p->queue, 0))) {
+		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
+			delivery_event(p, event);
+		else
+			handle_event(&p->handle, event);
+		rd_kafka_event_destroy(event);
+	}
+	if (!p->closing)
+		release(p);
 }
 
 /* ---- life ---- */
@@ -189,8 +283,8 @@ static void on_leave(void *ctx)
 	struct producer *p = ctx;
 
 	wake_ignore(p->handle.wake, p->queue);
-	for (size_t i = 0; i < p->nprepared; i++)
-		rd_kafka_topic_destroy(p->prepared[i]);
+	for (size_t i = 0; i < p->ntopics; i++)
+		rd_kafka_topic_destroy(p->topics[i]);
 	rd_kafka_purge(p->handle.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 	rd_kafka_queue_destroy(p->queue);
 }
@@ -203,6 +297,8 @@ static void producer_free(struct producer *p)
 		p->refused = r->next;
 		free(r);
 	}
+	free(p->topics);
+	free(p->held);
 	free(p);
 }
 
@@ -240,6 +336,7 @@ struct producer *producer_new(struct uv_loop_s *loop, const struct producer_conf
 	p = xcalloc(1, sizeof *p);
 	p->events = *ev;
 	p->refused_last = &p->refused;
+	p->wave.linger_us = k->linger_us;
 	if (!handle_open(&p->handle, loop, RD_KAFKA_PRODUCER, conf, &hev, errstr, size)) {
 		producer_free(p);
 		return NULL;

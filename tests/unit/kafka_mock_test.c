@@ -256,6 +256,40 @@ START_TEST(a_record_over_the_limit_is_reported_and_not_called_back_from_inside)
 }
 END_TEST
 
+enum { WAVE = 500 };
+
+static bool wave_delivered(void *ctx)
+{
+	return ((struct member *)ctx)->deliveries[DELIVERY_OK] == WAVE;
+}
+
+/* Most of them are held back while the first are under way. */
+START_TEST(all_of_many_records_are_delivered)
+{
+	const struct producer_config k = {.brokers = embedded_brokers(broker), .linger_us = 0};
+	struct member *p = member_producer(loop, &k);
+
+	for (uint64_t i = 1; i <= WAVE; i++)
+		member_send(p, "in", i, "k", "v");
+	ck_assert_uint_eq(producer_pending(p->producer), WAVE);
+	AWAIT(loop, wave_delivered, p);
+	ck_assert_uint_eq(producer_pending(p->producer), 0);
+	ck_assert_uint_eq(p->last_serial, WAVE);
+	member_close_producer(p);
+}
+END_TEST
+
+START_TEST(a_producer_closes_with_records_that_it_holds_back)
+{
+	const struct producer_config k = {.brokers = embedded_brokers(broker), .linger_us = 0};
+	struct member *p = member_producer(loop, &k);
+
+	for (uint64_t i = 1; i <= WAVE; i++)
+		member_send(p, "in", i, "k", "v");
+	member_close_producer(p);
+}
+END_TEST
+
 START_TEST(a_full_queue_says_so)
 {
 	const char *const small[] = {"queue.buffering.max.messages=1", NULL};
@@ -314,6 +348,8 @@ int main(void)
 	tcase_add_test(t, a_held_partition_stands_while_others_flow);
 	tcase_add_test(t, a_consumer_that_never_subscribed_closes);
 	tcase_add_test(t, a_record_over_the_limit_is_reported_and_not_called_back_from_inside);
+	tcase_add_test(t, all_of_many_records_are_delivered);
+	tcase_add_test(t, a_producer_closes_with_records_that_it_holds_back);
 	tcase_add_test(t, a_full_queue_says_so);
 	tcase_add_test(t, the_client_reads_what_it_wrote_and_knows_the_end);
 	suite_add_tcase(s, t);
