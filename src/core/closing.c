@@ -21,7 +21,7 @@ static void revoke(struct engine *e, struct tp tp, bool lost)
 		return;
 	}
 	if (p->state == PARTITION_WAITING_MAP) { /* it came back, and goes before it is known whether somebody else had committed */
-		partition_set(p, PARTITION_SUSPENDED);
+		partition_suspend(e, p);
 		return;
 	}
 	partition_put_back(e, p);
@@ -85,7 +85,7 @@ static void release(struct engine *e)
 	timers_disarm(&e->timers, &e->closing.timer);
 	TAILQ_FOREACH(p, &e->partitions, all)
 		if (p->state == PARTITION_CLOSING)
-			partition_set(p, PARTITION_SUSPENDED);
+			partition_suspend(e, p);
 	if (MUTANT(11))
 		return;
 	e->port.release(e->port.ctx);

@@ -23,6 +23,13 @@ void partition_set(struct partition *p, enum partition_state to)
 	p->held = false; /* what stops and starts reading begins anew with each */
 }
 
+void partition_suspend(struct engine *e, struct partition *p)
+{
+	partition_set(p, PARTITION_SUSPENDED);
+	p->suspended_at = e->now;
+	watch_begin(e);
+}
+
 struct partition *partition_get(struct engine *e, uint32_t topic, int32_t partition)
 {
 	struct partition *p;

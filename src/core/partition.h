@@ -38,6 +38,7 @@ struct partition {
 	struct mark sent, accepted;   /* the broker has one of them */
 	uint64_t sent_id;
 	int64_t moved_at;        /* when base moved last */
+	int64_t suspended_at;
 	uint64_t ended;          /* GONE: sessions whose state was given up */
 };
 
@@ -53,6 +54,7 @@ void partition_settle(struct engine *e, struct partition *p, int64_t offset); /*
 void partition_put_back(struct engine *e, struct partition *p); /* all that does not run */
 void partition_drop(struct engine *e, struct partition *p);     /* p is GONE, and found no more */
 void partition_set(struct partition *p, enum partition_state to);
+void partition_suspend(struct engine *e, struct partition *p); /* it was given back, and may come back */
 void partition_gone_fired(struct engine *e, struct timer *t);   /* ends sessions of what is GONE */
 void partition_hold(struct engine *e, struct partition *p);     /* holds or lifts, by share and window */
 void partition_share(struct engine *e);                         /* there are more or fewer partitions: their shares have changed */

@@ -1,7 +1,10 @@
-/* watch.c: looks once a second at what is no event of its own: back-pressure, and partitions that make no progress. */
+/* watch.c: looks once a second at what is no event of its own: back-pressure, partitions that make no progress, and those that were
+ * given back and of which nothing is heard any more. */
 #include "state.h"
 
 static const int64_t watch_us = SECOND_US, stuck_us = 300 * SECOND_US;
+/* A group that has settled need not tell it with an assignment. What waits for one must not stop the rest by its memory. */
+static const int64_t suspended_most_us = 300 * SECOND_US, suspended_pressed_us = 10 * SECOND_US;
 
 static bool pressed(const struct engine *e)
 {
@@ -39,7 +42,7 @@ static void watch_stuck(struct engine *e, struct partition *p)
 {
 	struct note n = {.kind = NOTE_PARTITION_STUCK, .tp = p->tp, .count = (e->now - p->moved_at) / MS_US};
 
-	if (p->nrequests == 0 && p->unacked == 0)
+	if ((p->nrequests == 0 && p->unacked == 0) || p->state == PARTITION_SUSPENDED)
 		p->moved_at = e->now;
 	if (e->now - p->moved_at < stuck_us) {
 		p->stuck_told = false;
@@ -49,16 +52,29 @@ static void watch_stuck(struct engine *e, struct partition *p)
 	}
 }
 
+static void watch_suspended(struct engine *e, struct partition *p)
+{
+	struct note n = {.kind = NOTE_PARTITION_LOST, .tp = p->tp, .count = (int64_t)p->nrequests};
+
+	if (p->state != PARTITION_SUSPENDED || e->now - p->suspended_at < (budget_open(&e->budget) ? suspended_most_us : suspended_pressed_us))
+		return;
+	engine_note(e, &n);
+	partition_drop(e, p);
+}
+
 void watch_timer_fired(struct engine *e, struct timer *t)
 {
-	struct partition *p;
+	struct partition *p, *next;
 	bool busy = e->pressure || e->pressed_before;
 
 	watch_pressure(e);
-	TAILQ_FOREACH(p, &e->partitions, all) {
+	for (p = TAILQ_FIRST(&e->partitions); p != NULL; p = next) {
+		next = TAILQ_NEXT(p, all);
+		busy |= p->nrequests > 0 || p->unacked > 0 || p->state == PARTITION_SUSPENDED;
 		watch_stuck(e, p);
-		busy |= p->nrequests > 0 || p->unacked > 0;
+		watch_suspended(e, p);
 	}
+	partition_share(e);
 	if (busy)
 		timers_arm(&e->timers, t, e->now + watch_us);
 }

@@ -500,6 +500,7 @@ void group_release(struct world *w, struct instance *i)
 			if (i->own[t][p].state != OWNED_REVOKING)
 				continue;
 			i->own[t][p].state = OWNED_NOT;
+			i->own[t][p].released_at = w->now;
 			i->own[t][p].suspended = (i->own[t][p].located || i->own[t][p].comeback) && !lost;
 			leave_late_things(w, i, t, p, i->own[t][p].epoch);
 			mask |= 1u << tp_bit(t, (int32_t)p);

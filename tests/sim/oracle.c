@@ -3,12 +3,25 @@
 
 #include "group.h"
 
+/* Nothing was heard of a partition since it was given back: it does not come back, whatever is heard later. */
+static bool given_up(const struct world *w, struct instance *i, struct tp tp)
+{
+	struct owned *o = &i->own[tp.topic][tp.partition];
+
+	if (o->state != OWNED_NOT || !o->suspended || o->epoch != tp.epoch || w->now - o->released_at < 10 * SECOND_US)
+		return false;
+	o->suspended = false;
+	return true;
+}
+
 void oracle_note(struct world *w, struct instance *i, const struct note *n)
 {
 	TRACE(w, NOTE, i->index, n->kind, n->worker.generation ? n->worker.slot : -1, n->tp.epoch ? n->tp.partition : -1, n->count);
 	w->notes++;
 	if (n->kind >= NOTE_KINDS)
 		breach(w, "22: note %d is in no table", n->kind);
+	if (n->kind == NOTE_PARTITION_LOST && given_up(w, i, n->tp))
+		return;
 	if (n->tp.epoch != 0 && group_owned(w, i, n->tp) == NULL)
 		breach(w, "12: note %d of instance %d names epoch %u of partition %d, which is over", n->kind, i->index, n->tp.epoch, n->tp.partition);
 }

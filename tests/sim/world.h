@@ -159,6 +159,7 @@ struct owned {                    /* a partition on the consumer's side */
 	enum owned_state state;
 	uint32_t epoch;
 	uint32_t since;               /* the first epoch of its unbroken ownership: it came back each time, and nobody else had committed */
+	int64_t released_at;
 	bool suspended, comeback;     /* given back, and may come back with the next assignment; came back so, and its position is not read yet */
 	struct mark sent, accepted;   /* the last commit ordered, and the last one accepted; or what was found */
 	uint64_t sent_id;

@@ -215,6 +215,43 @@ START_TEST(a_partition_revoked_again_before_its_position_was_read_keeps_its_sess
 }
 END_TEST
 
+static void give_back(struct world *w, int partition)
+{
+	engine_revoked(w->e, &w->tp[partition], 1, false, w->now);
+	if (w->ncommits > 0)
+		engine_committed(w->e, w->commits[w->ncommits - 1].id, NULL, 0, w->now);
+}
+
+START_TEST(a_partition_of_which_nothing_is_heard_is_given_up_sooner_when_memory_is_short)
+{
+	struct world *w = ready(plain, (struct engine_config){.memory_limit = 4096});
+
+	world_assign_at(w, 1, 0, "");
+	world_send_to(w, 0, "a", SAY);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	world_ack(w);
+	give_back(w, 0);
+	world_pass(w, 299 * SECOND_US);
+	ck_assert_uint_eq(w->notes[NOTE_PARTITION_LOST], 0);
+	world_pass(w, 2 * SECOND_US);
+	ck_assert_uint_eq(w->notes[NOTE_PARTITION_LOST], 1);
+	ck_assert_uint_eq(world_count(w, CALL_CLEANUP_SESSION), 1);
+	w->full = true;
+	for (int i = 0; i < 8; i++) {
+		world_send_to(w, 1, "b", SAY);
+		world_ok(w, world_last(w, CALL_REQUEST));
+	}
+	ck_assert_uint_eq(engine_credit(w->e), 0);
+	give_back(w, 1);
+	world_pass(w, 11 * SECOND_US); /* the drain of the revoke is among them */
+	ck_assert_uint_eq(engine_credit(w->e), 0);
+	world_pass(w, 3 * SECOND_US);
+	ck_assert_uint_gt(engine_credit(w->e), 0);
+	ck_assert_uint_eq(w->notes[NOTE_PARTITION_LOST], 2);
+	world_free(w);
+}
+END_TEST
+
 START_TEST(what_is_adopted_is_held_by_its_share)
 {
 	struct world *w = ready(plain, (struct engine_config){.memory_limit = 4096});
@@ -633,6 +670,7 @@ int main(void)
 	tcase_add_test(t, a_dead_letter_that_does_not_fit_loses_its_body_then_its_key_and_headers_and_tells_the_rest);
 	tcase_add_test(t, a_log_that_begins_above_the_committed_base_passes_what_is_missing_and_forgets_its_suspects);
 	tcase_add_test(t, an_exit_tells_how_and_what_the_worker_said_last);
+	tcase_add_test(t, a_partition_of_which_nothing_is_heard_is_given_up_sooner_when_memory_is_short);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -15,7 +15,7 @@ enum note_kind {
 	NOTE_SESSIONS_LOST,      /* worker, count */
 	NOTE_PARTITION_ASSIGNED, /* tp, count = offset it starts at */
 	NOTE_PARTITION_REVOKED,  /* tp, count = requests put back */
-	NOTE_PARTITION_LOST,     /* tp, count = requests dropped */
+	NOTE_PARTITION_LOST,     /* tp, count = requests dropped; also when nothing was heard of it since it was given back */
 	NOTE_PARTITION_STUCK,    /* tp, count = milliseconds without progress */
 	NOTE_MAP_UNREADABLE,     /* tp: the commit metadata did not decode; starting at the base */
 	NOTE_BACKPRESSURE,       /* tp, from/to say on (DEGRADED) or off (READY), reason */
