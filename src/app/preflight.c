@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bridgepool/app/daemon.h"
+#include "bridgepool/base/clock.h"
 #include "bridgepool/kafka/admin.h"
 #include "wiring.h"
 
-enum { TOPIC_TIMEOUT_MS = 10000, SETTING_TIMEOUT_MS = 5000 };
+enum { TOPIC_TIMEOUT_MS = 10000, SETTING_TIMEOUT_MS = 5000, MISSING_US = 2000000, AGAIN_US = 100000 };
 
 struct topic_role {
 	const char *topic, *key; /* key: what the configuration calls it */
@@ -37,6 +39,7 @@ struct look {
 	const struct preflight_report *report;
 	int code;
 	bool silent; /* the broker does not tell settings: it is not asked again */
+	int64_t missing_until; /* until then a missing topic is asked for again */
 };
 
 static const struct {
@@ -52,14 +55,20 @@ static const struct {
 	[TOPIC_UNKNOWN] = {VERDICT_FAIL, EXIT_BROKER, "could not be asked for", "look at the broker's log; it answers, but not about this topic"},
 };
 
+/* Not each of several brokers has heard yet of a topic that was made a moment ago. */
+static void ask_topic(const struct look *l, const char *topic, struct topic_info *info)
+{
+	while (admin_topic(l->admin, topic, TOPIC_TIMEOUT_MS, info) && info->state == TOPIC_MISSING && clock_mono_us() < l->missing_until)
+		usleep(AGAIN_US);
+}
+
 static void look_topic(void *ctx, const struct topic_role *t)
 {
 	struct look *l = ctx;
 	struct topic_info info = {.state = TOPIC_UNKNOWN};
 	char what[768], partitions[32] = "";
 
-	if (!admin_topic(l->admin, t->topic, TOPIC_TIMEOUT_MS, &info))
-		info.state = info.state == TOPIC_OK ? TOPIC_UNKNOWN : info.state;
+	ask_topic(l, t->topic, &info);
 	if (info.state == TOPIC_OK)
 		snprintf(partitions, sizeof partitions, ", %d partition%s", info.partitions, info.partitions == 1 ? "" : "s");
 	snprintf(what, sizeof what, "topic %s (%s) %s%s%s%s", t->topic, t->key, topic_rows[info.state].what, partitions, *info.why ? ": " : "",
@@ -71,7 +80,7 @@ static void look_topic(void *ctx, const struct topic_role *t)
 
 int preflight_topics(struct admin *a, const struct settings *s, const struct preflight_report *r)
 {
-	struct look l = {.admin = a, .report = r, .code = EXIT_OK};
+	struct look l = {.admin = a, .report = r, .code = EXIT_OK, .missing_until = clock_mono_us() + MISSING_US};
 
 	each_topic(s, look_topic, &l);
 	return l.code;
