@@ -130,13 +130,3 @@ struct part *parts_next(struct parts *p, const struct part *after)
 				return p->topics[topic].parts[partition];
 	return NULL;
 }
-
-size_t parts_count(const struct parts *p)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < p->ntopics; i++)
-		for (int32_t k = 0; k < p->topics[i].n; k++)
-			n += look(&p->topics[i], k) != NULL;
-	return n;
-}

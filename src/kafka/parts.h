@@ -29,6 +29,5 @@ struct part *parts_at(struct parts *p, const char *topic, int32_t partition); /*
 const char *parts_topic(const struct parts *p, uint32_t topic);
 /* Walks all that are not NONE: NULL to start, NULL at the end. */
 struct part *parts_next(struct parts *p, const struct part *after);
-size_t parts_count(const struct parts *p);
 
 #endif

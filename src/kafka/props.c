@@ -148,7 +148,7 @@ static bool set_user(rd_kafka_conf_t *conf, const struct props *p, const char *l
 	char name[NAME_MAX_LEN];
 
 	if (!equals || equals == line || (size_t)(equals - line) >= sizeof name) {
-		snprintf(errstr, size, "Kafka property \"%.*s\": write it as name=value", equals ? (int)(equals - line) : 64, line);
+		snprintf(errstr, size, "a Kafka property is not of the form name=value; it is not shown here, because it may hold a secret");
 		return false;
 	}
 	snprintf(name, sizeof name, "%.*s", (int)(equals - line), line);

@@ -267,11 +267,19 @@ static void assign_again(struct consumer *c, struct part *part)
 	assign_live(c, &part, 1);
 }
 
-/* Forward within the same epoch; back only as a new one, because what was done is known by its offset: the group is joined anew. */
+/* A cooperative group does nothing when the subscription stays what it is. */
+static void join_anew(struct consumer *c)
+{
+	if (c->cooperative)
+		rd_kafka_unsubscribe(c->handle.rk);
+	consumer_subscribe(c);
+}
+
+/* Forward within the same epoch; back only as a new one, because what was done is known by its offset. */
 static void move_to(struct consumer *c, struct part *part, int64_t start)
 {
 	if (start < part->next) {
-		rd_kafka_subscribe(c->handle.rk, c->subscription);
+		join_anew(c);
 		return;
 	}
 	part->next = start;
