@@ -237,7 +237,7 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 	r->kills = MUTANT(19) ? 0 : partition_kills(p, r->m.source.offset);
 	r->alone = r->kills > 0;
 	if (r->kills >= POISON_KILLS) {
-		poison.encoding = r->fields.encoding;
+		poison.encoding = MUTANT(44) ? ENCODING_AVRO : r->fields.encoding;
 		result_publish(e, r, &poison);
 		return;
 	}

@@ -156,7 +156,8 @@ static void draw_value(struct world *w, struct asked *r)
 		r->value = keep(junk, sizeof(junk));
 		return;
 	default:
-		write_value(w, r, world_chance(w, w->k.avro_permille) ? ENCODING_AVRO : ENCODING_JSON);
+		r->avro = world_chance(w, w->k.avro_permille);
+		write_value(w, r, r->avro ? ENCODING_AVRO : ENCODING_JSON);
 	}
 }
 

@@ -110,7 +110,7 @@ static void complete(struct world *w)
 			continue;
 		members++;
 		m->mask |= gain;
-		if (gain != 0 || world_chance(w, 700)) /* also empty ones are told, most of the time */
+		if (gain != 0 || world_chance(w, w->k.empty_permille))
 			plan_for(w, m, EV_ASSIGN, gain);
 	}
 	TRACE(w, REBALANCE, g->generation, members);

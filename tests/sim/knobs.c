@@ -129,6 +129,7 @@ static void draw_broker(struct random *r, struct knobs *k)
 	k->output_limit = one_in(r, 3) ? 9000 : 100000; /* some results and dead letters are larger */
 	k->metadata_limit = 4096;
 	k->offsets_split_permille = some(r, 500);
+	k->empty_permille = (unsigned)PICK(r, 0, 700, 1000);
 	if (k->faultless)
 		return;
 	k->metadata_limit = (size_t)PICK(r, 4096, 4096, 4096, 24);
@@ -138,6 +139,22 @@ static void draw_broker(struct random *r, struct knobs *k)
 	k->commit_unknown_permille = some(r, 200);
 	k->foreign_map_permille = some(r, 100);
 	k->late_permille = some(r, 500);
+}
+
+/* Some things meet too seldom by themselves: partitions go one by one, while little memory is full of what the topics refuse. */
+static void draw_stuffed(struct random *r, struct knobs *k)
+{
+	k->engines = (unsigned)between(r, 2, 3);
+	k->cooperative = true;
+	k->empty_permille = 0;
+	for (unsigned i = 0; i < k->topics; i++)
+		k->partitions[i] = (unsigned)between(r, 2, MAX_PARTITIONS);
+	k->requests = 400;
+	k->arrival_us = MS_US;
+	k->engine.memory_limit = 8000;
+	k->chaos_us = PICK(r, 300 * MS_US, SECOND_US);
+	k->chaos[CHAOS_REBALANCE] = k->chaos[CHAOS_REFUSE] = true;
+	k->chaos[CHAOS_KILL] = k->chaos[CHAOS_FREEZE] = k->chaos[CHAOS_DRAIN] = false;
 }
 
 void knobs_draw(struct knobs *k, uint64_t seed)
@@ -172,6 +189,8 @@ void knobs_draw(struct knobs *k, uint64_t seed)
 	k->freeze_us = PICK(&r, 100 * MS_US, 20 * SECOND_US);
 	k->drain_us = PICK(&r, 0, 100 * MS_US, 3 * SECOND_US);
 	k->clock_steps = one_in(&r, 6);
+	if (one_in(&r, 12))
+		draw_stuffed(&r, k);
 }
 
 void knobs_print(const struct knobs *k)

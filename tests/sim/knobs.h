@@ -62,6 +62,7 @@ struct knobs {
 	unsigned again_permille, landed_again_permille, queue_full_permille;
 	size_t output_limit;             /* bytes of a record's value that an output topic takes */
 
+	unsigned empty_permille;         /* assignments that bring nothing, and are told */
 	bool cooperative, fixed_members; /* fixed: static membership */
 	int64_t session_timeout_us, rebalance_us;
 	int64_t offsets_us, commit_us;

@@ -44,7 +44,8 @@
  * 27  A partition is held by its own share or window only, and as     E; liveness
  *     long as that; shares follow the number of partitions.
  *     How each request ends, and whether a dead letter goes with it   oracle_verdict.c, the table of "what happens when"; core_retry_test.c
- *     Bytes of args and result, attributes, headers, times, worker    check_words, check_ok, check_times, check_run, oracle_headers
+ *     Bytes of args and result, attributes, headers, times, worker,   check_words, check_ok, check_times, check_run, oracle_headers,
+ *     key and encoding; what a dead letter tells                      check_form; read_dead_letter
  *     Ends of time come at once; what runs is cancelled, and only it  oracle_prompt_check, check_timeout, oracle_cancelled
  *     on_session_loss=fail; retry_after                               new_state, check_session_lost; check_repeat
  *     start_batch, back-off, pings of busy workers                    oracle_started, check_ping

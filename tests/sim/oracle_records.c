@@ -113,7 +113,7 @@ static int64_t header_number(struct world *w, const struct record *rec, const ch
 	return number(w, header(w, rec, name));
 }
 
-static struct asked *read_dead_letter(struct world *w, const struct record *rec)
+static struct asked *read_dead_letter(struct world *w, const struct instance *i, const struct record *rec)
 {
 	struct slice value;
 	struct asked *r = source_of(w, header(w, rec, "bridgepool.original.topic"), header_number(w, rec, "bridgepool.original.partition"),
@@ -127,7 +127,11 @@ static struct asked *read_dead_letter(struct world *w, const struct record *rec)
 		breach(w, "the dead letter of record %u has another value", r->index);
 	if (r->headers.len > rec->headers.len || memcmp(r->headers.data ? r->headers.data : "", rec->headers.data, r->headers.len) != 0)
 		breach(w, "the dead letter of record %u lacks its headers", r->index);
+	if (header_number(w, rec, "bridgepool.original.timestamp") != r->timestamp_ms || !slice_is(header(w, rec, "bridgepool.instance"), i->name))
+		breach(w, "the dead letter of record %u tells another time or instance", r->index);
+	header_number(w, rec, "bridgepool.attempts");
 	header(w, rec, "bridgepool.error.code");
+	header(w, rec, "bridgepool.error.message");
 	return r;
 }
 
@@ -183,6 +187,20 @@ static uint64_t sum_of(struct slice s)
 	return s.data ? XXH3_64bits(s.data, s.len) : 0;
 }
 
+/* The request's key and encoding, and a header that names it. */
+static void check_form(struct world *w, const struct asked *r, const struct record *rec, bool json)
+{
+	bool wants_json = w->k.engine.results_encoding == ENCODING_JSON || !r->avro;
+	struct slice type;
+
+	if (json != wants_json)
+		breach(w, "the result of record %u is %s, and its request was %s", r->index, json ? "JSON" : "Avro", r->avro ? "Avro" : "JSON");
+	if (!pairs_find(rec->headers, "content-type", &type) || !slice_is(type, codec_content_type(json ? ENCODING_JSON : ENCODING_AVRO)))
+		breach(w, "the result of record %u does not tell its encoding", r->index);
+	if (!slice_equal(rec->key, r->key))
+		breach(w, "the result of record %u has another key", r->index);
+}
+
 static struct asked *produced_result(struct world *w, struct instance *i, const struct record *rec, struct known_serial *s)
 {
 	bool json = rec->value.len > 0 && *(const char *)rec->value.data == '{', again = s->record >= 0;
@@ -196,6 +214,7 @@ static struct asked *produced_result(struct world *w, struct instance *i, const 
 		breach(w, "a result does not decode: %s", why);
 	r = read_result(w, i, json ? rec->value : buf_slice(&text), &t);
 	oracle_headers(w, r, rec->headers);
+	check_form(w, r, rec, json);
 	if (!again) {
 		struct view *v = &i->views[r->index];
 
@@ -216,7 +235,7 @@ static struct asked *produced_result(struct world *w, struct instance *i, const 
 
 static struct asked *produced_dead_letter(struct world *w, struct instance *i, const struct record *rec, const struct known_serial *s)
 {
-	struct asked *r = read_dead_letter(w, rec);
+	struct asked *r = read_dead_letter(w, i, rec);
 	struct view *v = &i->views[r->index];
 
 	if (s->record >= 0)

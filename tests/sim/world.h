@@ -31,7 +31,7 @@ struct asked {
 	struct slice key, value, headers; /* owned */
 	struct slice args;            /* owned; no two records have the same */
 	int session;                  /* -1: anonymous */
-	bool idempotent, poison, big, named, attributed;
+	bool idempotent, poison, big, named, attributed, avro;
 	char epoch[EPOCH_TEXT];       /* named: the session state that it expects */
 	int64_t deadline_ms;          /* wall clock; INT64_MAX: none */
 	uint32_t finals, dead_letters; /* in the output topics */
