@@ -17,6 +17,9 @@
 
 enum { RECORD_LIMIT = 64 << 20, FULL_TIMEOUT_MS = 30000 };
 
+/* Results repeat this header: what was refused unread (it was too large) is known by it alone. */
+#define CORRELATION "kafka_correlationId"
+
 /* A request without its final result. */
 struct waiting {
 	UT_hash_handle hh;
@@ -113,6 +116,7 @@ bool requester_send(struct requester *r, const struct request_fields *f, char *e
 	buf_reset(&r->record);
 	buf_reset(&r->headers);
 	pairs_add(&r->headers, SLICE("content-type"), slice_of(codec_content_type(r->config.encoding)));
+	pairs_add(&r->headers, SLICE(CORRELATION), full.request_id);
 	if (!codec_write_request(r->codec, &full, r->config.encoding, &r->record)) {
 		snprintf(errstr, size, "the request is over %d bytes", RECORD_LIMIT);
 		return false;
@@ -142,21 +146,32 @@ static enum status status_of(struct slice quoted)
 	return STATUS_UNKNOWN;
 }
 
+static struct waiting *find_waiting(struct requester *r, struct slice id)
+{
+	struct waiting *w;
+
+	HASH_FIND(hh, r->waiting, id.data, id.len, w);
+	return w;
+}
+
 /* True: the record is a result of one of our requests that has had no final one yet. */
-static bool read_reply(struct requester *r, struct slice record, struct reply *out)
+static bool read_reply(struct requester *r, const struct client_record *record, struct reply *out)
 {
 	struct json_member m[] = {{.name = "request_id"}, {.name = "status"}, {.name = "final"}};
 	struct waiting *w;
+	struct slice id;
 	char why[256];
 
 	buf_reset(&r->line);
 	buf_reset(&r->id);
-	if (!record.data || !codec_to_json(r->codec, record, &r->line, why, sizeof why))
+	if (!record->value.data || !codec_to_json(r->codec, record->value, &r->line, why, sizeof why))
 		return false;
 	if (!json_read_object(buf_slice(&r->line), m, 3, JSON_MAX_DEPTH, why, sizeof why) || !m[0].value.data ||
 		!json_unescape(m[0].value, &r->id))
 		return false;
-	HASH_FIND(hh, r->waiting, r->id.data, r->id.len, w);
+	w = find_waiting(r, buf_slice(&r->id));
+	if (!w && pairs_find(record->headers, CORRELATION, &id))
+		w = find_waiting(r, id);
 	if (!w)
 		return false;
 	*out = (struct reply){buf_slice(&r->id), status_of(m[1].value), !slice_is(m[2].value, "false"), buf_slice(&r->line)};
@@ -173,7 +188,7 @@ bool requester_next(struct requester *r, int timeout_ms, struct reply *out, char
 
 	*errstr = '\0';
 	while (client_read(r->client, timeout_ms, &record, errstr, size))
-		if (read_reply(r, record.value, out))
+		if (read_reply(r, &record, out))
 			return true;
 	return false;
 }

@@ -10,8 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bridgepool/kafka/client.h"
-
 enum { OUT_MAX = 1 << 20, WAIT_MS = 30000 };
 
 static char program[512], directory[64], *out;
@@ -144,7 +142,7 @@ static pid_t start_broker(void)
 	return pid;
 }
 
-static void write_config(const char *command)
+static void write_config(const char *command, const char *more)
 {
 	char path[128];
 	FILE *file;
@@ -155,19 +153,19 @@ static void write_config(const char *command)
 	fprintf(file,
 		"kafka = { brokers = \"%s\"; start_timeout = \"20s\"; consumer_properties = [ \"fetch.wait.max.ms=5\" ]; };\n"
 		"pools = ( { name = \"default\"; command = [ %s ]; size = 2; } );\n"
-		"drain = { shutdown = \"10s\"; };\n",
-		brokers, command);
+		"drain = { shutdown = \"10s\"; };\n%s",
+		brokers, command, more);
 	ck_assert_int_eq(fclose(file), 0);
 }
 
-static pid_t start_daemon(void)
+static pid_t start_daemon(const char *more)
 {
 	const char *argv[] = {program, "run", NULL}; /* -c: ./bridgepool.cfg */
 	pid_t pid;
 	char command[600];
 
 	snprintf(command, sizeof command, "\"%s\", \"mock-worker\"", program);
-	write_config(command);
+	write_config(command, more);
 	pid = start("daemon.out", argv);
 	await_text(pid, "daemon.out", " joined ");
 	return pid;
@@ -243,7 +241,7 @@ END_TEST
 
 START_TEST(requests_go_round_in_either_encoding)
 {
-	pid_t broker = start_broker(), daemon = start_daemon();
+	pid_t broker = start_broker(), daemon = start_daemon("");
 
 	expect("submit --session s1 echo n=0.10 name=x", 0, "\"status\":\"OK\"");
 	ck_assert_ptr_nonnull(strstr(out, "\"n\":0.10")); /* digits are kept */
@@ -261,32 +259,18 @@ START_TEST(requests_go_round_in_either_encoding)
 }
 END_TEST
 
-/* Sends bytes to the request topic as anybody may, and waits until they are in the dead letters. */
-static void send_bad(struct slice value)
+START_TEST(what_is_too_large_is_a_dead_letter_that_tail_shows)
 {
-	const struct client_config config = {brokers, NULL};
-	const struct slice none = {NULL, 0};
-	struct client_record record;
-	char why[512];
-	struct client *client = client_new(&config, why, sizeof why);
+	pid_t broker = start_broker(), daemon = start_daemon("limits = { request = \"1KiB\"; };\n");
+	char arguments[2048], pad[1200];
 
-	ck_assert_msg(client && client_follow(client, "bridgepool.dead-letters", false, WAIT_MS, why, sizeof why), "%s", why);
-	ck_assert_msg(client_send(client, "bridgepool.requests", SLICE("k"), value, none, why, sizeof why), "%s", why);
-	ck_assert_msg(client_read(client, WAIT_MS, &record, why, sizeof why), "no dead letter came: %s", why);
-	ck_assert(slice_equal(record.value, value));
-	ck_assert(slice_is(record.key, "k"));
-	client_free(client);
-}
-
-START_TEST(what_cannot_be_read_is_a_dead_letter_that_tail_shows)
-{
-	pid_t broker = start_broker(), daemon = start_daemon();
-
-	send_bad(SLICE("no request"));
-	send_bad(SLICE("\xc3\x01\xff\xfe"));
-	expect("tail dead-letters --until-end", 0, "\"value\":\"no request\"");
-	ck_assert_ptr_nonnull(strstr(out, "\"bridgepool.error.code\":\"INVALID_ENCODING\""));
-	ck_assert_ptr_nonnull(strstr(out, "\"value\":{\"base64\":\"wwH//g==\"}"));
+	memset(pad, 'x', sizeof pad - 1);
+	pad[sizeof pad - 1] = '\0';
+	snprintf(arguments, sizeof arguments, "submit --session big echo pad=%s", pad);
+	expect(arguments, 1, "\"code\":\"TOO_LARGE\"");
+	expect("tail dead-letters --until-end", 0, "\"bridgepool.error.code\":\"TOO_LARGE\"");
+	ck_assert_ptr_nonnull(strstr(out, "\"key\":\"big\""));
+	ck_assert_ptr_nonnull(strstr(out, pad));
 	ck_assert_int_eq(stop(daemon, 1), 0);
 	ck_assert_int_eq(stop(broker, 1), 0);
 }
@@ -294,7 +278,7 @@ END_TEST
 
 START_TEST(a_file_of_requests_is_answered_line_by_line)
 {
-	pid_t broker = start_broker(), daemon = start_daemon();
+	pid_t broker = start_broker(), daemon = start_daemon("");
 	char path[128];
 	FILE *file;
 	int answers = 0;
@@ -316,7 +300,7 @@ END_TEST
 
 START_TEST(a_second_signal_stops_at_once)
 {
-	pid_t broker = start_broker(), daemon = start_daemon();
+	pid_t broker = start_broker(), daemon = start_daemon("");
 
 	/* A run that lasts: the drain has to wait for it. */
 	expect("submit --timeout 1s sleep ms=8000", 75, "did not come within the timeout");
@@ -331,7 +315,7 @@ START_TEST(workers_that_cannot_start_are_exit_code_78_before_the_group_is_joined
 {
 	pid_t broker = start_broker();
 
-	write_config("\"/bin/sh\", \"-c\", \"echo this is why >&2; exit 3\"");
+	write_config("\"/bin/sh\", \"-c\", \"echo this is why >&2; exit 3\"", "");
 	expect("run", 78, "cannot start");
 	ck_assert_ptr_nonnull(strstr(out, "this is why"));
 	ck_assert_ptr_null(strstr(out, " joined "));
@@ -361,7 +345,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tests, no_broker_is_exit_code_69);
 	tcase_add_test(tests, topics_can_be_printed_for_an_administrator);
 	tcase_add_test(tests, requests_go_round_in_either_encoding);
-	tcase_add_test(tests, what_cannot_be_read_is_a_dead_letter_that_tail_shows);
+	tcase_add_test(tests, what_is_too_large_is_a_dead_letter_that_tail_shows);
 	tcase_add_test(tests, a_file_of_requests_is_answered_line_by_line);
 	tcase_add_test(tests, a_second_signal_stops_at_once);
 	tcase_add_test(tests, workers_that_cannot_start_are_exit_code_78_before_the_group_is_joined);
