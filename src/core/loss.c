@@ -29,10 +29,11 @@ void loss_of_state(struct engine *e, struct session *s)
 		session_next(e, s);
 }
 
-static void lost_request(struct engine *e, struct session *s, struct request *r, enum failure failure)
+static void lost_request(struct engine *e, const struct slot *worker, struct request *r, enum failure failure)
 {
+	const struct session *s = r->session;
 	struct outcome o = {.status = STATUS_WORKER_LOST, .code = "WORKER_LOST", .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE,
-		.message = "its worker died while it ran; running it again could repeat what it did to its session"};
+		.worker = worker, .message = "its worker died while it ran; running it again could repeat what it did to its session"};
 	struct retry_case failed = {.failure = failure, .max_attempts = e->cfg.max_attempts, .backoff_us = e->cfg.retry_backoff_us,
 		.may_repeat = !session_keeps_state(e, s) || !s->ran || r->fields.idempotent};
 	struct note poison = {.kind = NOTE_REQUEST_POISON, .tp = r->partition->tp, .count = r->m.source.offset, .reason = r->fields.request_id};
@@ -70,6 +71,7 @@ void loss_of_worker(struct engine *e, struct call_entry *c, bool alone, bool by_
 {
 	struct session *s = c->session;
 	struct request *r = c->request;
+	const struct slot *worker = c->slot;
 	enum failure failure = by_us ? FAILURE_KILLED : alone ? FAILURE_LOST_ALONE : FAILURE_LOST_SHARED;
 
 	if (s != NULL && c->kind == CALL_CLEANUP_SESSION) {
@@ -80,7 +82,7 @@ void loss_of_worker(struct engine *e, struct call_entry *c, bool alone, bool by_
 	if (s == NULL)
 		return;
 	if (r != NULL)
-		lost_request(e, s, r, failure);
+		lost_request(e, worker, r, failure);
 	session_unbind(e, s);
 	if (!fail_line(e, s, false)) /* what runs again after this loss is allowed to */
 		session_next(e, s);

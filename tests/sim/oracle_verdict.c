@@ -42,16 +42,21 @@ static bool run_time_over(const struct last *l)
 	return ran >= pool->request_timeout_us || ran >= pool->session_hook_timeout_us;
 }
 
-/* What a run that was answered tells about itself. */
-static void check_run(const struct last *l)
+static void check_worker(const struct last *l)
 {
 	char worker[96];
 
-	if (l->t->attempts != l->v->attempt)
-		wrong(l, "its attempts are miscounted");
 	snprintf(worker, sizeof(worker), "%s/%u.%u", l->w->k.pool[l->v->at.pool].name, l->v->at.slot, l->v->at.generation);
 	if (!slice_is(l->t->worker_id, worker))
 		wrong(l, "another worker ran it");
+}
+
+/* What a run that was answered tells about itself. */
+static void check_run(const struct last *l)
+{
+	if (l->t->attempts != l->v->attempt)
+		wrong(l, "its attempts are miscounted");
+	check_worker(l);
 	if (l->t->run_us != l->v->ran_us)
 		wrong(l, "it did not run so long");
 }
@@ -172,6 +177,8 @@ static void check_worker_lost(const struct last *l)
 		return;
 	if (!lost && !killed && l->v->run != RUN_UNSURE)
 		wrong(l, "its last run did not lose its worker");
+	if (lost || killed)
+		check_worker(l);
 	if (lost && l->v->alone && l->v->kills >= POISON_AFTER)
 		wrong(l, "it is poison");
 	if (l->v->may_repeat && (killed || (lost && !out_of_attempts(l))))
