@@ -53,6 +53,13 @@ def wait_gone(directory):
         time.sleep(0.02)
 
 
+def at_terminal(slave):
+    """In the child: what a shell prepares for a program in the foreground. Tests in the background may ignore these signals."""
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Terminal:
     """A program on a terminal of its own."""
 
@@ -60,7 +67,7 @@ class Terminal:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         options = {"stdin": slave, "stdout": slave, "stderr": slave, **options}
-        self.process = subprocess.Popen([PROGRAM, *arguments], start_new_session=True, preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0), **options)
+        self.process = subprocess.Popen([PROGRAM, *arguments], start_new_session=True, preexec_fn=lambda: at_terminal(slave), **options)
         os.close(slave)
         self.text = ""
 
@@ -256,7 +263,7 @@ def test_tail(service):
     assert run("tail", "-c", str(service), "health", "--until-end").stdout.count('"kind":"WORKER_STATE"') >= 4
     assert run("tail", "-c", str(service), "dead-letters", "--until-end").stdout == ""
     line = run("tail", "-c", str(service), "requests", "--until-end", "--meta").stdout.splitlines()[0]
-    assert line.startswith('{"topic":"bridgepool.requests","partition":') and '"headers":{"content-type":"application/json"}' in line
+    assert line.startswith('{"topic":"bridgepool.requests","partition":') and '"headers":{"content-type":"application/json","kafka_correlationId":"' in line
 
 
 def test_tail_shows_what_comes(service):

@@ -41,6 +41,7 @@ struct consumer *consumer_new(struct uv_loop_s *loop, const struct consumer_conf
 void consumer_subscribe(struct consumer *c);
 void consumer_read_offsets(struct consumer *c, const struct tp *tp, size_t n); /* in the side thread, again until clean */
 void consumer_release(struct consumer *c);
+/* Holds one partition; the others go on. What was fetched for it before still comes, at most queued.max.messages.kbytes. */
 void consumer_hold(struct consumer *c, struct tp tp, bool on);
 void consumer_commit(struct consumer *c, const struct commit *k);  /* asynchronous */
 void consumer_kick(struct consumer *c);                            /* want() may be > 0 again */
