@@ -1,6 +1,8 @@
 /* main.c: words to functions. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "commands.h"
@@ -28,10 +30,24 @@ static int close_output(int code)
 	return code != EXIT_OK ? code : EXIT_FAILED;
 }
 
+/* A standard descriptor that the caller closed would be given to the next file or socket, which our lines would then go into. It is
+ * filled with one that cannot be used, so that it fails as a closed one does. */
+static void fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", fcntl(STDIN_FILENO, F_GETFD) < 0 ? O_WRONLY : O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct cli_command *command;
 
+	fill_standard_descriptors();
 	if (argc < 2) {
 		words_usage(stderr);
 		return EXIT_USAGE_ERROR;

@@ -21,6 +21,7 @@ enum {
 	FAULT_BURST = 3,      /* lines of one kind of Kafka fault per FAULT_PER_US */
 };
 static const int64_t NOTE_PER_US = 10 * SECOND_US, STDERR_PER_US = 10 * SECOND_US, FAULT_PER_US = 30 * SECOND_US;
+static const int64_t STALL_US = SECOND_US / 4; /* a timer that is so late: it was we who did not run */
 
 struct flow {
 	uv_loop_t *loop;
@@ -40,6 +41,7 @@ struct flow {
 	uv_timer_t timer, beat;
 	int64_t armed_for; /* what `timer` waits for; INT64_MAX: nothing */
 	bool starved;	   /* the consumer was told that there is no credit */
+	bool stalled;	   /* the last turn found that we had stood still */
 	bool inside;	   /* the engine is being called */
 	bool draining, consumer_closed, closing;
 };
@@ -349,6 +351,14 @@ static void turn_arm(struct flow *f, int64_t now)
 	uv_timer_start(&f->timer, on_timer, next <= now ? 0 : (uint64_t)((next - now + MS_US - 1) / MS_US), 0);
 }
 
+/* Whoever was stopped (SIGSTOP, a frozen container, a machine without a free core) finds everybody's time over, and the answers that
+ * came in time still in their pipes. Those are read first: one turn without timers. */
+static bool turn_after_stall(struct flow *f, int64_t now)
+{
+	f->stalled = !f->stalled && now - engine_next(f->engine) > STALL_US;
+	return f->stalled;
+}
+
 /* Once per turn, before the loop waits: time first, then credit, then what all callbacks of the last turn had to say to workers. */
 static void flow_turn(uv_prepare_t *prepare)
 {
@@ -360,7 +370,7 @@ static void flow_turn(uv_prepare_t *prepare)
 		return;
 	now = flow_enter(f);
 	engine_clock(f->engine, clock_wall_ms(), now);
-	if (engine_next(f->engine) <= now)
+	if (!turn_after_stall(f, now) && engine_next(f->engine) <= now)
 		engine_tick(f->engine, now);
 	flow_exit(f);
 	turn_arm(f, now);
