@@ -232,8 +232,14 @@ bool handle_open(struct handle *h, uv_loop_t *loop, rd_kafka_type_t type, rd_kaf
 		rd_kafka_conf_destroy(conf);
 		return false;
 	}
-	h->wake = wake_new(loop, on_serve, h);
 	h->lane = lane_new(loop);
+	if (!h->lane) {
+		snprintf(errstr, size, "the Kafka %s gets no thread: the limit of processes is reached; raise it (ulimit -u, TasksMax, pids.max)",
+			h->name);
+		rd_kafka_destroy(h->rk);
+		return false;
+	}
+	h->wake = wake_new(loop, on_serve, h);
 	return true;
 }
 

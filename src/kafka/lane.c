@@ -21,7 +21,7 @@ struct lane {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct job_list todo, finished; /* under lock */
-	bool started, quit;
+	bool quit;
 	unsigned open; /* posted and not yet done; loop only */
 	void (*closed)(void *ctx);
 	void *ctx;
@@ -97,6 +97,26 @@ static void on_finished(uv_async_t *async)
 	}
 }
 
+/* Signals belong to the loop's thread. */
+static bool lane_start(struct lane *l)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(&l->thread, NULL, lane_main, l);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err == 0;
+}
+
+static void lane_free(struct lane *l)
+{
+	pthread_cond_destroy(&l->more);
+	pthread_mutex_destroy(&l->lock);
+	free(l);
+}
+
 struct lane *lane_new(uv_loop_t *loop)
 {
 	struct lane *l = xcalloc(1, sizeof *l);
@@ -105,21 +125,13 @@ struct lane *lane_new(uv_loop_t *loop)
 	list_init(&l->finished);
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->more, NULL);
-	CHECK(uv_async_init(loop, &l->async, on_finished) == 0);
+	if (!lane_start(l)) {
+		lane_free(l);
+		return NULL;
+	}
+	CHECK(uv_async_init(loop, &l->async, on_finished) == 0); /* the thread looks at it after the first job, not before */
 	l->async.data = l;
 	return l;
-}
-
-/* Signals belong to the loop's thread. */
-static void lane_start(struct lane *l)
-{
-	sigset_t all, before;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	CHECK(pthread_create(&l->thread, NULL, lane_main, l) == 0);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	l->started = true;
 }
 
 void lane_post(struct lane *l, struct lane_job *job)
@@ -130,8 +142,6 @@ void lane_post(struct lane *l, struct lane_job *job)
 	list_push(&l->todo, job);
 	pthread_cond_signal(&l->more);
 	pthread_mutex_unlock(&l->lock);
-	if (!l->started)
-		lane_start(l);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -140,9 +150,7 @@ static void on_closed(uv_handle_t *handle)
 	void (*closed)(void *ctx) = l->closed;
 	void *ctx = l->ctx;
 
-	pthread_cond_destroy(&l->more);
-	pthread_mutex_destroy(&l->lock);
-	free(l);
+	lane_free(l);
 	closed(ctx);
 }
 
@@ -155,7 +163,6 @@ void lane_close(struct lane *l, void (*closed)(void *ctx), void *ctx)
 	l->quit = true;
 	pthread_cond_signal(&l->more);
 	pthread_mutex_unlock(&l->lock);
-	if (l->started)
-		pthread_join(l->thread, NULL); /* it is idle: ends at once */
+	pthread_join(l->thread, NULL); /* it is idle: ends at once */
 	uv_close((uv_handle_t *)&l->async, on_closed);
 }

@@ -72,6 +72,7 @@ static void setup(void)
 	loop_thread = pthread_self();
 	ck_assert_int_eq(uv_loop_init(&loop), 0);
 	lane = lane_new(&loop);
+	ck_assert_ptr_nonnull(lane);
 }
 
 static void finish_lane(void)
@@ -167,6 +168,27 @@ START_TEST(a_lane_without_jobs_closes)
 }
 END_TEST
 
+/* As at a limit of processes, which the superuser does not meet: here no stack can be had for one. */
+START_TEST(without_a_thread_there_is_no_lane)
+{
+	pthread_attr_t usual, huge;
+	struct lane *none;
+
+	finish_lane();
+	ck_assert_int_eq(uv_loop_init(&loop), 0);
+	pthread_attr_init(&huge);
+	ck_assert_int_eq(pthread_getattr_default_np(&usual), 0);
+	ck_assert_int_eq(pthread_attr_setstacksize(&huge, (size_t)1 << 50), 0);
+	ck_assert_int_eq(pthread_setattr_default_np(&huge), 0);
+	none = lane_new(&loop);
+	ck_assert_int_eq(pthread_setattr_default_np(&usual), 0);
+	ck_assert_ptr_null(none);
+	ck_assert_int_eq(uv_loop_close(&loop), 0); /* and nothing of it is left */
+	pthread_attr_destroy(&huge);
+	pthread_attr_destroy(&usual);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("kafka lane");
@@ -180,6 +202,7 @@ int main(void)
 	tcase_add_test(t, a_result_may_post_the_next_job);
 	tcase_add_test(t, the_last_result_may_close_the_lane);
 	tcase_add_test(t, a_lane_without_jobs_closes);
+	tcase_add_test(t, without_a_thread_there_is_no_lane);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
