@@ -7,7 +7,7 @@ static void answered_request(struct engine *e, struct call_entry *c, const struc
 	struct request *r = c->request;
 	struct outcome o = {.status = STATUS_OK, .result = a->payload, .usage = a->usage, .worker = c->slot, .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE};
 	struct retry_case failed = {.attempts = r->attempts, .max_attempts = e->cfg.max_attempts, .kills = r->kills, .backoff_us = e->cfg.retry_backoff_us,
-		.failure = a->retriable ? FAILURE_RETRIABLE : FAILURE_ERROR, .retry_after_us = a->retry_after_ms > 0 ? a->retry_after_ms * MS_US : 0};
+		.failure = a->retriable ? FAILURE_RETRIABLE : FAILURE_ERROR, .retry_after_ms = a->retry_after_ms};
 	int64_t delay;
 
 	if (a->kind != ANSWER_OK) {

@@ -5,6 +5,7 @@
 #include "mutant.h"
 
 static const int64_t backoff_most_us = 30 * SECOND_US;
+static const int64_t retry_after_most_ms = 24 * 3600 * 1000; /* what waits holds up its session, and in the end its partition */
 
 int64_t retry_backoff(int64_t least, int64_t most, uint32_t step, struct random *random)
 {
@@ -22,6 +23,12 @@ static bool forbidden(const struct retry_case *c)
 	return c->failure >= FAILURE_LOST_ALONE && !c->may_repeat && !MUTANT(9);
 }
 
+/* How long the worker asked to wait. */
+static int64_t named_us(const struct retry_case *c)
+{
+	return (c->retry_after_ms < retry_after_most_ms ? c->retry_after_ms : retry_after_most_ms) * MS_US;
+}
+
 enum retry_verdict retry_decide(const struct retry_case *c, struct random *random, int64_t *delay_us)
 {
 	*delay_us = 0;
@@ -36,7 +43,7 @@ enum retry_verdict retry_decide(const struct retry_case *c, struct random *rando
 	if (c->attempts >= c->max_attempts && !MUTANT(15))
 		return RETRY_DEAD;
 	*delay_us = retry_backoff(c->backoff_us, backoff_most_us, c->attempts, random);
-	if (c->failure == FAILURE_RETRIABLE && c->retry_after_us > *delay_us && !MUTANT(39))
-		*delay_us = c->retry_after_us;
+	if (c->failure == FAILURE_RETRIABLE && named_us(c) > *delay_us && !MUTANT(39))
+		*delay_us = named_us(c);
 	return RETRY_AGAIN;
 }

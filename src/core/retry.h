@@ -28,7 +28,8 @@ struct retry_case {
 	uint32_t attempts, max_attempts; /* attempts: runs so far, this one included */
 	uint32_t kills;                  /* workers it killed alone, this one included */
 	bool may_repeat;                 /* its session had no state there, or it is idempotent */
-	int64_t backoff_us, retry_after_us;
+	int64_t backoff_us;
+	int64_t retry_after_ms; /* what the worker said: any number; TIME_NONE, or a negative one: nothing */
 };
 
 enum retry_verdict retry_decide(const struct retry_case *c, struct random *random, int64_t *delay_us);

@@ -55,16 +55,32 @@ START_TEST(waits_double_are_capped_and_jittered_down_to_a_half)
 }
 END_TEST
 
+START_TEST(no_worker_makes_a_request_wait_for_ever)
+{
+	static const int64_t said[] = {24 * 3600 * 1000 + 1, INT64_MAX / 1000, INT64_MAX};
+	struct random random;
+	int64_t delay;
+
+	random_seed(&random, 1);
+	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+		struct retry_case busy = {.failure = FAILURE_RETRIABLE, .attempts = 1, .max_attempts = 3, .retry_after_ms = said[i]};
+
+		ck_assert_int_eq(retry_decide(&busy, &random, &delay), RETRY_AGAIN);
+		ck_assert_int_eq(delay, 24 * 3600 * SECOND_US);
+	}
+}
+END_TEST
+
 START_TEST(a_worker_that_names_a_time_is_asked_no_earlier)
 {
-	struct retry_case busy = {.failure = FAILURE_RETRIABLE, .attempts = 1, .max_attempts = 3, .backoff_us = 100 * MS_US, .retry_after_us = 5 * SECOND_US};
+	struct retry_case busy = {.failure = FAILURE_RETRIABLE, .attempts = 1, .max_attempts = 3, .backoff_us = 100 * MS_US, .retry_after_ms = 5000};
 	struct random random;
 	int64_t delay;
 
 	random_seed(&random, 1);
 	ck_assert_int_eq(retry_decide(&busy, &random, &delay), RETRY_AGAIN);
 	ck_assert_int_eq(delay, 5 * SECOND_US);
-	busy.retry_after_us = 1;
+	busy.retry_after_ms = 1;
 	ck_assert_int_eq(retry_decide(&busy, &random, &delay), RETRY_AGAIN);
 	ck_assert_int_ge(delay, 50 * MS_US);
 	ck_assert_int_le(delay, 100 * MS_US);
@@ -81,6 +97,7 @@ int main(void)
 	tcase_add_test(t, each_failure_has_its_end);
 	tcase_add_test(t, waits_double_are_capped_and_jittered_down_to_a_half);
 	tcase_add_test(t, a_worker_that_names_a_time_is_asked_no_earlier);
+	tcase_add_test(t, no_worker_makes_a_request_wait_for_ever);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
