@@ -38,6 +38,30 @@ static bool read_text(const char *path, struct buf *text, char *why, size_t size
 	return good;
 }
 
+/* What libconfig says, and what to do about it. */
+static const char *hint_of(const char *error)
+{
+	static const struct {
+		const char *error, *hint;
+	} rows[] = {
+	    {"duplicate setting name", "the key stands twice in its group; remove one of them"},
+	    {"cannot open include file", "a file to include is looked for from the folder of the configuration on"},
+	    {"include file nesting too deep", "files that include each other; remove one of these lines"},
+	    {"mismatched element type in array", "all that stands between [ and ] must be of one kind; quote all of it"},
+	    {"memory exhausted", "groups or lists are nested too deep; close them"},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (strcmp(rows[i].error, error) == 0)
+			return rows[i].hint;
+	return "look for a missing quote, bracket, = or ; here or in the line before";
+}
+
+static bool has_byte_order_mark(const struct buf *text)
+{
+	return text->len >= 3 && memcmp(text->data, "\xEF\xBB\xBF", 3) == 0;
+}
+
 static void read_file(struct config_report *r)
 {
 	const config_setting_t place = {.file = r->file};
@@ -48,11 +72,12 @@ static void read_file(struct config_report *r)
 	config_set_include_dir(r->tree, dirname(folder));
 	if (!read_text(r->file, &text, why, sizeof why)) {
 		config_say(r, &place, "", "%s", why);
+	} else if (has_byte_order_mark(&text)) {
+		config_say(r, &place, "", "begins with a byte order mark (EF BB BF); save it as UTF-8 without one");
 	} else if (!config_read_string(r->tree, (const char *)text.data)) {
 		const config_setting_t line = {.file = config_error_file(r->tree), .line = (unsigned)config_error_line(r->tree)};
 
-		config_say(r, &line, "", "%s; look for a missing quote, bracket, = or ; here or in the line before",
-		    config_error_text(r->tree));
+		config_say(r, &line, "", "%s; %s", config_error_text(r->tree), hint_of(config_error_text(r->tree)));
 	}
 	buf_free(&text);
 	free(folder);

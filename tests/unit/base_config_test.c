@@ -329,8 +329,19 @@ START_TEST(syntax_errors_have_a_line)
 {
 	ck_assert(!load("wait = 3;\nplace = {\n street = ;\n};"));
 	expect_errors("@:3: syntax error; look for a missing quote, bracket, = or ; here or in the line before\n");
+}
+END_TEST
+
+START_TEST(what_cannot_be_read_has_the_hint_that_helps)
+{
 	ck_assert(!load("wait = 3;\nwait = 4;"));
-	ck_assert_ptr_nonnull(strstr(errors, ":2: duplicate setting name"));
+	expect_errors("@:2: duplicate setting name; the key stands twice in its group; remove one of them\n");
+	ck_assert(!load("wait = 3;\n@include \"no-such-file.cfg\"\n"));
+	expect_errors("@:2: cannot open include file; a file to include is looked for from the folder of the configuration on\n");
+	ck_assert(!load("tags = [ \"a\",\n 3 ];\n"));
+	expect_errors("@:2: mismatched element type in array; all that stands between [ and ] must be of one kind; quote all of it\n");
+	ck_assert(!load("\xEF\xBB\xBFwait = 3;\n"));
+	expect_errors("@: begins with a byte order mark (EF BB BF); save it as UTF-8 without one\n");
 }
 END_TEST
 
@@ -575,6 +586,7 @@ int main(void)
 	tcase_add_test(tests, wrong_shapes_are_told);
 	tcase_add_test(tests, words_of_a_later_version_are_refused_as_such);
 	tcase_add_test(tests, syntax_errors_have_a_line);
+	tcase_add_test(tests, what_cannot_be_read_has_the_hint_that_helps);
 	tcase_add_test(tests, files_that_cannot_be_read_are_told);
 	tcase_add_test(tests, a_key_without_default_must_be_given);
 	tcase_add_test(tests, set_changes_what_the_file_says);
