@@ -69,6 +69,23 @@ static rd_kafka_t *open_handle(rd_kafka_type_t type, rd_kafka_conf_t *conf, char
 	return rk;
 }
 
+/* What to do about an error, to follow its text. */
+static const char *mend(rd_kafka_resp_err_t err)
+{
+	switch (faults_class(err)) {
+	case ERROR_CONNECTION:
+		return "; look at the brokers' address, at the network, and at the security settings in kafka.properties";
+	case ERROR_TOPIC:
+		return "; `bridgepool topics` creates what is missing";
+	case ERROR_FORBIDDEN:
+		return "; look at kafka.properties, and at the ACLs that `bridgepool topics --print` shows";
+	case ERROR_TOO_LARGE:
+		return "; send less, or raise max.message.bytes of the topic";
+	default:
+		return "";
+	}
+}
+
 struct client *client_new(const struct client_config *k, char *errstr, size_t size)
 {
 	struct client *c = xcalloc(1, sizeof *c);
@@ -202,7 +219,7 @@ bool client_follow(struct client *c, const char *topic, bool from_beginning, int
 	if (!err && from_beginning)
 		err = ask_patiently(c, until, RD_KAFKA_OFFSET_BEGINNING, &from);
 	if (err) {
-		snprintf(errstr, size, "topic %s at %s: %s", topic, c->brokers, rd_kafka_err2str(err));
+		snprintf(errstr, size, "topic %s at %s: %s%s", topic, c->brokers, rd_kafka_err2str(err), mend(err));
 		return false;
 	}
 	good = start_reading(c, from_beginning ? from : c->ends, errstr, size);
@@ -242,7 +259,7 @@ static void read_error(const struct client *c, const rd_kafka_message_t *m, char
 	enum error_class class = faults_class(m->err);
 
 	if (class == ERROR_TOPIC || class == ERROR_FORBIDDEN || m->err == RD_KAFKA_RESP_ERR__FATAL)
-		snprintf(errstr, size, "reading %s: %s", c->topic, rd_kafka_message_errstr(m));
+		snprintf(errstr, size, "reading %s: %s%s", c->topic, rd_kafka_message_errstr(m), mend(m->err));
 }
 
 bool client_read(struct client *c, int timeout_ms, struct client_record *out, char *errstr, size_t size)
@@ -283,8 +300,8 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 
 	(void)rk;
 	if (m->err && !*c->failure)
-		snprintf(c->failure, sizeof c->failure, "a record for %s was not written: %s", rd_kafka_topic_name(m->rkt),
-			rd_kafka_err2str(m->err));
+		snprintf(c->failure, sizeof c->failure, "a record for %s was not written: %s%s", rd_kafka_topic_name(m->rkt),
+			rd_kafka_err2str(m->err), mend(m->err));
 }
 
 static bool open_writer(struct client *c, char *errstr, size_t size)
@@ -294,6 +311,7 @@ static bool open_writer(struct client *c, char *errstr, size_t size)
 		{"acks", "all", NULL},
 		{"linger.ms", "1", NULL},
 		{"message.timeout.ms", "30000", NULL},
+		{"topic.metadata.propagation.max.ms", "5000", NULL}, /* how long a topic may be unknown */
 		{"message.max.bytes", "67108864", NULL},
 		{"partitioner", "murmur2_random", NULL},
 		{NULL, NULL, NULL},
@@ -324,7 +342,7 @@ bool client_send(struct client *c, const char *topic, struct slice key, struct s
 		return true;
 	if (list)
 		rd_kafka_headers_destroy(list);
-	snprintf(errstr, size, "a record for %s cannot be sent: %s", topic, rd_kafka_err2str(err));
+	snprintf(errstr, size, "a record for %s cannot be sent: %s%s", topic, rd_kafka_err2str(err), mend(err));
 	return false;
 }
 

@@ -865,7 +865,10 @@ START_TEST(the_client_follows_from_the_end_and_from_the_beginning)
 	ck_assert_uint_eq(n, 150);
 	none = client_new(&k, why, sizeof why);
 	ck_assert(!client_follow(none, "no-such-topic", true, 10000, why, sizeof why));
-	ck_assert(strstr(why, "no-such-topic") != NULL);
+	ck_assert(strstr(why, "no-such-topic") != NULL && strstr(why, "`bridgepool topics`") != NULL);
+	ck_assert(client_send(none, "nowhere", SLICE("k"), SLICE("v"), (struct slice){NULL, 0}, why, sizeof why));
+	ck_assert(!client_flush(none, 20000, why, sizeof why));
+	ck_assert_msg(strstr(why, "nowhere") != NULL && strstr(why, "`bridgepool topics`") != NULL, "%s", why); /* and not: timed out */
 	client_free(none);
 	client_free(all);
 	client_free(tail);
