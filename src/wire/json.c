@@ -14,6 +14,8 @@
 #include <string.h>
 #include <yajl/yajl_parse.h>
 
+#include "scratch.h"
+
 /* What is known in the middle of one reading. */
 struct json_scan {
 	yajl_handle yajl;
@@ -268,13 +270,15 @@ static bool scan_bytes(const struct json_scan *s, char *errstr, size_t size)
 
 static bool scan_run(struct json_scan *s, char *errstr, size_t size)
 {
+	struct scratch scratch;
+	yajl_alloc_funcs memory = scratch_funcs(&scratch);
 	bool good;
 
 	if (!s->doc.data || !s->doc.len) {
 		snprintf(errstr, size, "is empty");
 		return false;
 	}
-	s->yajl = yajl_alloc(&json_callbacks, NULL, s);
+	s->yajl = yajl_alloc(&json_callbacks, &memory, s);
 	yajl_config(s->yajl, yajl_dont_validate_strings, 1);
 	good = scan_text(s, errstr, size) && scan_bytes(s, errstr, size);
 	yajl_free(s->yajl);
