@@ -30,8 +30,8 @@ static int close_output(int code)
 	return code != EXIT_OK ? code : EXIT_FAILED;
 }
 
-/* A standard descriptor that the caller closed would be given to the next file or socket, which our lines would then go into. It is
- * filled with one that cannot be used, so that it fails as a closed one does. */
+/* A standard descriptor that the caller closed would be given to the next file or socket, which our lines would then go into. It
+ * is filled with one that cannot be used, so that it fails as a closed one does. */
 static void fill_standard_descriptors(void)
 {
 	int fd;

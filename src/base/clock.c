@@ -31,7 +31,7 @@ void clock_format_ms(int64_t wall_ms, char out[25])
 		snprintf(out, 25, "0000-00-00T00:00:00.000Z");
 		return;
 	}
-	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min,
-		t.tm_sec, (int)(wall_ms - second * 1000));
+	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour,
+		t.tm_min, t.tm_sec, (int)(wall_ms - second * 1000));
 	snprintf(out, 25, "%.24s", text);
 }

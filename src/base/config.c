@@ -31,9 +31,9 @@ static bool read_text(const char *path, struct buf *text, char *why, size_t size
 	good = !ferror(f) && !text->overflow && !(text->len && memchr(text->data, '\0', text->len)) && buf_append(text, "", 1);
 	if (!good)
 		snprintf(why, size, "cannot be read: %s",
-		    ferror(f)        ? strerror(errno)
-		    : text->overflow ? "it has more than 4 MiB"
-				     : "it has a NUL byte, so it is not text");
+			ferror(f)        ? strerror(errno)
+			: text->overflow ? "it has more than 4 MiB"
+					 : "it has a NUL byte, so it is not text");
 	fclose(f);
 	return good;
 }
@@ -44,11 +44,11 @@ static const char *hint_of(const char *error)
 	static const struct {
 		const char *error, *hint;
 	} rows[] = {
-	    {"duplicate setting name", "the key stands twice in its group; remove one of them"},
-	    {"cannot open include file", "a file to include is looked for from the folder of the configuration on"},
-	    {"include file nesting too deep", "files that include each other; remove one of these lines"},
-	    {"mismatched element type in array", "all that stands between [ and ] must be of one kind; quote all of it"},
-	    {"memory exhausted", "groups or lists are nested too deep; close them"},
+		{"duplicate setting name", "the key stands twice in its group; remove one of them"},
+		{"cannot open include file", "a file to include is looked for from the folder of the configuration on"},
+		{"include file nesting too deep", "files that include each other; remove one of these lines"},
+		{"mismatched element type in array", "all that stands between [ and ] must be of one kind; quote all of it"},
+		{"memory exhausted", "groups or lists are nested too deep; close them"},
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -203,10 +203,10 @@ static void free_level(const struct config_keys *keys, const char *level, char *
 
 static void fill(struct config_report *r, const config_setting_t *base, const char *level, const char *prefix, char *out);
 static void fill_default(
-    struct config_report *r, const struct config_key *key, const config_setting_t *near, const char *path, void *field);
+	struct config_report *r, const struct config_key *key, const config_setting_t *near, const char *path, void *field);
 
-static void fill_list(
-    struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, struct config_list *out)
+static void fill_list(struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path,
+	struct config_list *out)
 {
 	size_t n = config_setting_is_list(s) ? (size_t)config_setting_length(s) : 0;
 	char item[CONFIG_PATH_MAX];
@@ -237,7 +237,7 @@ static void fill_reserved(struct config_report *r, const struct config_key *key,
 
 /* After an error: a value to go on with, so that all other errors are found too. */
 static void fill_instead(
-    struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
+	struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
 {
 	free_field(&r->keys, key, field);
 	if (key->dflt)
@@ -247,7 +247,7 @@ static void fill_instead(
 }
 
 static void fill_one(
-    struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
+	struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
 {
 	if (key->type == CONFIG_LIST)
 		fill_list(r, key, s, path, field);
@@ -258,7 +258,7 @@ static void fill_one(
 }
 
 static void fill_default(
-    struct config_report *r, const struct config_key *key, const config_setting_t *near, const char *path, void *field)
+	struct config_report *r, const struct config_key *key, const config_setting_t *near, const char *path, void *field)
 {
 	char text[DEFAULT_LIMIT];
 	config_setting_t *s;
@@ -269,7 +269,7 @@ static void fill_default(
 	if (!key->dflt) {
 		r->hollow = true;
 		config_say(r, near, path, "must be given: %s%s%s", key->help, key->example ? " For example: " : "",
-		    key->example ? key->example : "");
+			key->example ? key->example : "");
 		return;
 	}
 	CHECK((size_t)snprintf(text, sizeof text, "v = %s;", key->dflt) < sizeof text);
@@ -339,7 +339,7 @@ void config_fault(struct config_report *r, const char *key, const char *format, 
 }
 
 bool config_load_checked(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n,
-    void *out, void (*check)(const void *out, struct config_report *r), struct buf *errors)
+	void *out, void (*check)(const void *out, struct config_report *r), struct buf *errors)
 {
 	config_t tree;
 	struct config_report r = {.keys = {keys, n}, .file = path, .tree = &tree, .errors = errors};
@@ -364,7 +364,7 @@ bool config_load_checked(const char *path, const char *const *sets, size_t nsets
 }
 
 bool config_load(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n, void *out,
-    struct buf *errors)
+	struct buf *errors)
 {
 	return config_load_checked(path, sets, nsets, keys, n, out, NULL, errors);
 }

@@ -25,9 +25,9 @@ static bool add_file(const char *path, struct buf *out, char *why, size_t size)
 	n = fread(text, 1, sizeof text, f);
 	if (ferror(f) || n == sizeof text || memchr(text, '\0', n)) {
 		snprintf(why, size, "${file:%s} cannot be used: %s", path,
-		    ferror(f)          ? strerror(errno)
-		    : n == sizeof text ? "it has 64 KiB or more"
-				       : "it has a NUL byte");
+			ferror(f)          ? strerror(errno)
+			: n == sizeof text ? "it has 64 KiB or more"
+					   : "it has a NUL byte");
 		fclose(f);
 		return false;
 	}
@@ -42,8 +42,8 @@ static bool add_variable(const char *name, struct buf *out, char *why, size_t si
 	const char *value = getenv(name);
 
 	if (!value) {
-		snprintf(
-		    why, size, "the environment variable %s is not set; set it, or write $${%s} for the text itself", name, name);
+		snprintf(why, size, "the environment variable %s is not set; set it, or write $${%s} for the text itself", name,
+			name);
 		return false;
 	}
 	return buf_text(out, value);

@@ -20,16 +20,16 @@ struct config_report {
 	const char *file; /* NULL: there is none */
 	config_t *tree;
 	struct buf *errors;
-	size_t count; /* of errors */
+	size_t count;  /* of errors */
 	size_t single; /* bytes of them that tell of single keys; what follows tells of keys together */
-	bool hollow;  /* a field has no value at all: checks across keys would stumble over it */
+	bool hollow;   /* a field has no value at all: checks across keys would stumble over it */
 };
 
 /* config_report.c. A setting's hook is the text of the --set that made it. */
 void config_say(struct config_report *r, const config_setting_t *at, const char *key, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+	__attribute__((format(printf, 4, 5)));
 void config_unknown(struct config_report *r, const config_setting_t *at, const char *path); /* names the nearest key */
-bool config_said(const struct config_report *r, const char *path); /* that key alone was wrong */
+bool config_said(const struct config_report *r, const char *path);                          /* that key alone was wrong */
 /* "pools[3].size" -> "pools[].size", as the table writes it. False: too long for any key. */
 bool config_schematic(const char *path, char out[CONFIG_PATH_MAX]);
 const struct config_key *config_find(const struct config_keys *keys, const char *schematic); /* NULL: none */
@@ -43,7 +43,7 @@ char *config_expand(const char *text, char *why, size_t size);
 
 /* config_value.c: one setting into one field. False: said, and the field is empty. */
 bool config_value(
-    struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field);
+	struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field);
 size_t config_value_size(enum config_type type);
 bool config_quantity(enum config_type type, const char *text, int64_t *out); /* a number with its unit */
 void config_allowed(const struct config_key *key, struct buf *out);          /* in words */

@@ -140,7 +140,7 @@ static const struct config_key *reserved(const struct config_keys *keys, const c
 		size_t n = strlen(keys->rows[i].path);
 
 		if (keys->rows[i].type == CONFIG_RESERVED && strncmp(schematic, keys->rows[i].path, n) == 0 &&
-		    strchr(".[", schematic[n]))
+			strchr(".[", schematic[n]))
 			return &keys->rows[i];
 	}
 	return NULL;

@@ -61,21 +61,11 @@ static config_setting_t *copy(config_setting_t *parent, const char *name, const 
 	CHECK(to);
 	mark(to, set);
 	switch (config_setting_type(from)) {
-	case CONFIG_TYPE_INT:
-		config_setting_set_int(to, config_setting_get_int(from));
-		break;
-	case CONFIG_TYPE_INT64:
-		config_setting_set_int64(to, config_setting_get_int64(from));
-		break;
-	case CONFIG_TYPE_FLOAT:
-		config_setting_set_float(to, config_setting_get_float(from));
-		break;
-	case CONFIG_TYPE_BOOL:
-		config_setting_set_bool(to, config_setting_get_bool(from));
-		break;
-	case CONFIG_TYPE_STRING:
-		config_setting_set_string(to, config_setting_get_string(from));
-		break;
+	case CONFIG_TYPE_INT: config_setting_set_int(to, config_setting_get_int(from)); break;
+	case CONFIG_TYPE_INT64: config_setting_set_int64(to, config_setting_get_int64(from)); break;
+	case CONFIG_TYPE_FLOAT: config_setting_set_float(to, config_setting_get_float(from)); break;
+	case CONFIG_TYPE_BOOL: config_setting_set_bool(to, config_setting_get_bool(from)); break;
+	case CONFIG_TYPE_STRING: config_setting_set_string(to, config_setting_get_string(from)); break;
 	default:
 		for (int i = 0; i < config_setting_length(from); i++) {
 			const config_setting_t *item = config_setting_get_elem(from, (unsigned)i);
@@ -130,10 +120,10 @@ static bool put_item(config_setting_t *at, int index, const config_setting_t *va
 	config_setting_t *item;
 
 	if (!config_setting_is_aggregate(at) || config_setting_is_group(at) || index > config_setting_length(at) ||
-	    config_setting_type(value) != CONFIG_TYPE_STRING)
+		config_setting_type(value) != CONFIG_TYPE_STRING)
 		return false;
-	item =
-	    config_setting_set_string_elem(at, index < config_setting_length(at) ? index : -1, config_setting_get_string(value));
+	item = config_setting_set_string_elem(
+		at, index < config_setting_length(at) ? index : -1, config_setting_get_string(value));
 	if (item)
 		mark(item, set);
 	return item != NULL;
@@ -214,10 +204,10 @@ void config_set(struct config_report *r, const char *set)
 	}
 	if (!read_value(equals + 1, key->type == CONFIG_STRINGS && equals[-1] != ']', &value))
 		config_say(r, &place, path, "the value does not read like one in the file: %s",
-		    config_error_text(&value) ? config_error_text(&value) : "it is more than one");
-	else if (!walk(
-		     r->tree, path, strchr(key->path, '[') != NULL, config_setting_get_elem(config_root_setting(&value), 0), set))
+			config_error_text(&value) ? config_error_text(&value) : "it is more than one");
+	else if (!walk(r->tree, path, strchr(key->path, '[') != NULL, config_setting_get_elem(config_root_setting(&value), 0),
+			 set))
 		config_say(
-		    r, &place, path, "there is no such place; an index counts from 0 and may be one after the last at most");
+			r, &place, path, "there is no such place; an index counts from 0 and may be one after the last at most");
 	config_destroy(&value);
 }

@@ -14,9 +14,9 @@ static const char *value_of(const struct config_key *key)
 }
 
 static const char kinds[] =
-    "Durations are seconds, or \"250ms\", \"30s\", \"5m\", \"1h\", \"2d\"; sizes are bytes, or \"64KiB\", \"256MiB\", \"1GiB\".";
+	"Durations are seconds, or \"250ms\", \"30s\", \"5m\", \"1h\", \"2d\"; sizes are bytes, or \"64KiB\", \"256MiB\", \"1GiB\".";
 static const char variables[] =
-    "In strings ${NAME} is an environment variable and ${file:PATH} the text of a file, such as a secret; $${ is a plain ${.";
+	"In strings ${NAME} is an environment variable and ${file:PATH} the text of a file, such as a secret; $${ is a plain ${.";
 
 /* " One of a, b." or " From 1 to 1000."; nothing where the value's form tells enough. */
 static void range_of(const struct config_key *key, struct buf *out)

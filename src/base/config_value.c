@@ -19,9 +19,9 @@ struct unit {
 };
 
 static const struct unit durations[] = {{"", SECOND_US}, {"us", 1}, {"ms", MS_US}, {"s", SECOND_US}, {"m", 60 * SECOND_US},
-    {"h", 3600 * SECOND_US}, {"d", 86400 * SECOND_US}, {NULL, 0}};
+	{"h", 3600 * SECOND_US}, {"d", 86400 * SECOND_US}, {NULL, 0}};
 static const struct unit sizes[] = {{"", 1}, {"B", 1}, {"KiB", INT64_C(1) << 10}, {"MiB", INT64_C(1) << 20},
-    {"GiB", INT64_C(1) << 30}, {"TiB", INT64_C(1) << 40}, {NULL, 0}};
+	{"GiB", INT64_C(1) << 30}, {"TiB", INT64_C(1) << 40}, {NULL, 0}};
 static const struct unit plain[] = {{"", 1}, {NULL, 0}};
 
 static const struct unit *units_of(enum config_type type)
@@ -77,15 +77,15 @@ bool config_quantity(enum config_type type, const char *text, int64_t *out)
 void config_allowed(const struct config_key *key, struct buf *out)
 {
 	static const char *const words[] = {
-	    [CONFIG_STRING] = "a string in quotes",
-	    [CONFIG_INT] = "a whole number",
-	    [CONFIG_BOOL] = "true or false",
-	    [CONFIG_DURATION] = "a number of seconds, or \"250ms\", \"30s\", \"5m\", \"1h\", \"2d\"",
-	    [CONFIG_SIZE] = "a number of bytes, or \"64KiB\", \"256MiB\", \"1GiB\"",
-	    [CONFIG_ENUM] = "one of ",
-	    [CONFIG_STRINGS] = "a list of strings, like [ \"a\", \"b\" ]",
-	    [CONFIG_LIST] = "a list of groups, like ( { ... }, { ... } )",
-	    [CONFIG_RESERVED] = "nothing yet",
+		[CONFIG_STRING] = "a string in quotes",
+		[CONFIG_INT] = "a whole number",
+		[CONFIG_BOOL] = "true or false",
+		[CONFIG_DURATION] = "a number of seconds, or \"250ms\", \"30s\", \"5m\", \"1h\", \"2d\"",
+		[CONFIG_SIZE] = "a number of bytes, or \"64KiB\", \"256MiB\", \"1GiB\"",
+		[CONFIG_ENUM] = "one of ",
+		[CONFIG_STRINGS] = "a list of strings, like [ \"a\", \"b\" ]",
+		[CONFIG_LIST] = "a list of groups, like ( { ... }, { ... } )",
+		[CONFIG_RESERVED] = "nothing yet",
 	};
 	const char *dots = key->range ? strstr(key->range, "..") : NULL;
 
@@ -103,15 +103,15 @@ void config_allowed(const struct config_key *key, struct buf *out)
 size_t config_value_size(enum config_type type)
 {
 	static const size_t bytes[] = {
-	    [CONFIG_STRING] = sizeof(char *),
-	    [CONFIG_INT] = sizeof(int64_t),
-	    [CONFIG_BOOL] = sizeof(bool),
-	    [CONFIG_DURATION] = sizeof(int64_t),
-	    [CONFIG_SIZE] = sizeof(int64_t),
-	    [CONFIG_ENUM] = sizeof(int),
-	    [CONFIG_STRINGS] = sizeof(struct config_strings),
-	    [CONFIG_LIST] = sizeof(struct config_list),
-	    [CONFIG_RESERVED] = 0,
+		[CONFIG_STRING] = sizeof(char *),
+		[CONFIG_INT] = sizeof(int64_t),
+		[CONFIG_BOOL] = sizeof(bool),
+		[CONFIG_DURATION] = sizeof(int64_t),
+		[CONFIG_SIZE] = sizeof(int64_t),
+		[CONFIG_ENUM] = sizeof(int),
+		[CONFIG_STRINGS] = sizeof(struct config_strings),
+		[CONFIG_LIST] = sizeof(struct config_list),
+		[CONFIG_RESERVED] = 0,
 	};
 
 	return bytes[type];
@@ -122,23 +122,12 @@ static void show(const config_setting_t *s, char out[SHOWN_MAX])
 {
 	switch (config_setting_type(s)) {
 	case CONFIG_TYPE_INT:
-	case CONFIG_TYPE_INT64:
-		snprintf(out, SHOWN_MAX, "%lld", config_setting_get_int64(s));
-		break;
-	case CONFIG_TYPE_FLOAT:
-		snprintf(out, SHOWN_MAX, "%g", config_setting_get_float(s));
-		break;
-	case CONFIG_TYPE_BOOL:
-		snprintf(out, SHOWN_MAX, "%s", config_setting_get_bool(s) ? "true" : "false");
-		break;
-	case CONFIG_TYPE_STRING:
-		snprintf(out, SHOWN_MAX, "\"%.60s\"", config_setting_get_string(s));
-		break;
-	case CONFIG_TYPE_GROUP:
-		snprintf(out, SHOWN_MAX, "a group { }");
-		break;
-	default:
-		snprintf(out, SHOWN_MAX, "a list of %d", config_setting_length(s));
+	case CONFIG_TYPE_INT64: snprintf(out, SHOWN_MAX, "%lld", config_setting_get_int64(s)); break;
+	case CONFIG_TYPE_FLOAT: snprintf(out, SHOWN_MAX, "%g", config_setting_get_float(s)); break;
+	case CONFIG_TYPE_BOOL: snprintf(out, SHOWN_MAX, "%s", config_setting_get_bool(s) ? "true" : "false"); break;
+	case CONFIG_TYPE_STRING: snprintf(out, SHOWN_MAX, "\"%.60s\"", config_setting_get_string(s)); break;
+	case CONFIG_TYPE_GROUP: snprintf(out, SHOWN_MAX, "a group { }"); break;
+	default: snprintf(out, SHOWN_MAX, "a list of %d", config_setting_length(s));
 	}
 }
 
@@ -153,7 +142,7 @@ static bool refuse(struct config_report *r, const struct config_key *key, const 
 	config_allowed(key, &allowed);
 	show(s, found);
 	config_say(r, s, path, "found %s; allowed is %.*s%s%s", found, (int)allowed.len, (const char *)allowed.data,
-	    good ? "; for example: " : "", good ? good : "");
+		good ? "; for example: " : "", good ? good : "");
 	buf_free(&allowed);
 	return false;
 }
@@ -178,11 +167,8 @@ static char *text_of(struct config_report *r, const struct config_key *key, cons
 		snprintf(why, sizeof why, "%.9f", config_setting_get_float(s));
 		text = xstrdup(why);
 		break;
-	case CONFIG_TYPE_BOOL:
-		text = xstrdup(config_setting_get_bool(s) ? "true" : "false");
-		break;
-	default:
-		refuse(r, key, s, path);
+	case CONFIG_TYPE_BOOL: text = xstrdup(config_setting_get_bool(s) ? "true" : "false"); break;
+	default: refuse(r, key, s, path);
 	}
 	return text;
 }
@@ -237,18 +223,14 @@ static bool is_kind(const config_setting_t *s, enum config_type type)
 static bool parse(const struct config_key *key, const char *text, void *field)
 {
 	switch (key->type) {
-	case CONFIG_BOOL:
-		*(bool *)field = strcmp(text, "true") == 0;
-		return *(bool *)field || strcmp(text, "false") == 0;
-	case CONFIG_ENUM:
-		return word_index(key->range, text, field);
-	default:
-		return config_quantity(key->type, text, field) && in_range(key, *(int64_t *)field);
+	case CONFIG_BOOL: *(bool *)field = strcmp(text, "true") == 0; return *(bool *)field || strcmp(text, "false") == 0;
+	case CONFIG_ENUM: return word_index(key->range, text, field);
+	default: return config_quantity(key->type, text, field) && in_range(key, *(int64_t *)field);
 	}
 }
 
 static bool scalar(
-    struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
+	struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
 {
 	char *text;
 	bool good;
@@ -270,7 +252,7 @@ static bool scalar(
 }
 
 static bool strings(struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path,
-    struct config_strings *out)
+	struct config_strings *out)
 {
 	size_t n = config_setting_is_aggregate(s) ? (size_t)config_setting_length(s) : 0;
 	char *text = NULL;

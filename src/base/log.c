@@ -72,7 +72,8 @@ void log_line(enum log_level level, const char *event, const char *format, ...)
 	va_end(args);
 	clock_format_ms(clock_wall_ms(), at);
 	buf_init(&line, (size_t)LINE_MAX_BYTES * 2);
-	buf_printf(&line, line_format == LOG_JSON ? "{\"at\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"message\":\"" : "%s %-5s %s ", at,
+	buf_printf(&line,
+		line_format == LOG_JSON ? "{\"at\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"message\":\"" : "%s %-5s %s ", at,
 		level_names[level], event);
 	escape(text, line_format, &line);
 	buf_text(&line, line_format == LOG_JSON ? "\"}\n" : "\n");

@@ -1,4 +1,5 @@
-/* random.c: see random.h. The generator is splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014). */
+/* random.c: see random.h. The generator is splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number
+ * Generators, 2014). */
 #include "bridgepool/base/random.h"
 
 #include <sys/random.h>

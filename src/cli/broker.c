@@ -39,7 +39,8 @@ static int serve(const char *const *topics, int partitions)
 	}
 	printf("%s\n", embedded_brokers(broker));
 	fflush(stdout);
-	fprintf(stderr, "The embedded broker keeps nothing on disk and promises nothing: it is for development. Ctrl-C ends it.\n");
+	fprintf(stderr,
+		"The embedded broker keeps nothing on disk and promises nothing: it is for development. Ctrl-C ends it.\n");
 	sigwait(&signals, &number);
 	embedded_stop(broker);
 	return EXIT_OK;

@@ -12,7 +12,8 @@
 
 #include "bridgepool/base/clock.h"
 
-/* Only calls that are safe after fork in a program with threads. A group of its own: Ctrl-C on the terminal is for us, we pass it on. */
+/* Only calls that are safe after fork in a program with threads. A group of its own: Ctrl-C on the terminal is for us, we pass it
+ * on. */
 _Noreturn static void run_child(char *const *argv, int log, pid_t parent)
 {
 	sigset_t none;

@@ -11,8 +11,8 @@ struct child {
 	int code;  /* once it has ended: its exit code, or 128 + signal */
 };
 
-/* Runs this program again with these arguments (argv[0] included, NULL-terminated), its stderr into a file. It is told to stop when
- * we die. */
+/* Runs this program again with these arguments (argv[0] included, NULL-terminated), its stderr into a file. It is told to stop
+ * when we die. */
 bool child_start(struct child *c, char *const *argv, const char *log, char *errstr, size_t size);
 bool child_alive(struct child *c);
 /* SIGTERM, wait, SIGKILL if it takes longer. Then it is gone. */

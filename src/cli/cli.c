@@ -67,12 +67,8 @@ int cli_next(struct cli_args *a, const struct cli_command *command, int argc, ch
 	fill_getopt(command->options, longs, shorts);
 	while ((id = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		switch (id) {
-		case 'c':
-			a->config = optarg;
-			break;
-		case 'b':
-			a->brokers = optarg;
-			break;
+		case 'c': a->config = optarg; break;
+		case 'b': a->brokers = optarg; break;
 		case CLI_SET:
 			if (!add_set(a, optarg)) {
 				*code = cli_usage(command, "--set: at most %d of them", CLI_SETS_MAX);
@@ -87,8 +83,7 @@ int cli_next(struct cli_args *a, const struct cli_command *command, int argc, ch
 			hint(command);
 			*code = EXIT_USAGE_ERROR;
 			return CLI_STOP;
-		default:
-			return id;
+		default: return id;
 		}
 	}
 	if (optind == argc || *command->operands)
@@ -135,8 +130,8 @@ void cli_help(const struct cli_command *command, FILE *out)
 	size_t n;
 	const struct config_key *keys = settings_keys(&n);
 
-	fprintf(out, "Usage: bridgepool %s [options]%s%s\n\n%s.\n\n", command->name, *command->operands ? " " : "", command->operands,
-		command->summary);
+	fprintf(out, "Usage: bridgepool %s [options]%s%s\n\n%s.\n\n", command->name, *command->operands ? " " : "",
+		command->operands, command->summary);
 	for (const struct cli_option *o = command->options; o && o->name; o++)
 		help_option(o, out);
 	if (command->more)
@@ -195,8 +190,8 @@ bool cli_settings(const struct cli_args *a, struct settings *s)
 	const char *path = config_path(a);
 
 	if (!path) {
-		fprintf(stderr, "bridgepool %s: no configuration: there is neither ./%s nor %s; name one with -c FILE\n", a->command->name,
-			default_configs[0], default_configs[1]);
+		fprintf(stderr, "bridgepool %s: no configuration: there is neither ./%s nor %s; name one with -c FILE\n",
+			a->command->name, default_configs[0], default_configs[1]);
 		return false;
 	}
 	buf_init(&errors, ERRORS_LIMIT);

@@ -9,7 +9,7 @@
 
 /* An option of a subcommand. From one table come getopt_long's arrays, --help and the man page. */
 struct cli_option {
-	int id;		  /* comes back from cli_next; a letter is also the short form */
+	int id;           /* comes back from cli_next; a letter is also the short form */
 	const char *name; /* the long form */
 	const char *arg;  /* what follows, for people; NULL: nothing */
 	const char *help;
@@ -18,11 +18,11 @@ struct cli_option {
 struct cli_command {
 	const char *name;
 	int (*run)(int argc, char **argv); /* argv[0] is the command's name */
-	const char *summary;		   /* one line */
-	const char *operands;		   /* "TOPIC", or "" */
+	const char *summary;               /* one line */
+	const char *operands;              /* "TOPIC", or "" */
 	const struct cli_option *options;  /* ends with name NULL; NULL: the command reads its arguments itself */
-	const char *more;		   /* paragraphs under --help and in the man page; may be NULL */
-	bool configuration;		   /* --help also lists the configuration keys */
+	const char *more;                  /* paragraphs under --help and in the man page; may be NULL */
+	bool configuration;                /* --help also lists the configuration keys */
 	bool hidden;
 };
 
@@ -34,10 +34,12 @@ enum { EXIT_FAILED = 1, EXIT_TIMED_OUT = 75, EXIT_INTERRUPTED = 130 /* as a shel
 
 /* Options that more than one command has; ids above every letter. */
 enum { CLI_SET = 1000, CLI_PRIVATE };
+/* clang-format off */
 #define CLI_OPTION_CONFIG {'c', "config", "FILE", "the configuration (default: ./bridgepool.cfg, else /etc/bridgepool/bridgepool.cfg)"}
 #define CLI_OPTION_SET {CLI_SET, "set", "KEY=VALUE", "one key of the configuration, like kafka.brokers=host:9092; may be repeated"}
 #define CLI_OPTION_BROKERS {'b', "brokers", "LIST", "brokers; with it no configuration is needed"}
 #define CLI_OPTION_HELP {'h', "help", NULL, "this help"}
+/* clang-format on */
 
 enum { CLI_SETS_MAX = 64 };
 
@@ -49,8 +51,8 @@ struct cli_args {
 	size_t nsets;
 };
 
-/* The next option that is not a shared one, its argument in optarg; CLI_END after the last (operands start at optind, if the command
- * has any); CLI_STOP: the command is over, *code says how (help was printed, or usage was wrong). */
+/* The next option that is not a shared one, its argument in optarg; CLI_END after the last (operands start at optind, if the
+ * command has any); CLI_STOP: the command is over, *code says how (help was printed, or usage was wrong). */
 enum { CLI_END = -1, CLI_STOP = -2 };
 int cli_next(struct cli_args *a, const struct cli_command *command, int argc, char **argv, int *code);
 /* For commands without options of their own: reads all. True: go on. */
@@ -64,7 +66,7 @@ void cli_catch_signals(volatile sig_atomic_t *flag);
 
 /* The whole configuration, checked; errors are printed. */
 bool cli_settings(const struct cli_args *a, struct settings *s);
-/* Enough of it to talk to Kafka: the kafka keys alone if no file is named or found. *whole says which; free with cli_client_free. */
+/* Enough of it to talk to Kafka: the kafka keys alone if no file is named or found. *whole says which. Free: cli_client_free. */
 bool cli_client_settings(const struct cli_args *a, struct settings *s, bool *whole);
 void cli_client_free(struct settings *s, bool whole);
 

@@ -68,7 +68,8 @@ static void say_log(const struct demo *d)
 		line[strcspn(line, "\n")] = '\0';
 		error = strstr(line, " error ");
 		if (error)
-			terminal_say(&d->terminal, 4, "  %s%s%s", terminal_colour(&d->terminal, COLOUR_RED), error + strlen(" error "), terminal_colour(&d->terminal, COLOUR_PLAIN));
+			terminal_say(&d->terminal, 4, "  %s%s%s", terminal_colour(&d->terminal, COLOUR_RED),
+				error + strlen(" error "), terminal_colour(&d->terminal, COLOUR_PLAIN));
 	}
 	free(line);
 	fclose(log);

@@ -1,4 +1,5 @@
-/* mock_worker.c: a worker without Python: reads calls from stdin, answers on stdout, one loop, one write for all that one read brought. */
+/* mock_worker.c: a worker without Python: reads calls from stdin, answers on stdout, one loop, one write for all that one read
+ * brought. */
 #include "mock_worker.h"
 
 #include <errno.h>
@@ -21,8 +22,20 @@ enum { READ_MAX = 256 << 10, WRITE_AT = 256 << 10, FRAME_MAX = 1 << 30, USAGE = 
 
 /* ---- options ---- */
 
-enum option_id { OPT_CONCURRENCY = 1, OPT_DELAY, OPT_JITTER, OPT_START_DELAY, OPT_LATE_BY, OPT_SEED, OPT_VERSION, OPT_CAPABILITIES,
-	OPT_PROTOCOL_LESS, OPT_IGNORE, OPT_HELP, OPT_FAULT /* + enum mock_fault */ };
+enum option_id {
+	OPT_CONCURRENCY = 1,
+	OPT_DELAY,
+	OPT_JITTER,
+	OPT_START_DELAY,
+	OPT_LATE_BY,
+	OPT_SEED,
+	OPT_VERSION,
+	OPT_CAPABILITIES,
+	OPT_PROTOCOL_LESS,
+	OPT_IGNORE,
+	OPT_HELP,
+	OPT_FAULT /* + enum mock_fault */
+};
 
 static const struct option_row {
 	enum option_id id;
@@ -45,7 +58,8 @@ enum { OPTION_ROWS = sizeof option_rows / sizeof option_rows[0] };
 
 static void print_help(FILE *out)
 {
-	fprintf(out, "Usage: bridgepool mock-worker [options]\n\nA worker on stdin and stdout that needs no Python and can be told to misbehave.\n\nOptions:\n");
+	fprintf(out,
+		"Usage: bridgepool mock-worker [options]\n\nA worker on stdin and stdout that needs no Python and can be told to misbehave.\n\nOptions:\n");
 	for (size_t i = 0; i < OPTION_ROWS; i++) {
 		char left[64];
 		snprintf(left, sizeof left, "--%s %s", option_rows[i].name, option_rows[i].arg ? option_rows[i].arg : "");
@@ -57,8 +71,9 @@ static void print_help(FILE *out)
 		snprintf(left, sizeof left, "--%s WHEN", mock_fault_rows[f].name);
 		fprintf(out, "  %-22s %s\n", left, mock_fault_rows[f].help);
 	}
-	fprintf(out, "\nCommands: echo (execute_program), count (per session), sleep {ms}, fail {code, message, retriable}, crash, hang, state,\n"
-		     "stream {parts}. Any request may ask for a fault of its own: {\"mock\": {\"fault\": \"twice\", \"delay_ms\": 50}}.\n");
+	fprintf(out,
+		"\nCommands: echo (execute_program), count (per session), sleep {ms}, fail {code, message, retriable}, crash, hang, state,\n"
+		"stream {parts}. Any request may ask for a fault of its own: {\"mock\": {\"fault\": \"twice\", \"delay_ms\": 50}}.\n");
 }
 
 static void fill_long_options(struct option out[OPTION_ROWS + MOCK_FAULTS])
@@ -66,7 +81,8 @@ static void fill_long_options(struct option out[OPTION_ROWS + MOCK_FAULTS])
 	size_t n = 0;
 
 	for (size_t i = 0; i < OPTION_ROWS; i++)
-		out[n++] = (struct option){option_rows[i].name, option_rows[i].arg ? required_argument : no_argument, NULL, (int)option_rows[i].id};
+		out[n++] = (struct option){
+			option_rows[i].name, option_rows[i].arg ? required_argument : no_argument, NULL, (int)option_rows[i].id};
 	for (int f = MOCK_NONE + 1; f < MOCK_FAULTS; f++)
 		out[n++] = (struct option){mock_fault_rows[f].name, required_argument, NULL, OPT_FAULT + f};
 	out[n] = (struct option){0};
@@ -131,7 +147,11 @@ static int read_options(struct mock_options *o, int argc, char **argv)
 	struct option options[OPTION_ROWS + MOCK_FAULTS];
 	int id, which = 0;
 
-	*o = (struct mock_options){.concurrency = 1, .late_ms = 2000, .seed = 1, .version = "mock-1", .capabilities = "partial,cancel,ping_busy,sessions"};
+	*o = (struct mock_options){.concurrency = 1,
+		.late_ms = 2000,
+		.seed = 1,
+		.version = "mock-1",
+		.capabilities = "partial,cancel,ping_busy,sessions"};
 	fill_long_options(options);
 	optind = 0; /* glibc: begin anew, another parser may have run before */
 	opterr = 0; /* one line for each error: the last line of a worker is what the daemon shows */
@@ -141,7 +161,8 @@ static int read_options(struct mock_options *o, int argc, char **argv)
 			return 0;
 		}
 		if (id == '?') {
-			fprintf(stderr, "mock-worker: there is no option \"%s\", or its value is missing" SEE_HELP, argv[optind - 1]);
+			fprintf(stderr, "mock-worker: there is no option \"%s\", or its value is missing" SEE_HELP,
+				argv[optind - 1]);
 			return USAGE;
 		}
 		if (!read_option(o, id, optarg)) {

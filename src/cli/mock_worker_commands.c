@@ -15,7 +15,8 @@
 static void begin(struct mock_worker *m, uint64_t id, bool success)
 {
 	buf_reset(&m->body);
-	buf_printf(&m->body, "{\"id\":%" PRIu64 ",\"success\":%s,\"%s\":", id, success ? "true" : "false", success ? "result" : "error");
+	buf_printf(&m->body, "{\"id\":%" PRIu64 ",\"success\":%s,\"%s\":", id, success ? "true" : "false",
+		success ? "result" : "error");
 }
 
 /* Bridges of the plain kind say when. */
@@ -85,8 +86,8 @@ void mock_command_forget(struct mock_worker *m)
 {
 	struct mock_session *s, *next;
 
-	HASH_ITER(hh, m->sessions, s, next)
-	close_session(m, s);
+	HASH_ITER (hh, m->sessions, s, next)
+		close_session(m, s);
 }
 
 /* As it stands between its quotes: two spellings of one id would be two sessions, but the daemon has only one. */
@@ -108,7 +109,8 @@ static int64_t int_argument(const struct mock_call *c, const char *name, int64_t
 	char errstr[64];
 	int64_t value;
 
-	if (json_read_object(c->args, &m, 1, JSON_MAX_DEPTH, errstr, sizeof errstr) && m.kind == JSON_KIND_NUMBER && json_int(m.value, &value))
+	if (json_read_object(c->args, &m, 1, JSON_MAX_DEPTH, errstr, sizeof errstr) && m.kind == JSON_KIND_NUMBER &&
+		json_int(m.value, &value))
 		return value;
 	return otherwise;
 }
@@ -173,8 +175,9 @@ static bool run_state(struct mock_worker *m, struct mock_call *c)
 	struct slice id = session_id(c);
 	struct mock_session *s = id.data ? find_session(m, id) : NULL;
 
-	return answer_json(m, c, true, json_pack("{s:I, s:I, s:I, s:I}", "worker", (json_int_t)getpid(), "requests", (json_int_t)m->requests,
-		"sessions", (json_int_t)HASH_COUNT(m->sessions), "count", (json_int_t)(s ? s->count : 0)));
+	return answer_json(m, c, true,
+		json_pack("{s:I, s:I, s:I, s:I}", "worker", (json_int_t)getpid(), "requests", (json_int_t)m->requests, "sessions",
+			(json_int_t)HASH_COUNT(m->sessions), "count", (json_int_t)(s ? s->count : 0)));
 }
 
 /* Parts first; whether the request said stream is the daemon's business. */
@@ -196,8 +199,10 @@ static bool plain_ping(struct mock_worker *m, struct mock_call *c)
 {
 	double uptime = (double)(clock_wall_ms() - m->started_ms) / 1000;
 
-	return answer_json(m, c, true, json_pack("{s:s, s:f, s:b, s:f, s:s, s:s, s:n}", "status", "ok", "timestamp", (double)clock_wall_ms() / 1000,
-		"dspy_available", 0, "uptime", uptime, "mode", "pool-worker", "worker_id", m->options.version, "current_session"));
+	return answer_json(m, c, true,
+		json_pack("{s:s, s:f, s:b, s:f, s:s, s:s, s:n}", "status", "ok", "timestamp", (double)clock_wall_ms() / 1000,
+			"dspy_available", 0, "uptime", uptime, "mode", "pool-worker", "worker_id", m->options.version,
+			"current_session"));
 }
 
 static json_t *name_list(const char *names)
@@ -217,8 +222,10 @@ static bool run_ping(struct mock_worker *m, struct mock_call *c)
 {
 	if (m->options.plain)
 		return plain_ping(m, c);
-	return answer_json(m, c, true, json_pack("{s:i, s:s, s:I, s:o, s:o}", "protocol", 1, "version", m->options.version, "concurrency",
-		(json_int_t)m->options.concurrency, "commands", command_names(), "capabilities", name_list(m->options.capabilities)));
+	return answer_json(m, c, true,
+		json_pack("{s:i, s:s, s:I, s:o, s:o}", "protocol", 1, "version", m->options.version, "concurrency",
+			(json_int_t)m->options.concurrency, "commands", command_names(), "capabilities",
+			name_list(m->options.capabilities)));
 }
 
 static bool run_open_session(struct mock_worker *m, struct mock_call *c)
@@ -322,12 +329,14 @@ static bool read_wishes(struct mock_worker *m, struct mock_call *c)
 	if (wish[0].kind != JSON_KIND_STRING)
 		return true;
 	name = (struct slice){(const char *)wish[0].value.data + 1, wish[0].value.len - 2};
-	return mock_fault_find(name, &c->fault) || !answer_error(m, c, "INVALID_ARGUMENTS", "mock.fault names no fault; see --help");
+	return mock_fault_find(name, &c->fault) ||
+	       !answer_error(m, c, "INVALID_ARGUMENTS", "mock.fault names no fault; see --help");
 }
 
 static int64_t usual_delay(struct mock_worker *m)
 {
-	return m->options.delay_ms + (m->options.jitter_ms ? (int64_t)random_below(&m->random, (uint64_t)m->options.jitter_ms + 1) : 0);
+	return m->options.delay_ms +
+	       (m->options.jitter_ms ? (int64_t)random_below(&m->random, (uint64_t)m->options.jitter_ms + 1) : 0);
 }
 
 bool mock_command_run(struct mock_worker *m, struct mock_call *c)

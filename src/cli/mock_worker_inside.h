@@ -12,14 +12,29 @@
 
 enum mock_fault {
 	MOCK_NONE,
-	MOCK_HANG, MOCK_CRASH, MOCK_EXIT, MOCK_LATE, MOCK_TWICE, MOCK_PRINT, MOCK_GARBAGE, MOCK_UNKNOWN_ID, MOCK_BAD_JSON,
-	MOCK_BAD_UTF8, MOCK_OVERSIZED, MOCK_HALF, MOCK_CLOSE_STDOUT, MOCK_DEAF, MOCK_LEAK, MOCK_NOISE, MOCK_ESCAPE,
+	MOCK_HANG,
+	MOCK_CRASH,
+	MOCK_EXIT,
+	MOCK_LATE,
+	MOCK_TWICE,
+	MOCK_PRINT,
+	MOCK_GARBAGE,
+	MOCK_UNKNOWN_ID,
+	MOCK_BAD_JSON,
+	MOCK_BAD_UTF8,
+	MOCK_OVERSIZED,
+	MOCK_HALF,
+	MOCK_CLOSE_STDOUT,
+	MOCK_DEAF,
+	MOCK_LEAK,
+	MOCK_NOISE,
+	MOCK_ESCAPE,
 	MOCK_FAULTS
 };
 
 /* When a fault happens: with each Nth request, with a probability, or with a command. */
 struct mock_when {
-	uint64_t every;	     /* 0: no */
+	uint64_t every;      /* 0: no */
 	double probability;  /* 0: no */
 	const char *command; /* NULL: no */
 };
@@ -29,8 +44,8 @@ enum mock_ignored { MOCK_IGNORE_SHUTDOWN = 1, MOCK_IGNORE_CLOSE = 2, MOCK_IGNORE
 struct mock_options {
 	int64_t concurrency, delay_ms, jitter_ms, start_delay_ms, late_ms, seed;
 	const char *version, *capabilities; /* capabilities: names with commas */
-	unsigned ignored;		    /* enum mock_ignored */
-	bool plain;			    /* answers as bridges without the first ping's members do */
+	unsigned ignored;                   /* enum mock_ignored */
+	bool plain;                         /* answers as bridges without the first ping's members do */
 	struct mock_when when[MOCK_FAULTS];
 };
 
@@ -57,12 +72,12 @@ struct mock_worker {
 	uv_poll_t input;
 	struct frame_reader frames;
 	struct buf body; /* the answer that is being written */
-	struct buf out;	 /* whole frames for stdout, written once per read */
+	struct buf out;  /* whole frames for stdout, written once per read */
 	struct random random;
 	TAILQ_HEAD(, mock_task) tasks;
 	struct mock_session *sessions;
 	uint64_t requests, sequence; /* requests answered; calls of commands that faults can hit */
-	void *leaked;		     /* a chain of blocks */
+	void *leaked;                /* a chain of blocks */
 	int64_t started_ms;
 	bool stopping;
 };
@@ -79,7 +94,7 @@ struct mock_call {
 
 /* mock_worker.c */
 void mock_worker_send(struct mock_worker *m, struct slice body); /* one frame, with the next write */
-void mock_worker_flush(struct mock_worker *m);			  /* writes all; waits if nobody reads */
+void mock_worker_flush(struct mock_worker *m);                   /* writes all; waits if nobody reads */
 struct mock_task *mock_worker_task(struct mock_worker *m, uint64_t id);
 void mock_worker_drop(struct mock_task *t);
 

@@ -53,7 +53,8 @@ static bool find_home(struct place *p, char *app, size_t size)
 		home_path(homes[i].beside, parent, homes[i].package, p->package, sizeof p->package);
 		if (access(p->package, R_OK) != 0)
 			p->package[0] = '\0';
-		snprintf(p->python, sizeof p->python, "%s", homes[i].python && access(homes[i].python, X_OK) == 0 ? homes[i].python : "python3");
+		snprintf(p->python, sizeof p->python, "%s",
+			homes[i].python && access(homes[i].python, X_OK) == 0 ? homes[i].python : "python3");
 		return true;
 	}
 	return false;
@@ -99,8 +100,9 @@ bool place_prepare(struct place *p, const char *dir, char *errstr, size_t size)
 	char app[PATH_MAX + 32];
 
 	if (!find_home(p, app, sizeof app)) {
-		snprintf(errstr, size, "the demo's app.py was found neither beside this program, nor in " BRIDGEPOOL_DATADIR
-				       ", nor in " BRIDGEPOOL_SOURCE_DIR "; install bridgepool, or build it in its source tree");
+		snprintf(errstr, size,
+			"the demo's app.py was found neither beside this program, nor in " BRIDGEPOOL_DATADIR
+			", nor in " BRIDGEPOOL_SOURCE_DIR "; install bridgepool, or build it in its source tree");
 		return false;
 	}
 	if (mkdir(dir, 0777) != 0 && errno != EEXIST) {

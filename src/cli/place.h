@@ -1,4 +1,5 @@
-/* place.h: where the demo lives: a directory with an app.py that the user may change, a configuration, a log; and a Python for it. */
+/* place.h: where the demo lives: a directory with an app.py that the user may change, a configuration, a log; and a Python for
+ * it. */
 #ifndef CLI_PLACE_H
 #define CLI_PLACE_H
 
@@ -10,8 +11,8 @@ struct place {
 	char dir[PATH_MAX]; /* absolute */
 	char app[PATH_MAX + 32], config[PATH_MAX + 32], log[PATH_MAX + 32];
 	char python[PATH_MAX + 32], package[PATH_MAX + 32]; /* package: for PYTHONPATH; "" when Python has it installed */
-	bool fresh;  /* app.py was put there just now */
-	bool edited; /* it is not as the package has it */
+	bool fresh;                                         /* app.py was put there just now */
+	bool edited;                                        /* it is not as the package has it */
 };
 
 /* Makes the directory and app.py unless they are there. False: errstr says why. */

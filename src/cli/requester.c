@@ -122,7 +122,8 @@ bool requester_send(struct requester *r, const struct request_fields *f, char *e
 		return false;
 	}
 	if (!wait_for(r, full.request_id)) {
-		snprintf(errstr, size, "request_id \"%.*s\" is used twice", (int)full.request_id.len, (const char *)full.request_id.data);
+		snprintf(errstr, size, "request_id \"%.*s\" is used twice", (int)full.request_id.len,
+			(const char *)full.request_id.data);
 		return false;
 	}
 	if (!send_record(r, full.session_id, errstr, size))

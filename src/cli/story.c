@@ -50,7 +50,8 @@ static bool differs(struct story *s, const char *what)
 	if (!s->edited)
 		return story_wrong(s, what);
 	s->different++;
-	terminal_say(s->terminal, INDENT, "  %sdiffers:%s %s with the app.py of the package", colour(s, COLOUR_DIM), colour(s, COLOUR_PLAIN), what);
+	terminal_say(s->terminal, INDENT, "  %sdiffers:%s %s with the app.py of the package", colour(s, COLOUR_DIM),
+		colour(s, COLOUR_PLAIN), what);
 	return false;
 }
 
@@ -74,8 +75,9 @@ static void say_event(const struct story *s, const json_t *e)
 		return;
 	if (strcmp(kind, "WORKER_EXIT") == 0 || strcmp(kind, "SESSIONS_LOST") == 0)
 		snprintf(sessions, sizeof sessions, "; it had %d session%s", (int)count, count == 1 ? "" : "s");
-	terminal_say(s->terminal, s->terminal->columns > REASON_COLUMN + 20 ? REASON_COLUMN : INDENT, "  %sevent%s   %-20s %-12s %-13s %s%s",
-		colour(s, COLOUR_DIM), colour(s, COLOUR_PLAIN), kind, who, to, reason, sessions);
+	terminal_say(s->terminal, s->terminal->columns > REASON_COLUMN + 20 ? REASON_COLUMN : INDENT,
+		"  %sevent%s   %-20s %-12s %-13s %s%s", colour(s, COLOUR_DIM), colour(s, COLOUR_PLAIN), kind, who, to, reason,
+		sessions);
 }
 
 /* Prints one event. True: it is of this kind. */
@@ -151,8 +153,8 @@ static void say_reply(const struct story *s, const struct line *l, const json_t 
 	snprintf(asked, sizeof asked, "%-7s %-9s %-*s", l->session, l->command, narrow ? 0 : 26, l->args);
 	if (narrow)
 		terminal_say(s->terminal, INDENT, "  %s", asked);
-	terminal_say(s->terminal, INDENT + 3, "  %s -> %s%-12s%s worker %-4s %5.1f ms  %s", narrow ? "      " : asked, colour(s, good), status,
-		colour(s, COLOUR_PLAIN), slot_of(reply), ms, text ? text : "");
+	terminal_say(s->terminal, INDENT + 3, "  %s -> %s%-12s%s worker %-4s %5.1f ms  %s", narrow ? "      " : asked,
+		colour(s, good), status, colour(s, COLOUR_PLAIN), slot_of(reply), ms, text ? text : "");
 	free(text);
 }
 
@@ -256,7 +258,8 @@ static bool scene_sessions(struct story *s)
 		{"alice", "recall", "{}", STATUS_OK, "has a cat", false},
 	};
 
-	say_scene(s, "1. Three sessions. Each keeps its state on one worker; its requests run in order, other sessions run beside it.");
+	say_scene(s,
+		"1. Three sessions. Each keeps its state on one worker; its requests run in order, other sessions run beside it.");
 	return PLAY(s, first) && PLAY(s, lines);
 }
 
@@ -280,7 +283,8 @@ static bool scene_crash(struct story *s)
 	say_scene(s, "3. A worker dies, on purpose, in the middle of alice's session.");
 	if (!PLAY(s, crash))
 		return false;
-	say_scene(s, "4. alice's client names the session_epoch it knows. That state is gone, so its request does not run, and it is told.");
+	say_scene(s,
+		"4. alice's client names the session_epoch it knows. That state is gone, so its request does not run, and it is told.");
 	return PLAY(s, told);
 }
 
@@ -306,7 +310,8 @@ static bool await_ready(struct story *s)
 {
 	int64_t until = clock_mono_us() + READY_MS * MS_US;
 
-	terminal_say(s->terminal, 2, "Starting the daemon with two Python workers; joining the group takes the embedded broker three seconds.");
+	terminal_say(s->terminal, 2,
+		"Starting the daemon with two Python workers; joining the group takes the embedded broker three seconds.");
 	while (!*s->interrupted && clock_mono_us() < until) {
 		if (await_event(s, 100, "PARTITIONS_ASSIGNED"))
 			return true;

@@ -16,8 +16,8 @@ struct story {
 	const struct terminal *terminal;
 	const volatile sig_atomic_t *interrupted;
 	struct child *daemon;
-	bool edited;	    /* the app.py is not the package's: its answers may be others */
-	unsigned wrong;	    /* what did not go as told */
+	bool edited;        /* the app.py is not the package's: its answers may be others */
+	unsigned wrong;     /* what did not go as told */
 	unsigned different; /* the same, where app.py was edited */
 	struct requester *requester;
 	struct client *watcher; /* of the health topic */
@@ -29,7 +29,7 @@ struct story {
 /* From here on no result and no event is missed. False: errstr says why; story_close is due all the same. */
 bool story_open(struct story *s, const char *brokers, char *errstr, size_t size);
 void story_close(struct story *s);
-void story_tell(struct story *s); /* to its end, or as far as it goes: s->wrong */
+void story_tell(struct story *s);                    /* to its end, or as far as it goes: s->wrong */
 bool story_wrong(struct story *s, const char *what); /* counts and shows it; false */
 
 #endif

@@ -13,15 +13,27 @@
 #include "requester.h"
 
 enum {
-	COMMAND = CLI_PRIVATE, ARGS, ENCODING, TIMEOUT, RESULTS, EPOCH, POOL, IDEMPOTENT, REQUEST_ID, /* options */
-	SLICE_MS = 100, PROGRESS_MS = 200, ARGS_LIMIT = 64 << 20, REASON = 512, REACH_MS = 15000,
+	COMMAND = CLI_PRIVATE,
+	ARGS,
+	ENCODING,
+	TIMEOUT,
+	RESULTS,
+	EPOCH,
+	POOL,
+	IDEMPOTENT,
+	REQUEST_ID, /* options */
+	SLICE_MS = 100,
+	PROGRESS_MS = 200,
+	ARGS_LIMIT = 64 << 20,
+	REASON = 512,
+	REACH_MS = 15000,
 };
 
 struct submit {
 	struct cli_args args;
 	const char *topic, *results, *file;
 	struct request_fields request; /* of the command line */
-	struct buf given;	       /* its args, from key=value operands */
+	struct buf given;              /* its args, from key=value operands */
 	enum encoding encoding;
 	int64_t timeout_ms;
 	struct requester *requester;
@@ -41,8 +53,8 @@ static void say_progress(struct submit *s, bool last)
 	if (!s->terminal || (!last && now - s->said_ms < PROGRESS_MS))
 		return;
 	s->said_ms = now;
-	fprintf(stderr, "\r\033[K%zu sent, %zu answered, %zu not OK, %.1f s%s", requester_sent(s->requester), s->answered, s->not_ok,
-		(double)(now - s->begun_ms) / 1000, last ? "\n" : "");
+	fprintf(stderr, "\r\033[K%zu sent, %zu answered, %zu not OK, %.1f s%s", requester_sent(s->requester), s->answered,
+		s->not_ok, (double)(now - s->begun_ms) / 1000, last ? "\n" : "");
 	fflush(stderr);
 }
 
@@ -121,7 +133,8 @@ static int send_all(struct submit *s)
 	} else {
 		code = requester_send(s->requester, &s->request, why, sizeof why) ? EXIT_OK : fail(EXIT_BROKER, "", why);
 	}
-	if (code == EXIT_OK && !requester_flush(s->requester, s->timeout_ms > REACH_MS ? (int)s->timeout_ms : REACH_MS, why, sizeof why))
+	if (code == EXIT_OK &&
+		!requester_flush(s->requester, s->timeout_ms > REACH_MS ? (int)s->timeout_ms : REACH_MS, why, sizeof why))
 		code = fail(EXIT_BROKER, "not all requests were taken by the broker", why);
 	return code;
 }
@@ -164,7 +177,8 @@ static int wait_all(struct submit *s)
 		return EXIT_INTERRUPTED;
 	}
 	if (requester_open_requests(s->requester)) {
-		fprintf(stderr, "bridgepool submit: %zu of %zu results did not come within the timeout; is a daemon running on this topic?\n",
+		fprintf(stderr,
+			"bridgepool submit: %zu of %zu results did not come within the timeout; is a daemon running on this topic?\n",
 			requester_open_requests(s->requester), requester_sent(s->requester));
 		return EXIT_TIMED_OUT;
 	}
@@ -177,7 +191,9 @@ static int submit_talk(struct submit *s, const struct settings *settings)
 	const struct requester_config c = {
 		.brokers = settings->kafka.brokers,
 		.properties = (const char *const *)settings->kafka.properties.items,
-		.requests = s->topic ? s->topic : settings->sources.n ? sources[0].topic : "bridgepool.requests",
+		.requests = s->topic              ? s->topic
+			    : settings->sources.n ? sources[0].topic
+						  : "bridgepool.requests",
 		.results = s->results ? s->results : settings->kafka.results,
 		.encoding = s->encoding,
 		.reach_ms = s->timeout_ms < REACH_MS ? (int)s->timeout_ms : REACH_MS,
@@ -244,7 +260,9 @@ static int set_option(struct submit *s, int id)
 	case 'f': s->file = optarg; return EXIT_OK;
 	case ENCODING: return set_encoding(s);
 	default:
-		return cli_duration(optarg, &s->timeout_ms) ? EXIT_OK : cli_usage(&command_submit, "--timeout: \"%s\" is no time like 90s or 5m", optarg);
+		return cli_duration(optarg, &s->timeout_ms)
+			       ? EXIT_OK
+			       : cli_usage(&command_submit, "--timeout: \"%s\" is no time like 90s or 5m", optarg);
 	}
 }
 

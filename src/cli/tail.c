@@ -97,13 +97,15 @@ static int tail_open(struct tail *t, const struct settings *s)
 {
 	const struct client_config c = {s->kafka.brokers, (const char *const *)s->kafka.properties.items};
 	const struct codec_config codec = {.extra_dirs = (const char *const *)s->schemas.extra.items,
-		.nextra_dirs = s->schemas.extra.n, .max_request = LINE_LIMIT};
+		.nextra_dirs = s->schemas.extra.n,
+		.max_request = LINE_LIMIT};
 	char why[512];
 	int code = EXIT_BROKER;
 
 	t->codec = codec_new(&codec, why, sizeof why);
 	t->client = t->codec ? client_new(&c, why, sizeof why) : NULL;
-	if (t->client && client_follow(t->client, t->topic, t->from_beginning || t->until_end, FOLLOW_TIMEOUT_MS, why, sizeof why)) {
+	if (t->client &&
+		client_follow(t->client, t->topic, t->from_beginning || t->until_end, FOLLOW_TIMEOUT_MS, why, sizeof why)) {
 		cli_catch_signals(&interrupted); /* not before: while a broker is looked for there is nothing to put in order */
 		code = tail_read(t);
 	} else {

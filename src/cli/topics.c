@@ -12,8 +12,8 @@ enum { PRINT = CLI_PRIVATE, PARTITIONS, REPLICATION, REACH_TIMEOUT_MS = 15000, C
 struct role {
 	const char *what;
 	const char *config[SETTINGS_MAX + 1];
-	bool partitioned;   /* as many partitions as asked for; else few: low traffic */
-	const char *ours;   /* what the daemon does with it */
+	bool partitioned; /* as many partitions as asked for; else few: low traffic */
+	const char *ours; /* what the daemon does with it */
 };
 
 static const struct role roles[] = {
@@ -51,8 +51,8 @@ static bool create_topic(struct topics *t, const char *name, const struct role *
 
 static bool print_topic(struct topics *t, const char *name, const struct role *role)
 {
-	printf("kafka-topics.sh --bootstrap-server %s --create --if-not-exists --topic %s --partitions %d", t->settings->kafka.brokers, name,
-		role->partitioned ? (int)t->partitions : 1);
+	printf("kafka-topics.sh --bootstrap-server %s --create --if-not-exists --topic %s --partitions %d",
+		t->settings->kafka.brokers, name, role->partitioned ? (int)t->partitions : 1);
 	if (t->replication > 0)
 		printf(" --replication-factor %d", (int)t->replication);
 	for (size_t i = 0; role->config[i]; i++)
@@ -109,7 +109,8 @@ static const struct cli_option options[] = {
 	CLI_OPTION_CONFIG,
 	CLI_OPTION_BROKERS,
 	CLI_OPTION_SET,
-	{PARTITIONS, "partitions", "N", "of the request and result topics (default 12); never add some later, sessions would move"},
+	{PARTITIONS, "partitions", "N",
+		"of the request and result topics (default 12); never add some later, sessions would move"},
 	{REPLICATION, "replication", "N", "copies of each partition (default: the broker's setting)"},
 	{PRINT, "print", NULL, "print the commands of Kafka's own tools, and the ACLs, and create nothing"},
 	CLI_OPTION_HELP,

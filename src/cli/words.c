@@ -11,8 +11,8 @@
 #include "commands.h"
 #include "words.h"
 
-const struct cli_command *const cli_commands[] = {&command_run, &command_demo, &command_check, &command_submit, &command_tail, &command_topics,
-	&command_mock_worker, &command_broker, &command_version, &command_help, &command_man, NULL};
+const struct cli_command *const cli_commands[] = {&command_run, &command_demo, &command_check, &command_submit, &command_tail,
+	&command_topics, &command_mock_worker, &command_broker, &command_version, &command_help, &command_man, NULL};
 
 void words_usage(FILE *out)
 {
@@ -54,8 +54,8 @@ static int run_version(int argc, char **argv)
 
 	if (!cli_parse(&a, &command_version, argc, argv, &code))
 		return code;
-	printf("bridgepool %s\nlibrdkafka %s\nlibuv %s\njansson %s\n", BRIDGEPOOL_VERSION, admin_library_version(), uv_version_string(),
-		jansson_version_str());
+	printf("bridgepool %s\nlibrdkafka %s\nlibuv %s\njansson %s\n", BRIDGEPOOL_VERSION, admin_library_version(),
+		uv_version_string(), jansson_version_str());
 	return EXIT_OK;
 }
 
@@ -123,8 +123,9 @@ static int run_man(int argc, char **argv)
 	fwrite(man.data, 1, man.len, stdout);
 	buf_free(&man);
 	printf(".SH EXIT STATUS\n");
-	man_text("0 done; 1 a request did not end OK (submit); 64 usage; 69 no broker; 70 internal, or stopped at once; 75 not all results came\n"
-		 "in time (submit); 78 configuration; 130 interrupted (submit, demo).\n");
+	man_text(
+		"0 done; 1 a request did not end OK (submit); 64 usage; 69 no broker; 70 internal, or stopped at once; 75 not all results came\n"
+		"in time (submit); 78 configuration; 130 interrupted (submit, demo).\n");
 	printf(".SH FILES\n.I ./bridgepool.cfg\n.br\n.I /etc/bridgepool/bridgepool.cfg\n");
 	return EXIT_OK;
 }

@@ -9,9 +9,10 @@
  *     4 report  write: struct guard_report, in this order: STARTED or FAILED, then EXITED or SIGNALED (a FAILED worker exits
  *               too), then ALL_GONE. After that the guard exits
  *
- * The guard is a session of its own (no terminal's ^C reaches it) and the subreaper of all below: what a worker leaves behind, also by
- * double fork and setsid, becomes a child of the guard. When the worker ends, or on K, it kills its children until it has none.
- * Should the guard itself be killed, the worker is killed with it (PR_SET_PDEATHSIG); only then what the worker left can live on.
+ * The guard is a session of its own (no terminal's ^C reaches it) and the subreaper of all below: what a worker leaves behind,
+ * also by double fork and setsid, becomes a child of the guard. When the worker ends, or on K, it kills its children until it has
+ * none. Should the guard itself be killed, the worker is killed with it (PR_SET_PDEATHSIG); only then what the worker left can
+ * live on.
  *
  * Libc only and one loop on poll: nothing here waits without watching the lifeline. */
 #include <dirent.h>
@@ -41,9 +42,9 @@ struct order_sheet {
 };
 
 struct guard {
-	int signals;	 /* signalfd: SIGCHLD, SIGTERM */
+	int signals;     /* signalfd: SIGCHLD, SIGTERM */
 	int exec_result; /* the worker's word from before its exec, or end of file; -1 once read */
-	pid_t worker;	 /* 0: reaped */
+	pid_t worker;    /* 0: reaped */
 	bool killing;
 	long long oom_kills; /* the kernel's count when the worker started; -1: unknown */
 };
@@ -293,8 +294,8 @@ static void kill_children(void)
 	fclose(children);
 }
 
-/* Children of the killed become ours, so this ends when there are none. It never gives up: what lives may still have the session's
- * work in its hands. */
+/* Children of the killed become ours, so this ends when there are none. It never gives up: what lives may still have the
+ * session's work in its hands. */
 static void kill_all_below(struct guard *g)
 {
 	struct pollfd signals = {g->signals, POLLIN, 0};

@@ -32,20 +32,20 @@ struct health {
 };
 
 struct health *health_new(const struct health_config *c, struct codec *codec,
-    bool (*emit)(void *ctx, struct slice key, struct slice value, enum encoding encoding), void *ctx)
+	bool (*emit)(void *ctx, struct slice key, struct slice value, enum encoding encoding), void *ctx)
 {
 	struct health *h = xcalloc(1, sizeof *h);
 
 	*h = (struct health){
-	    .instance_id = xstrdup(c->instance_id),
-	    .incarnation = xstrdup(c->incarnation),
-	    .host = xstrdup(c->host),
-	    .encoding = c->encoding,
-	    .codec = codec,
-	    .emit = emit,
-	    .ctx = ctx,
-	    .ring = xcalloc(c->ring, sizeof *h->ring),
-	    .size = c->ring,
+		.instance_id = xstrdup(c->instance_id),
+		.incarnation = xstrdup(c->incarnation),
+		.host = xstrdup(c->host),
+		.encoding = c->encoding,
+		.codec = codec,
+		.emit = emit,
+		.ctx = ctx,
+		.ring = xcalloc(c->ring, sizeof *h->ring),
+		.size = c->ring,
 	};
 	buf_init(&h->scratch, EVENT_LIMIT);
 	return h;

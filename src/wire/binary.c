@@ -200,33 +200,20 @@ bool binary_skip(struct binary *b, const struct schema_type *t, unsigned depth)
 	if (!binary_branch(b, &t))
 		return false;
 	switch (t->kind) {
-	case SCHEMA_NULL:
-		return true;
-	case SCHEMA_BOOLEAN:
-		return binary_bool(b, &truth);
-	case SCHEMA_INT:
-		return binary_int(b, &number);
-	case SCHEMA_LONG:
-		return binary_long(b, &number);
-	case SCHEMA_FLOAT:
-		return binary_fixed(b, 4, &bytes);
-	case SCHEMA_DOUBLE:
-		return binary_fixed(b, 8, &bytes);
-	case SCHEMA_BYTES:
-		return binary_bytes(b, &bytes);
-	case SCHEMA_STRING:
-		return binary_string(b, &bytes);
-	case SCHEMA_ENUM:
-		return binary_index(b, t->n, &index);
-	case SCHEMA_FIXED:
-		return binary_fixed(b, t->n, &bytes);
+	case SCHEMA_NULL: return true;
+	case SCHEMA_BOOLEAN: return binary_bool(b, &truth);
+	case SCHEMA_INT: return binary_int(b, &number);
+	case SCHEMA_LONG: return binary_long(b, &number);
+	case SCHEMA_FLOAT: return binary_fixed(b, 4, &bytes);
+	case SCHEMA_DOUBLE: return binary_fixed(b, 8, &bytes);
+	case SCHEMA_BYTES: return binary_bytes(b, &bytes);
+	case SCHEMA_STRING: return binary_string(b, &bytes);
+	case SCHEMA_ENUM: return binary_index(b, t->n, &index);
+	case SCHEMA_FIXED: return binary_fixed(b, t->n, &bytes);
 	case SCHEMA_ARRAY:
-	case SCHEMA_MAP:
-		return skip_items(b, t, depth - 1);
-	case SCHEMA_RECORD:
-		return skip_fields(b, t, depth - 1);
-	case SCHEMA_UNION:
-		break; /* binary_branch leaves none */
+	case SCHEMA_MAP: return skip_items(b, t, depth - 1);
+	case SCHEMA_RECORD: return skip_fields(b, t, depth - 1);
+	case SCHEMA_UNION: break; /* binary_branch leaves none */
 	}
 	return binary_fail(b, "the schema has a type that is not known");
 }

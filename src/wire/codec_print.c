@@ -63,26 +63,16 @@ static bool print_scalar(struct binary *b, const struct schema_type *t, struct b
 	bool truth;
 
 	switch (t->kind) {
-	case SCHEMA_BOOLEAN:
-		return binary_bool(b, &truth) && buf_text(out, truth ? "true" : "false");
-	case SCHEMA_INT:
-		return binary_int(b, &number) && buf_printf(out, "%" PRId64, number);
-	case SCHEMA_LONG:
-		return binary_long(b, &number) && buf_printf(out, "%" PRId64, number);
-	case SCHEMA_FLOAT:
-		return binary_float(b, &small) && print_double(small, out);
-	case SCHEMA_DOUBLE:
-		return binary_double(b, &real) && print_double(real, out);
-	case SCHEMA_BYTES:
-		return binary_bytes(b, &bytes) && print_bytes(bytes, out);
-	case SCHEMA_FIXED:
-		return binary_fixed(b, t->n, &bytes) && print_bytes(bytes, out);
-	case SCHEMA_STRING:
-		return binary_string(b, &bytes) && json_quote(out, bytes);
-	case SCHEMA_ENUM:
-		return binary_index(b, t->n, &index) && json_quote(out, slice_of(t->names[index]));
-	default:
-		return buf_text(out, "null");
+	case SCHEMA_BOOLEAN: return binary_bool(b, &truth) && buf_text(out, truth ? "true" : "false");
+	case SCHEMA_INT: return binary_int(b, &number) && buf_printf(out, "%" PRId64, number);
+	case SCHEMA_LONG: return binary_long(b, &number) && buf_printf(out, "%" PRId64, number);
+	case SCHEMA_FLOAT: return binary_float(b, &small) && print_double(small, out);
+	case SCHEMA_DOUBLE: return binary_double(b, &real) && print_double(real, out);
+	case SCHEMA_BYTES: return binary_bytes(b, &bytes) && print_bytes(bytes, out);
+	case SCHEMA_FIXED: return binary_fixed(b, t->n, &bytes) && print_bytes(bytes, out);
+	case SCHEMA_STRING: return binary_string(b, &bytes) && json_quote(out, bytes);
+	case SCHEMA_ENUM: return binary_index(b, t->n, &index) && json_quote(out, slice_of(t->names[index]));
+	default: return buf_text(out, "null");
 	}
 }
 

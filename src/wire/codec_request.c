@@ -72,7 +72,8 @@ bool fault_set(struct fault *why, const char *code, const char *format, ...)
 }
 
 /* Fills *why: the record itself is sound, but not this field. */
-__attribute__((format(printf, 3, 4))) static bool field_fault(struct reading *r, const struct request_field *f, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static bool field_fault(
+	struct reading *r, const struct request_field *f, const char *format, ...)
 {
 	va_list args;
 
@@ -211,8 +212,7 @@ static bool json_read_pair(void *ctx, struct slice key, struct slice value, enum
 	r->codec->text.len = 0;
 	r->codec->text2.len = 0;
 	if (kind != JSON_KIND_STRING)
-		return field_fault(r, f, "'attributes' must be %s; found %s in it", want_words[WANT_PAIRS],
-			json_kind_name(kind));
+		return field_fault(r, f, "'attributes' must be %s; found %s in it", want_words[WANT_PAIRS], json_kind_name(kind));
 	if (!json_text(quoted, &r->codec->text, &name) || !json_text(value, &r->codec->text2, &text))
 		return field_fault(r, f, "'attributes' has an escape that is no character (half of a surrogate pair)");
 	return pairs_add(r->scratch, name, text) || reading_full(r);
@@ -233,17 +233,12 @@ static bool json_read_field(struct reading *r, const struct request_field *f, co
 	if (m->kind == JSON_KIND_NONE || m->kind == JSON_KIND_NULL)
 		return true;
 	switch (f->want) {
-	case WANT_TEXT:
-		return json_read_text(r, f, m);
-	case WANT_ARGS:
-		return json_read_args(r, f, m);
+	case WANT_TEXT: return json_read_text(r, f, m);
+	case WANT_ARGS: return json_read_args(r, f, m);
 	case WANT_MS:
-	case WANT_TIME:
-		return json_read_ms(r, f, m);
-	case WANT_FLAG:
-		return json_read_flag(r, f, m);
-	case WANT_PAIRS:
-		break; /* read before the others */
+	case WANT_TIME: return json_read_ms(r, f, m);
+	case WANT_FLAG: return json_read_flag(r, f, m);
+	case WANT_PAIRS: break; /* read before the others */
 	}
 	return true;
 }
@@ -305,7 +300,8 @@ static bool avro_broken(struct reading *r, const struct request_field *f, const 
 
 static bool avro_wrong(struct reading *r, const struct request_field *f, const struct schema_type *t)
 {
-	return field_fault(r, f, "'%s' must be %s; the writer's schema has %s", f->name, want_words[f->want], schema_kind_name(t->kind));
+	return field_fault(
+		r, f, "'%s' must be %s; the writer's schema has %s", f->name, want_words[f->want], schema_kind_name(t->kind));
 }
 
 static bool avro_read_text(struct reading *r, const struct request_field *f, const struct schema_type *t, struct binary *b)
@@ -384,17 +380,12 @@ static bool avro_read_field(struct reading *r, const struct request_field *f, co
 	if (t->kind == SCHEMA_NULL)
 		return true;
 	switch (f->want) {
-	case WANT_TEXT:
-		return avro_read_text(r, f, t, b);
-	case WANT_ARGS:
-		return avro_read_args(r, f, t, b);
+	case WANT_TEXT: return avro_read_text(r, f, t, b);
+	case WANT_ARGS: return avro_read_args(r, f, t, b);
 	case WANT_MS:
-	case WANT_TIME:
-		return avro_read_ms(r, f, t, b);
-	case WANT_FLAG:
-		return avro_read_flag(r, f, t, b);
-	case WANT_PAIRS:
-		return avro_read_pairs(r, f, t, b);
+	case WANT_TIME: return avro_read_ms(r, f, t, b);
+	case WANT_FLAG: return avro_read_flag(r, f, t, b);
+	case WANT_PAIRS: return avro_read_pairs(r, f, t, b);
 	}
 	return false;
 }

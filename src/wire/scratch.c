@@ -23,7 +23,8 @@ static void *scratch_alloc(void *ctx, size_t size)
 	size_t rounded = (size + sizeof(struct block) - 1) / sizeof(struct block) * sizeof(struct block);
 	struct block *b;
 
-	if (rounded < size || rounded > SCRATCH_BYTES - sizeof(struct block) || s->used > SCRATCH_BYTES - sizeof(struct block) - rounded) {
+	if (rounded < size || rounded > SCRATCH_BYTES - sizeof(struct block) ||
+		s->used > SCRATCH_BYTES - sizeof(struct block) - rounded) {
 		b = xmalloc(sizeof(struct block) + size);
 	} else {
 		b = (struct block *)(s->bytes + s->used);

@@ -9,7 +9,8 @@
 
 static const struct adapter_kind *const kinds[] = {&kind_process, &kind_mock};
 
-struct adapter *adapter_new(struct uv_loop_s *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size)
+struct adapter *adapter_new(
+	struct uv_loop_s *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size)
 {
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		if (!strcmp(kinds[i]->name, c->kind)) {

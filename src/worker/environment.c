@@ -1,4 +1,5 @@
-/* environment.c: what of the daemon's environment a worker gets to see: a short list, so that no secret of the daemon leaks into programs. */
+/* environment.c: what of the daemon's environment a worker gets to see: a short list, so that no secret of the daemon leaks into
+ * programs. */
 #include "environment.h"
 
 #include <fnmatch.h>
@@ -9,8 +10,8 @@
 #include "bridgepool/base/check.h"
 
 /* What programs need to find themselves, their language, their time and their certificates. */
-static const char *const always[] = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR", "PYTHON*",
-	"VIRTUAL_ENV", "CONDA_PREFIX", "LD_LIBRARY_PATH", "SSL_CERT_*", NULL};
+static const char *const always[] = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR",
+	"PYTHON*", "VIRTUAL_ENV", "CONDA_PREFIX", "LD_LIBRARY_PATH", "SSL_CERT_*", NULL};
 
 static bool name_matches(const char *const *patterns, const char *name)
 {
@@ -57,8 +58,8 @@ static void put(struct environment *e, const char *item)
 	e->items[e->n] = NULL;
 }
 
-void environment_init(struct environment *e, char *const *from, const char *const *pass, const char *const *set, const char *pool_name,
-	size_t max_frame_bytes)
+void environment_init(struct environment *e, char *const *from, const char *const *pass, const char *const *set,
+	const char *pool_name, size_t max_frame_bytes)
 {
 	char pool[128], max_frame[64];
 

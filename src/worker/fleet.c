@@ -9,7 +9,7 @@
 
 enum {
 	FRAME_DEFAULT = 16 << 20, /* max_frame_bytes where none is set */
-	CLOSE_WAIT_MS = 5000,	  /* for guards to kill what they guard, before adapter_close goes without them */
+	CLOSE_WAIT_MS = 5000,     /* for guards to kill what they guard, before adapter_close goes without them */
 };
 
 static struct fleet *fleet_of(struct adapter *a)
@@ -51,8 +51,8 @@ static void on_patience(uv_timer_t *timer)
 	struct fleet *f = timer->data;
 	struct process *p, *next;
 
-	HASH_ITER(hh, f->processes, p, next)
-	process_abandon(p);
+	HASH_ITER (hh, f->processes, p, next)
+		process_abandon(p);
 }
 
 /* Guards kill at once when their orders end. They are waited for, so that nothing of a pool lives when its adapter is gone. */
@@ -66,8 +66,8 @@ static void fleet_close(struct adapter *a)
 		return;
 	}
 	uv_timer_start(&f->patience, on_patience, CLOSE_WAIT_MS, 0);
-	HASH_ITER(hh, f->processes, p, next)
-	process_stop(p, STOP_KILL);
+	HASH_ITER (hh, f->processes, p, next)
+		process_stop(p, STOP_KILL);
 }
 
 /* ---- for processes ---- */
@@ -138,8 +138,8 @@ static void on_child_signal(uv_signal_t *signal, int number)
 	struct process *p, *next;
 
 	(void)number;
-	HASH_ITER(hh, f->processes, p, next)
-	process_reap(p);
+	HASH_ITER (hh, f->processes, p, next)
+		process_reap(p);
 }
 
 /* ---- the kind ---- */
@@ -163,7 +163,8 @@ static void ignore_broken_pipes(void)
 		signal(SIGPIPE, SIG_IGN);
 }
 
-static struct adapter *fleet_open(uv_loop_t *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size)
+static struct adapter *fleet_open(
+	uv_loop_t *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size)
 {
 	struct fleet *f = xcalloc(1, sizeof *f);
 	struct adapter_config full = *c;

@@ -15,21 +15,21 @@ TAILQ_HEAD(process_list, process);
 enum { READ_MAX = 64 << 10 /* a pipe's usual capacity: what one read can bring */ };
 
 struct fleet {
-	struct adapter adapter;	      /* first */
+	struct adapter adapter; /* first */
 	uv_loop_t *loop;
 	struct worker_events events;
 	struct launch_plan plan;
 	size_t max_frame;
-	struct process *processes;    /* uthash by slot_ref, until their `gone` is said */
-	struct process_list unsaid;   /* have calls that adapter_flush must write */
-	struct process_list due;      /* have something to do in the next turn of the loop */
+	struct process *processes;  /* uthash by slot_ref, until their `gone` is said */
+	struct process_list unsaid; /* have calls that adapter_flush must write */
+	struct process_list due;    /* have something to do in the next turn of the loop */
 	size_t ndue;
-	struct buf scratch;	      /* for bridge_read */
-	char bytes[READ_MAX];	      /* for reads */
+	struct buf scratch;   /* for bridge_read */
+	char bytes[READ_MAX]; /* for reads */
 	uv_signal_t child_signal;
-	uv_idle_t turn;		      /* active while `due` is not empty */
-	uv_timer_t patience;	      /* how long adapter_close waits for the guards */
-	unsigned handles;	      /* of the three, those whose close callback is to come */
+	uv_idle_t turn;      /* active while `due` is not empty */
+	uv_timer_t patience; /* how long adapter_close waits for the guards */
+	unsigned handles;    /* of the three, those whose close callback is to come */
 };
 
 /* For processes: */

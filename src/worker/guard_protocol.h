@@ -1,4 +1,5 @@
-/* guard_protocol.h: what daemon and bridgepool-guard say to each other; told in full on top of guard.c. Both are built together. */
+/* guard_protocol.h: what daemon and bridgepool-guard say to each other (all of it: on top of guard.c). Both are built together.
+ */
 #ifndef WORKER_GUARD_PROTOCOL_H
 #define WORKER_GUARD_PROTOCOL_H
 
@@ -15,13 +16,20 @@ enum guard_order { GUARD_ORDER_TERM = 'T', GUARD_ORDER_KILL = 'K' };
 
 enum guard_word {
 	GUARD_STARTED = 1, /* a: pid of the worker; its program runs */
-	GUARD_FAILED,	   /* a: enum guard_step, b: errno; its program never ran */
-	GUARD_EXITED,	   /* a: exit code */
-	GUARD_SIGNALED,	   /* a: signal, b: 1 if the kernel killed it for its memory */
-	GUARD_ALL_GONE,	   /* last: nothing below the guard lives */
+	GUARD_FAILED,      /* a: enum guard_step, b: errno; its program never ran */
+	GUARD_EXITED,      /* a: exit code */
+	GUARD_SIGNALED,    /* a: signal, b: 1 if the kernel killed it for its memory */
+	GUARD_ALL_GONE,    /* last: nothing below the guard lives */
 };
 
-enum guard_step { GUARD_STEP_FORK = 1, GUARD_STEP_OPEN_FILES, GUARD_STEP_CORE, GUARD_STEP_MEMORY, GUARD_STEP_DIRECTORY, GUARD_STEP_EXEC };
+enum guard_step {
+	GUARD_STEP_FORK = 1,
+	GUARD_STEP_OPEN_FILES,
+	GUARD_STEP_CORE,
+	GUARD_STEP_MEMORY,
+	GUARD_STEP_DIRECTORY,
+	GUARD_STEP_EXEC
+};
 
 /* On the report pipe; far below PIPE_BUF, so always whole. */
 struct guard_report {

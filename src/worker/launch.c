@@ -1,4 +1,5 @@
-/* launch.c: starts bridgepool-guard with a worker below it, by posix_spawn: to fork a large daemon would stop it for many milliseconds. */
+/* launch.c: starts bridgepool-guard with a worker below it, by posix_spawn: to fork a large daemon would stop it for many
+ * milliseconds. */
 #include "launch.h"
 
 #include <errno.h>

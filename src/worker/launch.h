@@ -9,10 +9,10 @@
 
 /* What all starts of an adapter have in common. */
 struct launch_plan {
-	char *guard;		  /* its path */
-	char **argv;		  /* the guard's: limits, directory, command; NULL-terminated */
-	const char *command;	  /* borrows argv */
-	char *directory;	  /* NULL: the daemon's */
+	char *guard;         /* its path */
+	char **argv;         /* the guard's: limits, directory, command; NULL-terminated */
+	const char *command; /* borrows argv */
+	char *directory;     /* NULL: the daemon's */
 	char *pool_name;
 	struct environment environment;
 };
@@ -20,8 +20,8 @@ struct launch_plan {
 /* Our ends, non-blocking and close-on-exec; owned by the caller. */
 struct launched {
 	pid_t guard;
-	int in, orders;		  /* to write */
-	int out, err, report;	  /* to read */
+	int in, orders;       /* to write */
+	int out, err, report; /* to read */
 };
 
 /* Copies c, whose max_frame_bytes is set. False: errstr says what cannot be found or run. */

@@ -23,7 +23,7 @@ enum mishap { MISHAP_NONE, MISHAP_CRASH, MISHAP_HANG, MISHAP_ERROR, MISHAP_GARBA
 
 struct script {
 	int64_t start_delay, start_fail_every, delay, jitter, concurrency, sessions, ignore_close, ignore_term;
-	int64_t every[MISHAP_COUNT];	 /* 0: never */
+	int64_t every[MISHAP_COUNT];       /* 0: never */
 	const char *command[MISHAP_COUNT]; /* NULL: none */
 	const char *version;
 	char *text; /* what the pointers borrow */
@@ -88,8 +88,9 @@ static bool script_read(struct script *s, const char *text, char *errstr, size_t
 		if (equals)
 			*equals = '\0';
 		if (!equals || !read_key(s, part, equals + 1)) {
-			snprintf(errstr, size, "the mock's script has \"%s%s%s\"; it knows delay=5ms;crash_every=100;hang=COMMAND and the like", part,
-				equals ? "=" : "", equals ? equals + 1 : "");
+			snprintf(errstr, size,
+				"the mock's script has \"%s%s%s\"; it knows delay=5ms;crash_every=100;hang=COMMAND and the like",
+				part, equals ? "=" : "", equals ? equals + 1 : "");
 			free(s->text);
 			return false;
 		}
@@ -114,7 +115,7 @@ struct task {
 	struct mock *mock;
 	struct slot_ref slot;
 	enum task_kind kind;
-	struct buf body;	 /* TASK_ANSWER: what a frame would hold */
+	struct buf body;         /* TASK_ANSWER: what a frame would hold */
 	struct exit_report exit; /* TASK_FAIL, TASK_END */
 };
 
@@ -150,8 +151,7 @@ static void mock_free(struct mock *m)
 {
 	struct mock_worker *w, *next;
 
-	HASH_ITER(hh, m->workers, w, next)
-	{
+	HASH_ITER (hh, m->workers, w, next) {
 		HASH_DEL(m->workers, w);
 		free(w);
 	}
@@ -271,7 +271,9 @@ static void answer_request(struct mock *m, struct mock_worker *w, const struct c
 static void answer_ping(struct mock *m, const struct call *c, struct buf *out)
 {
 	write_head(out, c, true);
-	buf_printf(out, "\"result\":{\"protocol\":1,\"concurrency\":%" PRId64 ",\"capabilities\":[\"ping_busy\",\"cancel\"%s],\"version\":",
+	buf_printf(out,
+		"\"result\":{\"protocol\":1,\"concurrency\":%" PRId64
+		",\"capabilities\":[\"ping_busy\",\"cancel\"%s],\"version\":",
 		m->script.concurrency, m->script.sessions ? ",\"sessions\"" : "");
 	json_quote(out, slice_of(m->script.version));
 	buf_text(out, "}}");
@@ -325,7 +327,8 @@ static void take_cancel(struct mock *m, struct mock_worker *w, const struct call
 
 /* ---- the kind ---- */
 
-static struct adapter *mock_open(uv_loop_t *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size)
+static struct adapter *mock_open(
+	uv_loop_t *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size)
 {
 	struct script script;
 	struct mock *m;

@@ -14,12 +14,12 @@
 #include "guard_protocol.h"
 
 enum {
-	FRAMES_A_TURN = 256,	    /* answers given out before others get their turn */
-	ERR_READ = 16 << 10,	    /* bytes of stderr per wake-up: a flood takes no more than its share */
-	BUFFER_KEPT = 256 << 10,    /* a buffer that one large frame has made larger is given back */
-	SAID_MAX = 1 << 30,	    /* a worker that leaves this much unread is not going to read it */
-	FIRST_BYTES = 32,	    /* of garbage, shown to people */
-	NOT_STARTED_CODE = 127,	    /* as a shell would say it */
+	FRAMES_A_TURN = 256,     /* answers given out before others get their turn */
+	ERR_READ = 16 << 10,     /* bytes of stderr per wake-up: a flood takes no more than its share */
+	BUFFER_KEPT = 256 << 10, /* a buffer that one large frame has made larger is given back */
+	SAID_MAX = 1 << 30,      /* a worker that leaves this much unread is not going to read it */
+	FIRST_BYTES = 32,        /* of garbage, shown to people */
+	NOT_STARTED_CODE = 127,  /* as a shell would say it */
 };
 
 /* ---- events; none while the adapter is being closed ---- */
@@ -241,8 +241,8 @@ static void explain_failure(struct process *p, enum guard_step step, int error, 
 
 	if (step >= GUARD_STEP_DIRECTORY && launch_plan_explain(plan, out, size))
 		return;
-	snprintf(out, size, "%s: %s: %s", plan->command, step >= GUARD_STEP_FORK && step <= GUARD_STEP_EXEC ? what[step] : "not started",
-		strerror(error));
+	snprintf(out, size, "%s: %s: %s", plan->command,
+		step >= GUARD_STEP_FORK && step <= GUARD_STEP_EXEC ? what[step] : "not started", strerror(error));
 }
 
 static void hear_started(struct process *p, pid_t pid)
@@ -385,7 +385,7 @@ void process_call(struct process *p, const struct call *c)
 
 /* ---- orders ---- */
 
-/* The pipe is never full: a few bytes in a worker's life. A guard that cannot be reached is gone, and the rest follows from that. */
+/* The pipe is never full: a few bytes in a worker's life. A guard that cannot be reached is gone, and the rest follows. */
 static void order(struct process *p, enum guard_order o)
 {
 	char byte = (char)o;
@@ -462,7 +462,8 @@ void process_turn(struct process *p)
 		fleet_due(p->fleet, p);
 }
 
-/* What a dead writer has left in a pipe is at most the pipe's size. A living one (only if the guard was killed) gets no more than that. */
+/* What a dead writer has left in a pipe is at most the pipe's size. A living one (only if the guard was killed) gets no more than
+ * that. */
 static size_t pipe_rest(int fd)
 {
 	int capacity = fcntl(fd, F_GETPIPE_SZ);
@@ -495,7 +496,8 @@ static void outlive_guard(struct process *p, int status)
 	}
 	if (!p->started && !p->failed) {
 		snprintf(why, sizeof why, "%s ended with %s %d before it had started the command", p->fleet->plan.guard,
-			WIFSIGNALED(status) ? "signal" : "exit code", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+			WIFSIGNALED(status) ? "signal" : "exit code",
+			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 		say_fault(p, FAULT_EXEC, slice_of(why));
 	}
 }

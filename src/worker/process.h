@@ -9,7 +9,7 @@
 /* One of our pipe ends. */
 struct channel {
 	uv_poll_t poll;
-	int fd;	   /* -1: closed */
+	int fd; /* -1: closed */
 };
 
 /*
@@ -22,7 +22,8 @@ struct channel {
  *        |                +-- out_ended, err_ended: any time --+
  *        +-- failed: nothing was started; fault and gone are said in the next turn of the loop
  *
- * Nothing waits for the ends of stdout and stderr once the guard is reaped: all writers are dead, so what the pipes hold is all there is.
+ * Nothing waits for the ends of stdout and stderr once the guard is reaped: all writers are dead, so what the pipes hold is all
+ * there is.
  */
 struct process {
 	struct slot_ref slot;
@@ -31,16 +32,16 @@ struct process {
 	struct fleet *fleet;
 	pid_t guard, worker; /* 0: none */
 	struct channel in, out, err, report;
-	int orders;	     /* -1: closed */
-	unsigned handles;    /* channels whose close callback is to come */
+	int orders;       /* -1: closed */
+	unsigned handles; /* channels whose close callback is to come */
 	bool is_unsaid, is_due;
 
 	bool failed, started, exit_known, all_gone, reaped, closing; /* facts */
-	bool out_ended, err_ended;  /* nothing more is read */
-	bool frames_left;	    /* read, but not yet given out */
-	bool write_broken;	    /* fault is to be said */
-	bool close_wanted;	    /* stdin is closed when all is written */
-	bool write_waits;	    /* the pipe is full */
+	bool out_ended, err_ended;                                   /* nothing more is read */
+	bool frames_left;                                            /* read, but not yet given out */
+	bool write_broken;                                           /* fault is to be said */
+	bool close_wanted;                                           /* stdin is closed when all is written */
+	bool write_waits;                                            /* the pipe is full */
 	struct exit_report exit;
 
 	struct frame_reader frames;
@@ -54,9 +55,9 @@ struct process {
 struct process *process_start(struct fleet *f, struct slot_ref slot);
 void process_call(struct process *p, const struct call *c);
 void process_stop(struct process *p, enum stop_step s);
-void process_flush(struct process *p);	 /* one write */
-void process_turn(struct process *p);	 /* does what could not be done where it was found out */
-void process_reap(struct process *p);	 /* looks whether its guard has ended */
+void process_flush(struct process *p);   /* one write */
+void process_turn(struct process *p);    /* does what could not be done where it was found out */
+void process_reap(struct process *p);    /* looks whether its guard has ended */
 void process_abandon(struct process *p); /* closes everything without waiting; the guard goes on killing */
 void process_free(struct process *p);
 

@@ -60,12 +60,14 @@ static bool check_file(const char *path, char *errstr, size_t size)
 		return false;
 	}
 	if (access(path, X_OK)) {
-		snprintf(errstr, size, "the command %s is not executable: chmod +x it, or name its interpreter first in pools[].command", path);
+		snprintf(errstr, size,
+			"the command %s is not executable: chmod +x it, or name its interpreter first in pools[].command", path);
 		return false;
 	}
 	read_interpreter(path, interpreter);
 	if (*interpreter == '/' && !is_program(interpreter)) {
-		snprintf(errstr, size, "the command %s needs the interpreter %s (its first line), which cannot be run: %s; install it or correct that line",
+		snprintf(errstr, size,
+			"the command %s needs the interpreter %s (its first line), which cannot be run: %s; install it or correct that line",
 			path, interpreter, access(interpreter, F_OK) ? strerror(errno) : "it is not an executable file");
 		return false;
 	}
@@ -84,7 +86,8 @@ static bool next_directory(const char **rest, const char *directory, const char 
 	len = strcspn(start, ":");
 	*rest = start[len] ? start + len + 1 : NULL;
 	relative = len == 0 || *start != '/';
-	snprintf(out, PATH_MAX, "%s%s%.*s%s%s", relative ? directory : "", relative ? "/" : "", (int)len, start, len ? "/" : "", command);
+	snprintf(out, PATH_MAX, "%s%s%.*s%s%s", relative ? directory : "", relative ? "/" : "", (int)len, start, len ? "/" : "",
+		command);
 	return true;
 }
 
@@ -101,7 +104,9 @@ static bool check_search(const char *command, const char *directory, const char 
 	}
 	if (*refused)
 		return check_file(refused, errstr, size);
-	snprintf(errstr, size, "the command \"%s\" was not found in PATH (%s): install it or give its full path in pools[].command", command, path);
+	snprintf(errstr, size,
+		"the command \"%s\" was not found in PATH (%s): install it or give its full path in pools[].command", command,
+		path);
 	return false;
 }
 
@@ -114,7 +119,8 @@ static bool check_directory(const char *directory, char *errstr, size_t size)
 			return true;
 		errno = S_ISDIR(st.st_mode) ? EACCES : ENOTDIR;
 	}
-	snprintf(errstr, size, "the working directory %s cannot be entered: %s; correct pools[].directory", directory, strerror(errno));
+	snprintf(errstr, size, "the working directory %s cannot be entered: %s; correct pools[].directory", directory,
+		strerror(errno));
 	return false;
 }
 
@@ -173,6 +179,8 @@ bool program_find_guard(const char *configured, char *out, size_t out_size, char
 	snprintf(out, out_size, "%s/" GUARD_NAME, BRIDGEPOOL_LIBEXECDIR);
 	if (is_program(out))
 		return true;
-	snprintf(errstr, size, GUARD_NAME " was not found, neither beside the program nor as %s; install bridgepool whole (cmake --install)", out);
+	snprintf(errstr, size,
+		GUARD_NAME " was not found, neither beside the program nor as %s; install bridgepool whole (cmake --install)",
+		out);
 	return false;
 }

@@ -29,31 +29,31 @@ static const struct {
 	const char *bytes;
 	bool good;
 } texts[] = {
-    {"", true},
-    {"plain", true},
-    {"\xc2\x80", true},
-    {"\xdf\xbf", true},
-    {"\xe0\xa0\x80", true},
-    {"\xed\x9f\xbf", true},
-    {"\xee\x80\x80", true},
-    {"\xef\xbf\xbf", true},
-    {"\xf0\x90\x80\x80", true},
-    {"\xf4\x8f\xbf\xbf", true},
-    {"\x80", false},             /* a continuation alone */
-    {"\xc0\x80", false},         /* overlong */
-    {"\xc1\xbf", false},         /* overlong */
-    {"\xe0\x9f\xbf", false},     /* overlong */
-    {"\xf0\x8f\xbf\xbf", false}, /* overlong */
-    {"\xed\xa0\x80", false},     /* surrogate */
-    {"\xf4\x90\x80\x80", false}, /* above U+10FFFF */
-    {"\xf5\x80\x80\x80", false},
-    {"\xff", false},
-    {"\xc2", false},
-    {"a\xe2\x82", false},
-    {"\xf0\x90\x80", false}, /* cut short */
-    {"\xe2\x28\xa1", false},
-    {"\xe2\x82\x28", false},
-    {"\xc2\x41", false},
+	{"", true},
+	{"plain", true},
+	{"\xc2\x80", true},
+	{"\xdf\xbf", true},
+	{"\xe0\xa0\x80", true},
+	{"\xed\x9f\xbf", true},
+	{"\xee\x80\x80", true},
+	{"\xef\xbf\xbf", true},
+	{"\xf0\x90\x80\x80", true},
+	{"\xf4\x8f\xbf\xbf", true},
+	{"\x80", false},             /* a continuation alone */
+	{"\xc0\x80", false},         /* overlong */
+	{"\xc1\xbf", false},         /* overlong */
+	{"\xe0\x9f\xbf", false},     /* overlong */
+	{"\xf0\x8f\xbf\xbf", false}, /* overlong */
+	{"\xed\xa0\x80", false},     /* surrogate */
+	{"\xf4\x90\x80\x80", false}, /* above U+10FFFF */
+	{"\xf5\x80\x80\x80", false},
+	{"\xff", false},
+	{"\xc2", false},
+	{"a\xe2\x82", false},
+	{"\xf0\x90\x80", false}, /* cut short */
+	{"\xe2\x28\xa1", false},
+	{"\xe2\x82\x28", false},
+	{"\xc2\x41", false},
 };
 
 START_TEST(utf8)
@@ -180,7 +180,7 @@ START_TEST(the_same_seed_gives_the_same_numbers)
 {
 	/* The published first outputs of splitmix64 for seed 1234567. */
 	static const uint64_t known[] = {UINT64_C(6457827717110365317), UINT64_C(3203168211198807973),
-	    UINT64_C(9817491932198370423), UINT64_C(4593380528125082431), UINT64_C(16408922859458223821)};
+		UINT64_C(9817491932198370423), UINT64_C(4593380528125082431), UINT64_C(16408922859458223821)};
 	struct random r;
 
 	random_seed(&r, 1234567);

@@ -32,19 +32,20 @@ struct house {
 	}
 
 static const struct config_key keys[] = {
-    KEY("place.street", CONFIG_STRING, street, "\"High Street\"", NULL),
-    KEY("place.number", CONFIG_INT, number, "1", "1..99"),
-    KEY("wait", CONFIG_DURATION, wait, "\"30s\"", "1ms..1d"),
-    KEY("area", CONFIG_SIZE, area, "\"1KiB\"", NULL),
-    KEY("empty", CONFIG_BOOL, empty, "false", NULL),
-    KEY("colour", CONFIG_ENUM, colour, "\"red\"", "red|green|blue"),
-    KEY("words", CONFIG_STRINGS, words, "[ \"a\", \"b\" ]", NULL),
-    {"rooms[]", CONFIG_LIST, offsetof(struct house, rooms), sizeof(struct room), "( { } )", NULL, RELOAD_LIVE, "Rooms.", NULL},
-    ROOM(name, CONFIG_STRING, "\"hall\"", NULL),
-    ROOM(size, CONFIG_INT, "4", "1..1000"),
-    ROOM(doors, CONFIG_STRINGS, "[ ]", NULL),
-    {"rooms[].spare", CONFIG_RESERVED, 0, 0, "0", NULL, RELOAD_LIVE, "spare rooms", NULL},
-    {"garden", CONFIG_RESERVED, 0, 0, NULL, NULL, RELOAD_LIVE, "a garden", NULL},
+	KEY("place.street", CONFIG_STRING, street, "\"High Street\"", NULL),
+	KEY("place.number", CONFIG_INT, number, "1", "1..99"),
+	KEY("wait", CONFIG_DURATION, wait, "\"30s\"", "1ms..1d"),
+	KEY("area", CONFIG_SIZE, area, "\"1KiB\"", NULL),
+	KEY("empty", CONFIG_BOOL, empty, "false", NULL),
+	KEY("colour", CONFIG_ENUM, colour, "\"red\"", "red|green|blue"),
+	KEY("words", CONFIG_STRINGS, words, "[ \"a\", \"b\" ]", NULL),
+	{"rooms[]", CONFIG_LIST, offsetof(struct house, rooms), sizeof(struct room), "( { } )", NULL, RELOAD_LIVE, "Rooms.",
+		NULL},
+	ROOM(name, CONFIG_STRING, "\"hall\"", NULL),
+	ROOM(size, CONFIG_INT, "4", "1..1000"),
+	ROOM(doors, CONFIG_STRINGS, "[ ]", NULL),
+	{"rooms[].spare", CONFIG_RESERVED, 0, 0, "0", NULL, RELOAD_LIVE, "spare rooms", NULL},
+	{"garden", CONFIG_RESERVED, 0, 0, NULL, NULL, RELOAD_LIVE, "a garden", NULL},
 };
 
 enum { NKEYS = sizeof keys / sizeof *keys, SETS_MAX = 8 };
@@ -155,10 +156,10 @@ END_TEST
 START_TEST(a_file_fills_all_types)
 {
 	ck_assert_msg(
-	    load("place = { street = \"Low\\tStreet\"; number = 99; };\nwait = 0.25; area = \"2MiB\"; empty = true; colour = "
-		 "\"blue\";\n"
-		 "words = ( \"x\" );\nrooms = ( { name = \"one\"; }, { size = 0x10; doors = [ \"n\", \"s\" ]; spare = 0; } );\n"),
-	    "%s", errors);
+		load("place = { street = \"Low\\tStreet\"; number = 99; };\nwait = 0.25; area = \"2MiB\"; empty = true; colour = "
+		     "\"blue\";\n"
+		     "words = ( \"x\" );\nrooms = ( { name = \"one\"; }, { size = 0x10; doors = [ \"n\", \"s\" ]; spare = 0; } );\n"),
+		"%s", errors);
 	ck_assert_str_eq(house.street, "Low\tStreet");
 	ck_assert_int_eq(house.number, 99);
 	ck_assert_int_eq(house.wait, 250000);
@@ -187,9 +188,9 @@ static const struct {
 	const char *text;
 	int64_t us; /* -1: refused */
 } waits[] = {{"250ms", 250000}, {"30s", 30000000}, {"5m", 300000000}, {"1h", INT64_C(3600000000)}, {"1d", INT64_C(86400000000)},
-    {"7", 7000000}, {"1.5s", 1500000}, {"0.001", 1000}, {"1500us", 1500}, {"2d", -1}, {"0", -1}, {"-1s", -1}, {"-0.5", -1},
-    {"", -1}, {"s", -1}, {"1 s", -1}, {"1s ", -1}, {" 1s", -1}, {"+1s", -1}, {"1.s", -1}, {"1e3", -1}, {"1S", -1}, {"5x", -1},
-    {"99999999999999999999s", -1}, {"9223372036854775807h", -1}, {"1e300", -1}, {"nan", -1}, {"inf", -1}, {"0x10", -1}};
+	{"7", 7000000}, {"1.5s", 1500000}, {"0.001", 1000}, {"1500us", 1500}, {"2d", -1}, {"0", -1}, {"-1s", -1}, {"-0.5", -1},
+	{"", -1}, {"s", -1}, {"1 s", -1}, {"1s ", -1}, {" 1s", -1}, {"+1s", -1}, {"1.s", -1}, {"1e3", -1}, {"1S", -1}, {"5x", -1},
+	{"99999999999999999999s", -1}, {"9223372036854775807h", -1}, {"1e300", -1}, {"nan", -1}, {"inf", -1}, {"0x10", -1}};
 
 START_TEST(durations)
 {
@@ -210,8 +211,8 @@ static const struct {
 	const char *text;
 	int64_t bytes;
 } areas[] = {{"0", 0}, {"17", 17}, {"17B", 17}, {"64KiB", 65536}, {"1.5MiB", 1572864}, {"1GiB", 1073741824},
-    {"2TiB", INT64_C(2199023255552)}, {"64MB", -1}, {"64M", -1}, {"-1", -1}, {"9000000TiB", -1}, {"99999999999.5TiB", -1},
-    {"many", -1}};
+	{"2TiB", INT64_C(2199023255552)}, {"64MB", -1}, {"64M", -1}, {"-1", -1}, {"9000000TiB", -1}, {"99999999999.5TiB", -1},
+	{"many", -1}};
 
 START_TEST(sizes)
 {
@@ -236,9 +237,9 @@ START_TEST(variables_and_secret_files_are_put_in)
 	setenv("BRIDGEPOOL_TEST_WORD", "value", 1);
 	setenv("BRIDGEPOOL_TEST_NUMBER", "42", 1);
 	snprintf(text, sizeof text,
-	    "place = { street = \"<${BRIDGEPOOL_TEST_WORD}|${file:%s}|$${X}|$5>\"; number = \"${BRIDGEPOOL_TEST_NUMBER}\"; };\n"
-	    "words = [ \"a${BRIDGEPOOL_TEST_WORD}\" ];",
-	    secret);
+		"place = { street = \"<${BRIDGEPOOL_TEST_WORD}|${file:%s}|$${X}|$5>\"; number = \"${BRIDGEPOOL_TEST_NUMBER}\"; };\n"
+		"words = [ \"a${BRIDGEPOOL_TEST_WORD}\" ];",
+		secret);
 	ck_assert_msg(load(text), "%s", errors);
 	ck_assert_str_eq(house.street, "<value|s3 cret|${X}|$5>");
 	ck_assert_int_eq(house.number, 42);
@@ -295,8 +296,8 @@ END_TEST
 
 START_TEST(unknown_keys_suggest_the_nearest)
 {
-	ck_assert(
-	    !load("place = { stret = \"x\"; };\nrooms = ( { }, { siz = 4; } );\nnumber = 3;\nqqqqqqqq = 1;\ncolor = \"red\";"));
+	ck_assert(!load(
+		"place = { stret = \"x\"; };\nrooms = ( { }, { siz = 4; } );\nnumber = 3;\nqqqqqqqq = 1;\ncolor = \"red\";"));
 	expect_errors("@:1: place.stret: there is no such key; did you mean place.street?\n"
 		      "@:2: rooms[1].siz: there is no such key; did you mean rooms[].size?\n"
 		      "@:3: number: there is no such key; did you mean place.number?\n"
@@ -339,7 +340,8 @@ START_TEST(what_cannot_be_read_has_the_hint_that_helps)
 	ck_assert(!load("wait = 3;\n@include \"no-such-file.cfg\"\n"));
 	expect_errors("@:2: cannot open include file; a file to include is looked for from the folder of the configuration on\n");
 	ck_assert(!load("tags = [ \"a\",\n 3 ];\n"));
-	expect_errors("@:2: mismatched element type in array; all that stands between [ and ] must be of one kind; quote all of it\n");
+	expect_errors(
+		"@:2: mismatched element type in array; all that stands between [ and ] must be of one kind; quote all of it\n");
 	ck_assert(!load("\xEF\xBB\xBFwait = 3;\n"));
 	expect_errors("@: begins with a byte order mark (EF BB BF); save it as UTF-8 without one\n");
 }
@@ -363,7 +365,7 @@ END_TEST
 START_TEST(a_key_without_default_must_be_given)
 {
 	static const struct config_key must[] = {{"street", CONFIG_STRING, offsetof(struct house, street), 0, NULL, NULL,
-	    RELOAD_LIVE, "Where it is.", "\"High Street\""}};
+		RELOAD_LIVE, "Where it is.", "\"High Street\""}};
 	struct house h;
 	struct buf out;
 
@@ -379,11 +381,11 @@ END_TEST
 START_TEST(set_changes_what_the_file_says)
 {
 	static const char *const sets[] = {
-	    "rooms[1].size=8", "place.street=A = B", "words[1]=z", "empty=true", "rooms[2].doors[0]=n", NULL};
+		"rooms[1].size=8", "place.street=A = B", "words[1]=z", "empty=true", "rooms[2].doors[0]=n", NULL};
 
-	ck_assert_msg(
-	    load_with("rooms = ( { name = \"one\"; }, { size = 3; name = \"two\"; } ); words = [ \"x\", \"y\" ];", sets, NULL),
-	    "%s", errors);
+	ck_assert_msg(load_with("rooms = ( { name = \"one\"; }, { size = 3; name = \"two\"; } ); words = [ \"x\", \"y\" ];", sets,
+			      NULL),
+		"%s", errors);
 	ck_assert_uint_eq(house.rooms.n, 3);
 	ck_assert_int_eq(room(1)->size, 8);
 	ck_assert_str_eq(room(1)->name, "two");
@@ -432,23 +434,24 @@ END_TEST
 static const struct {
 	const char *set, *error;
 } bad_sets[] = {
-    {"size", "write it as KEY=VALUE, like pools[0].size=8"},
-    {"=3", "write it as KEY=VALUE, like pools[0].size=8"},
-    {"rooms[0].siez=3", "rooms[0].siez: there is no such key; did you mean rooms[].size?"},
-    {"rooms[2].size=3", "rooms[2].size: there is no such place; an index counts from 0 and may be one after the last at most"},
-    {"rooms[].size=3", "rooms[].size: there is no such place; an index counts from 0 and may be one after the last at most"},
-    {"rooms[-1].size=3", "rooms[-1].size: there is no such key; did you mean rooms[].size?"},
-    {"rooms[0]=3", "rooms[0]: there is no such key; did you mean rooms[]?"},
-    {"rooms.size=3", "rooms.size: there is no such key; did you mean rooms[].size?"},
-    {"rooms[99999999999].size=3",
-	"rooms[99999999999].size: there is no such place; an index counts from 0 and may be one after the last at most"},
-    {"place.number=0", "place.number: found \"0\"; allowed is a whole number, from 1 to 99; for example: 1"},
-    {"place.number=1.5", "place.number: found \"1.5\"; allowed is a whole number, from 1 to 99; for example: 1"},
-    {"words[3]=x", "words[3]: there is no such place; an index counts from 0 and may be one after the last at most"},
-    {"place.street=\"open", "place.street: the value does not read like one in the file: syntax error"},
-    {"words=[ \"a\" ]; empty = true", "words: the value does not read like one in the file: it is more than one"},
-    {"empty=maybe", "empty: found \"maybe\"; allowed is true or false"},
-    {"rooms=( { foo = 1; } )", "rooms[0].foo: there is no such key; remove it (bridgepool help lists all keys)"},
+	{"size", "write it as KEY=VALUE, like pools[0].size=8"},
+	{"=3", "write it as KEY=VALUE, like pools[0].size=8"},
+	{"rooms[0].siez=3", "rooms[0].siez: there is no such key; did you mean rooms[].size?"},
+	{"rooms[2].size=3",
+		"rooms[2].size: there is no such place; an index counts from 0 and may be one after the last at most"},
+	{"rooms[].size=3", "rooms[].size: there is no such place; an index counts from 0 and may be one after the last at most"},
+	{"rooms[-1].size=3", "rooms[-1].size: there is no such key; did you mean rooms[].size?"},
+	{"rooms[0]=3", "rooms[0]: there is no such key; did you mean rooms[]?"},
+	{"rooms.size=3", "rooms.size: there is no such key; did you mean rooms[].size?"},
+	{"rooms[99999999999].size=3",
+		"rooms[99999999999].size: there is no such place; an index counts from 0 and may be one after the last at most"},
+	{"place.number=0", "place.number: found \"0\"; allowed is a whole number, from 1 to 99; for example: 1"},
+	{"place.number=1.5", "place.number: found \"1.5\"; allowed is a whole number, from 1 to 99; for example: 1"},
+	{"words[3]=x", "words[3]: there is no such place; an index counts from 0 and may be one after the last at most"},
+	{"place.street=\"open", "place.street: the value does not read like one in the file: syntax error"},
+	{"words=[ \"a\" ]; empty = true", "words: the value does not read like one in the file: it is more than one"},
+	{"empty=maybe", "empty: found \"maybe\"; allowed is true or false"},
+	{"rooms=( { foo = 1; } )", "rooms[0].foo: there is no such key; remove it (bridgepool help lists all keys)"},
 };
 
 START_TEST(wrong_sets_are_told_by_themselves)
@@ -481,7 +484,7 @@ START_TEST(faults_of_several_keys_have_their_place)
 	static const char *const sets[] = {"wait=2h", NULL};
 
 	ck_assert(
-	    !load_with("place = {\n number = 60; };\nrooms = ( { size = 101; },\n { size = 102;\n } );", sets, check_house));
+		!load_with("place = {\n number = 60; };\nrooms = ( { size = 101; },\n { size = 102;\n } );", sets, check_house));
 	expect_errors("@:2: place.number: the street ends at 50\n@:3: rooms[0].size: too large\n@:4: rooms[1].size: too large\n"
 		      "--set 'wait=2h': wait: too long\n");
 	ck_assert_ptr_null(house.street);
@@ -502,7 +505,8 @@ static void check_always(const void *out, struct config_report *r)
 
 START_TEST(faults_of_single_keys_and_of_several_are_told_together)
 {
-	ck_assert(!load_with("place = {\n number = 600; street = 7; };\n colour = \"pink\";\nwrods = [ ];\n", NULL, check_always));
+	ck_assert(
+		!load_with("place = {\n number = 600; street = 7; };\n colour = \"pink\";\nwrods = [ ];\n", NULL, check_always));
 	ck_assert_msg(strstr(errors, "place.number: found 600"), "%s", errors);
 	ck_assert_msg(strstr(errors, "place.street: found 7"), "%s", errors);
 	ck_assert_msg(strstr(errors, "colour: found \"pink\""), "%s", errors);
@@ -558,7 +562,7 @@ START_TEST(reference_and_man_page_have_every_key)
 	}
 	ck_assert_ptr_nonnull(strstr((char *)reference.data, "  place.number = 1\n      Help of place.number. From 1 to 99.\n"));
 	ck_assert_ptr_nonnull(
-	    strstr((char *)reference.data, "  colour = \"red\"\n      Help of colour. One of red, green, blue.\n"));
+		strstr((char *)reference.data, "  colour = \"red\"\n      Help of colour. One of red, green, blue.\n"));
 	ck_assert_ptr_nonnull(strstr((char *)man.data, ".TP\n.B place.number = 1\nHelp of place.number. From 1 to 99.\n"));
 	buf_free(&reference);
 	buf_free(&man);

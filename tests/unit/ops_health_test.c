@@ -76,15 +76,15 @@ static void end(void)
 static void say(const char *reason)
 {
 	health_event(health,
-	    &(struct health_fields){.kind = KIND_WORKER_EXIT,
-		.severity = SEVERITY_WARN,
-		.pool = SLICE("default"),
-		.worker_id = SLICE("default/3.7"),
-		.from_state = HEALTH_READY,
-		.to_state = HEALTH_TERMINATED,
-		.reason = slice_of(reason),
-		.count = 12},
-	    WALL_MS);
+		&(struct health_fields){.kind = KIND_WORKER_EXIT,
+			.severity = SEVERITY_WARN,
+			.pool = SLICE("default"),
+			.worker_id = SLICE("default/3.7"),
+			.from_state = HEALTH_READY,
+			.to_state = HEALTH_TERMINATED,
+			.reason = slice_of(reason),
+			.count = 12},
+		WALL_MS);
 }
 
 static bool last_has(const char *text)
@@ -100,15 +100,15 @@ static bool sequences_are(const char *expected)
 static void expect_whole(void)
 {
 	static const char *const members[] = {"\"event_id\":\"node-1-cafe-1\"", "\"instance_id\":\"node-1\"",
-	    "\"incarnation\":\"cafe\"", "\"host\":\"host-a\"", "\"kind\":\"WORKER_EXIT\"", "\"severity\":\"WARN\"",
-	    "\"pool\":\"default\"", "\"worker_id\":\"default/3.7\"", "\"from_state\":\"READY\"", "\"to_state\":\"TERMINATED\"",
-	    "\"reason\":\"signal 9\""};
+		"\"incarnation\":\"cafe\"", "\"host\":\"host-a\"", "\"kind\":\"WORKER_EXIT\"", "\"severity\":\"WARN\"",
+		"\"pool\":\"default\"", "\"worker_id\":\"default/3.7\"", "\"from_state\":\"READY\"",
+		"\"to_state\":\"TERMINATED\"", "\"reason\":\"signal 9\""};
 
 	ck_assert_uint_eq(outlet.taken, 1);
 	ck_assert_str_eq(outlet.key, "node-1");
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
-		ck_assert_msg(
-		    last_has(members[i]), "%s is not in %.*s", members[i], (int)outlet.last.len, (const char *)outlet.last.data);
+		ck_assert_msg(last_has(members[i]), "%s is not in %.*s", members[i], (int)outlet.last.len,
+			(const char *)outlet.last.data);
 	ck_assert_int_eq(member_number(buf_slice(&outlet.last), "sequence"), 1);
 	ck_assert_int_eq(member_number(buf_slice(&outlet.last), "count"), 12);
 	ck_assert(last_has("\"snapshot\":null"));
@@ -139,7 +139,7 @@ START_TEST(a_heartbeat_carries_the_snapshot)
 	struct pool_snapshot pool = {.name = SLICE("qa"), .state = HEALTH_DEGRADED, .queued = 5};
 	struct partition_snapshot partition = {.topic = SLICE("bridgepool.requests"), .partition = 2, .base = 100, .next = 107};
 	const struct snapshot s = {
-	    .state = HEALTH_READY, .npools = 1, .npartitions = 1, .pools = &pool, .partitions = &partition};
+		.state = HEALTH_READY, .npools = 1, .npartitions = 1, .pools = &pool, .partitions = &partition};
 
 	pool.workers[HEALTH_READY] = 3;
 	begin(ENCODING_AVRO, RING);
@@ -238,7 +238,7 @@ START_TEST(too_many_partitions_are_left_out)
 	struct partition_snapshot *partitions = calloc(MANY, sizeof *partitions);
 	struct pool_snapshot pool = {.name = SLICE("qa"), .state = HEALTH_READY};
 	const struct snapshot s = {
-	    .state = HEALTH_READY, .npools = 1, .npartitions = MANY, .pools = &pool, .partitions = partitions};
+		.state = HEALTH_READY, .npools = 1, .npartitions = MANY, .pools = &pool, .partitions = partitions};
 
 	for (size_t i = 0; i < MANY; i++)
 		partitions[i].topic = SLICE("a-topic-with-a-name-that-is-somewhat-longer-than-most");

@@ -106,8 +106,8 @@ START_TEST(json_defaults)
 {
 	static const char *const same[] = {"{\"command\":\"ask\"}",
 		("{\"command\":\"ask\",\"request_id\":null,\"session_id\":null,\"session_epoch\":null,\"pool\":null,\"args\":null,"
-		"\"timeout_ms\":null,"
-		"\"deadline\":null,\"stream\":null,\"idempotent\":null,\"attributes\":null}"),
+		 "\"timeout_ms\":null,"
+		 "\"deadline\":null,\"stream\":null,\"idempotent\":null,\"attributes\":null}"),
 		"{\"command\":\"ask\",\"request_id\":\"\",\"session_id\":\"\",\"session_epoch\":\"\",\"pool\":\"\",\"args\":\"\","
 		"\"attributes\":{}}"};
 

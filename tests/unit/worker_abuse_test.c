@@ -1,5 +1,5 @@
-/* worker_abuse_test.c: workers that do to their pipes and processes what no good worker does: bytes one by one, frames of nothing,
- * floods without lines, heaps of dead children, a thousand restarts. */
+/* worker_abuse_test.c: workers that do to their pipes and processes what no good worker does: bytes one by one, frames of
+ * nothing, floods without lines, heaps of dead children, a thousand restarts. */
 #include "worker_stage.h"
 
 #include <dirent.h>
@@ -74,7 +74,8 @@ START_TEST(odd_frames_are_read_one_by_one)
 	} odd[] = {
 		{"{\"id\":1,\"success\":true,\"result\":1,\"result\":2}", ANSWER_OK, "2"},
 		{"{\"id\":2,\"success\":true,\"result\":1e999999}", ANSWER_OK, "1e999999"},
-		{"{\"id\":3,\"success\":true,\"result\":123456789012345678901234567890.10}", ANSWER_OK, "123456789012345678901234567890.10"},
+		{"{\"id\":3,\"success\":true,\"result\":123456789012345678901234567890.10}", ANSWER_OK,
+			"123456789012345678901234567890.10"},
 		{"{\"id\":4,\"success\":true,\"result\":-Infinity}", ANSWER_UNREADABLE, NULL},
 		{"{\"id\":5,\"success\":true,\"result\":[1,]}", ANSWER_UNREADABLE, NULL},
 		{"{\"id\":6,\"success\":true,\"result\":\"\\ud800\"}", ANSWER_OK, "\"\\ud800\""},
@@ -86,7 +87,8 @@ START_TEST(odd_frames_are_read_one_by_one)
 	struct stage s;
 
 	for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
-		n += (size_t)snprintf(text + n, sizeof text - n, "printf '\\000\\000\\000\\%03zo%%s' '%s'; ", strlen(odd[i].body), odd[i].body);
+		n += (size_t)snprintf(
+			text + n, sizeof text - n, "printf '\\000\\000\\000\\%03zo%%s' '%s'; ", strlen(odd[i].body), odd[i].body);
 	}
 	open_shell(&s, text);
 	stage_start_only(&s, 0);
@@ -95,7 +97,8 @@ START_TEST(odd_frames_are_read_one_by_one)
 	for (size_t i = 0; i < s.seen[0].nanswers; i++) {
 		const struct stage_answer *a = &s.seen[0].answers[i];
 		ck_assert_msg(a->kind == odd[i].kind && a->id == i + 1, "%s", odd[i].body);
-		ck_assert_msg(odd[i].payload ? a->payload && !strcmp(a->payload, odd[i].payload) : !a->payload, "%s gave %s", odd[i].body, a->payload);
+		ck_assert_msg(odd[i].payload ? a->payload && !strcmp(a->payload, odd[i].payload) : !a->payload, "%s gave %s",
+			odd[i].body, a->payload);
 	}
 	check_no_fault_but_the_end(&s.seen[0]);
 	stage_close(&s);
@@ -107,8 +110,9 @@ START_TEST(deep_nesting_costs_a_request_and_no_stack)
 	/* {"id":1,"success":true,"result":[[[...]]]}, 100,000 deep: 35 + 200,000 bytes are 0x030d63. */
 	struct stage s;
 
-	open_shell(&s, "printf '\\000\\003\\015\\141{\"id\":1,\"success\":true,\"result\":'; head -c 100000 /dev/zero | tr '\\000' '['; "
-		       "head -c 100000 /dev/zero | tr '\\000' ']'; printf '}'");
+	open_shell(&s,
+		"printf '\\000\\003\\015\\141{\"id\":1,\"success\":true,\"result\":'; head -c 100000 /dev/zero | tr '\\000' '['; "
+		"head -c 100000 /dev/zero | tr '\\000' ']'; printf '}'");
 	stage_start_only(&s, 0);
 	stage_wait(&s, s.seen[0].gone);
 	check_no_fault_but_the_end(&s.seen[0]);
@@ -144,14 +148,15 @@ END_TEST
 /* Grandchildren that end become the guard's, and the guard reaps them while the worker lives. */
 START_TEST(dead_grandchildren_do_not_pile_up)
 {
-	static const char worker[] = "i=0; while [ $i -lt 300 ]; do (setsid sleep 0 &) ; i=$((i+1)); done; "
-				     "while n=$(grep -l \"^PPid:.$PPID$\" /proc/[0-9]*/status 2>/dev/null | wc -l); [ \"$n\" -gt 1 ]; do sleep 0.01; done; "
-				     "echo \"$n left\" >&2";
+	static const char worker[] =
+		"i=0; while [ $i -lt 300 ]; do (setsid sleep 0 &) ; i=$((i+1)); done; "
+		"while n=$(grep -l \"^PPid:.$PPID$\" /proc/[0-9]*/status 2>/dev/null | wc -l); [ \"$n\" -gt 1 ]; do sleep 0.01; done; "
+		"echo \"$n left\" >&2";
 	struct stage s;
 
 	open_shell(&s, worker);
 	stage_start_only(&s, 0);
-	stage_wait(&s, s.seen[0].gone); /* or the shell counts for ever */
+	stage_wait(&s, s.seen[0].gone);             /* or the shell counts for ever */
 	ck_assert_str_eq(s.seen[0].last, "1 left"); /* itself */
 	stage_close(&s);
 }

@@ -1,4 +1,4 @@
-/* worker_end_test.c: how workers end: the steps of a stop, crashes, lies on stdout, starts that fail. Each end has one last word. */
+/* worker_end_test.c: how workers end: the steps of a stop, crashes, lies on stdout, failed starts. Each end has one last word. */
 #include "worker_stage.h"
 
 #include <fcntl.h>
@@ -31,7 +31,7 @@ START_TEST(close_ends_a_good_worker)
 	stage_open_mock(&s, NULL);
 	stage_start(&s, 0);
 	stage_request(&s, 0, "echo", SLICE("{}"));
-	stage_stop(&s, 0, STOP_CLOSE); /* what was said before is still written */
+	stage_stop(&s, 0, STOP_CLOSE);             /* what was said before is still written */
 	stage_request(&s, 0, "echo", SLICE("{}")); /* what is said after is not */
 	stage_flush(&s);
 	wait_gone(&s);
@@ -71,7 +71,8 @@ START_TEST(kill_ends_what_term_does_not)
 	stage_start(&s, 0);
 	stage_ask(&s, 0, "echo", SLICE("{}")); /* now it ignores the signal */
 	stage_stop(&s, 0, STOP_TERM);
-	/* The guard takes orders one after the other, so an answer after the order to TERM does not prove that it was ignored; this does. */
+	/* The guard takes orders one after the other, so an answer after the order to TERM does not prove that it was ignored;
+	 * this does. */
 	for (int i = 0; i < 20; i++)
 		ck_assert_int_eq(stage_ask(&s, 0, "sleep", SLICE("{\"ms\":5}"))->kind, ANSWER_OK);
 	stage_stop(&s, 0, STOP_CLOSE);
@@ -190,7 +191,8 @@ END_TEST
 
 START_TEST(the_last_line_of_stderr_is_in_the_last_word)
 {
-	const char *command[] = {"/bin/sh", "-c", "echo first >&2; printf 'ModuleNotFoundError: no app\\n  \\n\\n' >&2; printf 'no end' >&2; exit 7", NULL};
+	const char *command[] = {"/bin/sh", "-c",
+		"echo first >&2; printf 'ModuleNotFoundError: no app\\n  \\n\\n' >&2; printf 'no end' >&2; exit 7", NULL};
 	struct adapter_config c = {.kind = "process", .command = command};
 	struct stage s;
 
@@ -210,7 +212,8 @@ static void check_frame_fault(struct stage *s, const char *detail)
 {
 	stage_wait(s, s->seen[0].nfaults);
 	ck_assert_int_eq(s->seen[0].faults[0].kind, FAULT_FRAME);
-	ck_assert_msg(strstr(s->seen[0].faults[0].detail, detail) != NULL, "\"%s\" is not in: %s", detail, s->seen[0].faults[0].detail);
+	ck_assert_msg(
+		strstr(s->seen[0].faults[0].detail, detail) != NULL, "\"%s\" is not in: %s", detail, s->seen[0].faults[0].detail);
 	/* Nothing more of that stream is read. */
 	stage_request(s, 0, "echo", SLICE("{}"));
 	stage_flush(s);
@@ -240,7 +243,8 @@ START_TEST(an_oversized_frame_is_not_waited_for)
 	stage_open_mock(&s, NULL);
 	stage_start(&s, 0);
 	ask_fault(&s, "oversized");
-	check_frame_fault(&s, "a frame of 4294967280 bytes was announced, max_frame_bytes is 4194304; its first bytes were \"\\xff\\xff\\xff\\xf0{");
+	check_frame_fault(&s,
+		"a frame of 4294967280 bytes was announced, max_frame_bytes is 4194304; its first bytes were \"\\xff\\xff\\xff\\xf0{");
 	stage_close(&s);
 }
 END_TEST
@@ -321,7 +325,8 @@ START_TEST(what_cannot_run_is_refused_before_the_first_start)
 	check_refused("/tmp", NULL, NULL, "is not a file");
 	check_refused("", NULL, NULL, "the command is empty");
 	check_refused(write_script("plain", "#!/bin/sh\n", 0644), NULL, NULL, "is not executable: chmod +x");
-	check_refused(write_script("orphan", "#!/no/such/python9 -u\n", 0755), NULL, NULL, "needs the interpreter /no/such/python9");
+	check_refused(
+		write_script("orphan", "#!/no/such/python9 -u\n", 0755), NULL, NULL, "needs the interpreter /no/such/python9");
 	check_refused("/bin/sh", "/no/such/guard", NULL, "/no/such/guard is not there");
 	check_refused("/bin/sh", NULL, "/no/such/place", "the working directory /no/such/place cannot be entered");
 }
@@ -347,7 +352,8 @@ static void check_start_fails(struct stage *s, const char *detail)
 	ck_assert_int_eq(s->seen[0].started, 0);
 	ck_assert_int_eq(s->seen[0].nfaults, 1);
 	ck_assert_int_eq(s->seen[0].faults[0].kind, FAULT_EXEC);
-	ck_assert_msg(strstr(s->seen[0].faults[0].detail, detail) != NULL, "\"%s\" is not in: %s", detail, s->seen[0].faults[0].detail);
+	ck_assert_msg(
+		strstr(s->seen[0].faults[0].detail, detail) != NULL, "\"%s\" is not in: %s", detail, s->seen[0].faults[0].detail);
 	ck_assert(s->seen[0].exit.exited);
 	ck_assert_int_eq(s->seen[0].exit.code, 127);
 	ck_assert_uint_eq(adapter_live(s->adapter), 0);
@@ -419,7 +425,9 @@ END_TEST
 
 START_TEST(limits_hold)
 {
-	const char *command[] = {"/bin/sh", "-c", "ulimit -n >&2; ulimit -c >&2; ulimit -v >&2; grep NoNewPrivs /proc/self/status >&2; ls /proc/self/fd | wc -l >&2", NULL};
+	const char *command[] = {"/bin/sh", "-c",
+		"ulimit -n >&2; ulimit -c >&2; ulimit -v >&2; grep NoNewPrivs /proc/self/status >&2; ls /proc/self/fd | wc -l >&2",
+		NULL};
 	struct adapter_config c = {
 		.kind = "process", .command = command, .open_files = 77, .core_bytes = 0, .memory_limit = INT64_C(3) << 30};
 	int leaked = fcntl(0, F_DUPFD, 20); /* not close-on-exec */
@@ -440,7 +448,8 @@ END_TEST
 START_TEST(a_worker_starts_with_the_usual_signals)
 {
 	const char *command[] = {"/bin/grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status", NULL};
-	const char *shell[] = {"/bin/sh", "-c", "exec 1>&2; exec \"$0\" \"$@\"", command[0], command[1], command[2], command[3], NULL};
+	const char *shell[] = {
+		"/bin/sh", "-c", "exec 1>&2; exec \"$0\" \"$@\"", command[0], command[1], command[2], command[3], NULL};
 	struct adapter_config c = {.kind = "process", .command = shell};
 	unsigned long long blocked, ignored;
 	sigset_t some, usual;

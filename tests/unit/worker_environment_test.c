@@ -3,8 +3,8 @@
 #include "program.h"
 #include "worker_stage.h"
 
-static const char *const daemon_has[] = {"PATH=/bin", "HOME=/root", "LC_ALL=C", "LC_=odd", "PYTHONPATH=/x", "AWS_SECRET=1", "PATHS=2",
-	"HTTP_PROXY=p", "http_proxy=q", "SSL_CERT_FILE=/c", "nonsense", "=empty", NULL};
+static const char *const daemon_has[] = {"PATH=/bin", "HOME=/root", "LC_ALL=C", "LC_=odd", "PYTHONPATH=/x", "AWS_SECRET=1",
+	"PATHS=2", "HTTP_PROXY=p", "http_proxy=q", "SSL_CERT_FILE=/c", "nonsense", "=empty", NULL};
 
 static void init(struct environment *e, const char *const *pass, const char *const *set)
 {
@@ -59,7 +59,8 @@ START_TEST(each_worker_is_told_who_it_is)
 	ck_assert_str_eq(list[0], "BRIDGEPOOL_WORKER_ID=qa/3.9"); /* getenv finds the first */
 	ck_assert_str_eq(list[1], "BRIDGEPOOL_GENERATION=9");
 	ck_assert_str_eq(environment_get(&e, "BRIDGEPOOL_POOL"), "qa");
-	ck_assert_str_eq(environment_get(&e, "BRIDGEPOOL_MAX_FRAME_BYTES"), "70000"); /* what counts is what the daemon reads by */
+	ck_assert_str_eq(
+		environment_get(&e, "BRIDGEPOOL_MAX_FRAME_BYTES"), "70000"); /* what counts is what the daemon reads by */
 	ck_assert_ptr_null(list[e.n + 2]);
 	environment_list_free(list);
 	environment_free(&e);

@@ -146,7 +146,8 @@ END_TEST
 
 START_TEST(wrong_options_are_named)
 {
-	static const char *const wrong[][2] = {{"--hang", "0"}, {"--hang", "101%"}, {"--delay", "soon"}, {"--ignore", "kill"}, {"--nonsense", "1"}};
+	static const char *const wrong[][2] = {
+		{"--hang", "0"}, {"--hang", "101%"}, {"--delay", "soon"}, {"--ignore", "kill"}, {"--nonsense", "1"}};
 
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
 		const char *options[] = {wrong[i][0], wrong[i][1], NULL};

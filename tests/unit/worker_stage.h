@@ -36,7 +36,7 @@ struct stage_seen {
 	struct stage_answer *answers;
 	size_t nanswers;
 	struct exit_report exit;
-	char last[2048]; /* of the exit report */
+	char last[2048];  /* of the exit report */
 	char line[16384]; /* the last one */
 	size_t line_len;
 	char text[65536]; /* the first of them, each with a newline */
@@ -48,7 +48,7 @@ struct stage {
 	uv_timer_t patience;
 	struct adapter *adapter;
 	struct stage_seen seen[STAGE_WORKERS];
-	bool inside;	/* an adapter_ function runs: no event may come */
+	bool inside;    /* an adapter_ function runs: no event may come */
 	bool impatient; /* the event that was waited for did not come */
 	uint64_t next_id;
 	char errstr[1024];
@@ -86,8 +86,8 @@ static inline void stage_on_answer(void *ctx, struct slot_ref w, const struct an
 	struct stage_seen *seen = stage_event(ctx, w);
 
 	seen->answers = xrealloc(seen->answers, (seen->nanswers + 1) * sizeof *seen->answers);
-	seen->answers[seen->nanswers++] = (struct stage_answer){a->id, a->has_id, a->kind, stage_copy(a->payload), stage_copy(a->code), a->payload.len,
-		a->concurrency, a->capabilities};
+	seen->answers[seen->nanswers++] = (struct stage_answer){a->id, a->has_id, a->kind, stage_copy(a->payload),
+		stage_copy(a->code), a->payload.len, a->concurrency, a->capabilities};
 }
 
 static inline void stage_on_fault(void *ctx, struct slot_ref w, enum worker_fault f, struct slice detail)
@@ -96,7 +96,8 @@ static inline void stage_on_fault(void *ctx, struct slot_ref w, enum worker_faul
 
 	ck_assert_int_lt(seen->nfaults, STAGE_FAULTS);
 	seen->faults[seen->nfaults].kind = f;
-	snprintf(seen->faults[seen->nfaults].detail, sizeof seen->faults[0].detail, "%.*s", (int)detail.len, detail.data ? (const char *)detail.data : "");
+	snprintf(seen->faults[seen->nfaults].detail, sizeof seen->faults[0].detail, "%.*s", (int)detail.len,
+		detail.data ? (const char *)detail.data : "");
 	seen->nfaults++;
 }
 
@@ -178,15 +179,15 @@ static inline void stage_open_mock(struct stage *s, const char *const *options)
 	ck_assert_msg(s->adapter != NULL, "%s", s->errstr);
 }
 
-#define stage_wait(s, condition)                                                                                 \
-	do {                                                                                                     \
-		(s)->impatient = false;                                                                          \
-		uv_timer_start(&(s)->patience, stage_on_patience, STAGE_PATIENCE_MS, 0);                         \
-		while (!(condition)) {                                                                           \
-			uv_run(&(s)->loop, UV_RUN_ONCE);                                                         \
-			ck_assert_msg(!(s)->impatient, "this was waited for and did not come: %s", #condition);  \
-		}                                                                                                \
-		uv_timer_stop(&(s)->patience);                                                                   \
+#define stage_wait(s, condition)                                                                                                 \
+	do {                                                                                                                     \
+		(s)->impatient = false;                                                                                          \
+		uv_timer_start(&(s)->patience, stage_on_patience, STAGE_PATIENCE_MS, 0);                                         \
+		while (!(condition)) {                                                                                           \
+			uv_run(&(s)->loop, UV_RUN_ONCE);                                                                         \
+			ck_assert_msg(!(s)->impatient, "this was waited for and did not come: %s", #condition);                  \
+		}                                                                                                                \
+		uv_timer_stop(&(s)->patience);                                                                                   \
 	} while (0)
 
 static inline struct slot_ref stage_slot(uint16_t slot)

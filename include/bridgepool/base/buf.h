@@ -12,11 +12,11 @@ struct slice {
 	size_t len;
 };
 
-struct slice slice_of(const char *text);                 /* NULL gives the absent slice */
+struct slice slice_of(const char *text); /* NULL gives the absent slice */
 #define SLICE(literal) ((struct slice){(literal), sizeof(literal) - 1})
-bool slice_equal(struct slice a, struct slice b);        /* absent equals only absent */
+bool slice_equal(struct slice a, struct slice b); /* absent equals only absent */
 bool slice_is(struct slice a, const char *text);
-bool slice_is_utf8(struct slice s);                      /* well-formed UTF-8: no surrogates, no overlong forms; NUL is allowed */
+bool slice_is_utf8(struct slice s); /* well-formed UTF-8: no surrogates, no overlong forms; NUL is allowed */
 
 struct buf {
 	uint8_t *data;
@@ -29,10 +29,10 @@ bool buf_append(struct buf *b, const void *p, size_t n); /* false: over the limi
 bool buf_add(struct buf *b, struct slice s);
 bool buf_text(struct buf *b, const char *text);
 bool buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void buf_consume(struct buf *b, size_t n);               /* drops the first n bytes */
-void buf_reset(struct buf *b);                           /* empties, keeps the memory */
-struct slice buf_slice(const struct buf *b);             /* borrows until the next change */
-void *buf_take(struct buf *b, size_t *n);                /* the caller frees with free(); b is empty afterwards; never NULL */
+void buf_consume(struct buf *b, size_t n);   /* drops the first n bytes */
+void buf_reset(struct buf *b);               /* empties, keeps the memory */
+struct slice buf_slice(const struct buf *b); /* borrows until the next change */
+void *buf_take(struct buf *b, size_t *n);    /* the caller frees with free(); b is empty afterwards; never NULL */
 void buf_free(struct buf *b);
 
 #endif

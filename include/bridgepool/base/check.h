@@ -1,4 +1,5 @@
-/* check.h: assertions that stay on in release builds. For our own bugs only: a peer's or a user's mistake is an error value, never a CHECK. */
+/* check.h: assertions that stay on in release builds. For our own bugs only: a peer's or a user's mistake is an error value,
+ * never a CHECK. */
 #ifndef BRIDGEPOOL_BASE_CHECK_H
 #define BRIDGEPOOL_BASE_CHECK_H
 

@@ -34,26 +34,29 @@ struct config_list {
 };
 
 struct config_key {
-	const char *path;    /* "kafka.brokers", "pools[]", "pools[].name" */
+	const char *path; /* "kafka.brokers", "pools[]", "pools[].name" */
 	enum config_type type;
-	size_t offset;       /* into the top struct, or into one list item for "x[].y" */
-	size_t stride;       /* CONFIG_LIST only: size of one item */
-	const char *dflt;    /* as it would stand in the file; NULL: must be given. A list's default is a list of one group of defaults, or "()" */
-	const char *range;   /* "1..1000", "a|b", or NULL */
+	size_t offset;     /* into the top struct, or into one list item for "x[].y" */
+	size_t stride;     /* CONFIG_LIST only: size of one item */
+	const char *dflt;  /* as it would stand in the file; NULL: must be given. A list's default is a list of one group of
+			      defaults, or "()" */
+	const char *range; /* "1..1000", "a|b", or NULL */
 	enum config_reload reload;
 	const char *help;    /* one sentence, with the unit */
 	const char *example; /* as it would stand in an example; NULL: dflt */
 };
 
 /* Reads `path` (NULL: defaults only), then the `sets` ("pools[0].size=8"), expands ${NAME} and ${file:PATH} in strings ($${ is a
- * plain ${), fills `out`. A number may also stand as a string, so that it can come from a variable. All errors at once, a line each: file:line: key: what was found, what is allowed, how to mend it. False: `out` is zeroed. */
-bool config_load(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n, void *out, struct buf *errors);
+ * plain ${), fills `out`. A number may also stand as a string, so that it can come from a variable. All errors at once, a line
+ * each: file:line: key: what was found, what is allowed, how to mend it. False: `out` is zeroed. */
+bool config_load(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n, void *out,
+	struct buf *errors);
 
 /* The same, then what no single key can tell: `check` (called only when all is well so far) says each error with config_fault, by
  * the key's place, like "sources[1].pool"; the key need not stand in the file. */
 struct config_report;
-bool config_load_checked(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n, void *out,
-	void (*check)(const void *out, struct config_report *r), struct buf *errors);
+bool config_load_checked(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n,
+	void *out, void (*check)(const void *out, struct config_report *r), struct buf *errors);
 void config_fault(struct config_report *r, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void config_free(const struct config_key *keys, size_t n, void *out);
 

@@ -11,7 +11,7 @@ struct hist {
 	uint32_t bucket[HIST_BUCKETS];
 };
 
-void hist_add(struct hist *h, int64_t us);             /* negative counts as 0 */
+void hist_add(struct hist *h, int64_t us);              /* negative counts as 0 */
 int64_t hist_at(const struct hist *h, double quantile); /* 0..1; upper edge of the bucket; 0 when empty */
 uint64_t hist_below(const struct hist *h, int64_t us);  /* how many were at most us (to bucket precision) */
 

@@ -11,6 +11,6 @@ struct random {
 void random_seed(struct random *r, uint64_t seed);
 uint64_t random_next(struct random *r);
 uint64_t random_below(struct random *r, uint64_t bound); /* 0 <= x < bound; bound > 0 */
-uint64_t random_entropy(void);                            /* from the kernel; for seeds and names */
+uint64_t random_entropy(void);                           /* from the kernel; for seeds and names */
 
 #endif

@@ -1,4 +1,5 @@
-/* health.h: notes and snapshots become HealthEvents. Keeps a bounded ring while the broker is away; never blocks; makes no note itself. */
+/* health.h: notes and snapshots become HealthEvents. Keeps a bounded ring while the broker is away; never blocks; makes no note
+ * itself. */
 #ifndef BRIDGEPOOL_OPS_HEALTH_H
 #define BRIDGEPOOL_OPS_HEALTH_H
 
@@ -13,7 +14,8 @@ struct health_config {
 };
 
 /* emit: false when it cannot be sent now; the event is kept and offered again by health_retry. key and value are borrowed. */
-struct health *health_new(const struct health_config *c, struct codec *codec, bool (*emit)(void *ctx, struct slice key, struct slice value, enum encoding encoding), void *ctx);
+struct health *health_new(const struct health_config *c, struct codec *codec,
+	bool (*emit)(void *ctx, struct slice key, struct slice value, enum encoding encoding), void *ctx);
 /* event: kind, severity, pool, worker_id, states, reason, count; the rest (id, sequence, instance, time) is filled here. */
 void health_event(struct health *h, const struct health_fields *event, int64_t wall_ms);
 void health_beat(struct health *h, const struct snapshot *s, int64_t wall_ms);

@@ -17,8 +17,8 @@ struct call {
 	struct slice session_id, session_epoch;
 	bool session_new;
 	struct slice request_id;
-	int32_t attempt;            /* from 1 */
-	int64_t remaining_ms;       /* TIME_NONE: no limit */
+	int32_t attempt;      /* from 1 */
+	int64_t remaining_ms; /* TIME_NONE: no limit */
 	bool stream;
 	struct slice headers, attributes; /* pairs.h lists; header values that are not UTF-8 are left out */
 	struct slice source_topic;
@@ -33,10 +33,10 @@ enum capability { CAPABILITY_PARTIAL = 1, CAPABILITY_CANCEL = 2, CAPABILITY_PING
 
 struct answer {
 	uint64_t id;
-	bool has_id;           /* false with UNREADABLE: nobody knows whose it was */
+	bool has_id; /* false with UNREADABLE: nobody knows whose it was */
 	enum answer_kind kind;
-	struct slice payload;  /* OK: result; PARTIAL: partial; valid JSON; absent if the member was missing */
-	struct slice usage;    /* JSON object of numbers, or absent */
+	struct slice payload;                /* OK: result; PARTIAL: partial; valid JSON; absent if the member was missing */
+	struct slice usage;                  /* JSON object of numbers, or absent */
 	struct slice code, message, details; /* ERROR; UNREADABLE has code INVALID_RESULT and message */
 	bool retriable;
 	int64_t retry_after_ms; /* TIME_NONE */
@@ -49,7 +49,8 @@ struct answer {
  * last member, so it wins over one that the client sent: readers take the last of two members of one name. */
 bool bridge_write(struct buf *out, const struct call *c);
 /* Never fails: what is no answer is UNREADABLE. An error that is a plain string, or names no code, gets the code PROGRAM_ERROR.
- * Members it does not know are ignored; a usage that is no object of numbers is left out. a borrows body and scratch (reset by the call; holds unescaped strings). */
+ * Members it does not know are ignored; a usage that is no object of numbers is left out. a borrows body and scratch (reset by
+ * the call; holds unescaped strings). */
 void bridge_read(struct slice body, struct buf *scratch, struct answer *a);
 
 #endif

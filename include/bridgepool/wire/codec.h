@@ -11,18 +11,18 @@
 struct codec_config {
 	const char *const *extra_dirs; /* directories of further writer schemas (*.avsc); may be NULL */
 	size_t nextra_dirs;
-	size_t max_request;            /* bytes of a record's value */
-	unsigned max_depth;            /* of JSON payloads; 0: JSON_MAX_DEPTH */
+	size_t max_request; /* bytes of a record's value */
+	unsigned max_depth; /* of JSON payloads; 0: JSON_MAX_DEPTH */
 };
 
 /* Why a record was refused. code is one of our stable words: INVALID_ENCODING, UNKNOWN_SCHEMA, INVALID_RECORD, TOO_LARGE,
  * UNSUPPORTED_ENCODING; with of_field INVALID_FIELD, INVALID_ARGS, INVALID_COMMAND. */
 struct fault {
 	const char *code;
-	char message[256]; /* printable UTF-8: what, where, how to mend */
-	enum encoding encoding;      /* as far as it could be told; JSON otherwise */
-	struct slice request_id;     /* as far as it could be read; borrows the same as the request's fields */
-	bool of_field;               /* the record can be read, but one of its fields is not what it must be */
+	char message[256];       /* printable UTF-8: what, where, how to mend */
+	enum encoding encoding;  /* as far as it could be told; JSON otherwise */
+	struct slice request_id; /* as far as it could be read; borrows the same as the request's fields */
+	bool of_field;           /* the record can be read, but one of its fields is not what it must be */
 };
 
 struct codec *codec_new(const struct codec_config *c, char *errstr, size_t size); /* NULL: errstr says why */
@@ -38,8 +38,9 @@ bool codec_write_health(struct codec *c, const struct health_fields *h, enum enc
 /* Any of our records, whatever its encoding, as one JSON object: for `tail`, `submit` and tests. False: errstr says why. */
 bool codec_to_json(struct codec *c, struct slice bytes, struct buf *out, char *errstr, size_t size);
 
-const char *codec_content_type(enum encoding as);              /* "application/json", "avro/binary" */
-/* The compiled-in schemas, as written in schemas/. name: "ProgramRequest", "ProgramResult", "HealthEvent", "DeadLetter"; NULL if unknown. */
+const char *codec_content_type(enum encoding as); /* "application/json", "avro/binary" */
+/* The compiled-in schemas, as written in schemas/. name: "ProgramRequest", "ProgramResult", "HealthEvent", "DeadLetter"; NULL if
+ * unknown. */
 const char *codec_schema(const char *name);
 uint64_t codec_fingerprint(const char *schema_json, bool *ok); /* CRC-64-AVRO of the Parsing Canonical Form */
 

@@ -14,11 +14,11 @@ struct frame_reader {
 	bool broken;
 };
 
-void frame_init(struct frame_reader *r, size_t max_body);            /* max_body in bytes, without the head */
-bool frame_feed(struct frame_reader *r, const void *p, size_t n);    /* false: already broken */
+void frame_init(struct frame_reader *r, size_t max_body);                /* max_body in bytes, without the head */
+bool frame_feed(struct frame_reader *r, const void *p, size_t n);        /* false: already broken */
 enum frame_state frame_next(struct frame_reader *r, struct slice *body); /* READY: body borrows until the next feed */
-struct slice frame_rest(const struct frame_reader *r);               /* bytes not given out: shows what garbage began with */
+struct slice frame_rest(const struct frame_reader *r);                   /* bytes not given out: shows what garbage began with */
 void frame_free(struct frame_reader *r);
-void frame_head(uint8_t out[FRAME_HEAD], size_t body_len);           /* body_len <= UINT32_MAX */
+void frame_head(uint8_t out[FRAME_HEAD], size_t body_len); /* body_len <= UINT32_MAX */
 
 #endif

@@ -8,7 +8,8 @@
  *   u8  suspects, at most 16
  *   per suspect: u16 offset-base big-endian, u8 kills (1..255)
  *   u32 XXH32, big-endian, over base (8 bytes, big-endian) and all bytes above, seed 0
- * The checksum covers the base, so that a map is never read beside a base it was not made for. At most 3072 bytes, 4096 in base64. */
+ * The checksum covers the base, so that a map is never read beside a base it was not made for. At most 3072 bytes, 4096 in
+ * base64. */
 #ifndef BRIDGEPOOL_WIRE_OFFSETMAP_H
 #define BRIDGEPOOL_WIRE_OFFSETMAP_H
 
@@ -35,6 +36,7 @@ static inline bool offsetmap_bit(const struct offsetmap *m, uint32_t i)
 }
 
 size_t offsetmap_encode(const struct offsetmap *m, char out[OFFSETMAP_TEXT_MAX + 1]); /* NUL-terminated; returns the length */
-bool offsetmap_decode(struct slice text, int64_t base, struct offsetmap *m);          /* false: m is empty at base: start there. Absent or empty text is an empty map and true */
+/* False: the text is no map of this base; m is empty at base: start there. Absent or empty text is an empty map and true. */
+bool offsetmap_decode(struct slice text, int64_t base, struct offsetmap *m);
 
 #endif

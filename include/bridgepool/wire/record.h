@@ -9,12 +9,51 @@
 
 enum encoding { ENCODING_AVRO, ENCODING_JSON, ENCODING_CONFLUENT };
 
-enum status { STATUS_UNKNOWN, STATUS_OK, STATUS_ERROR, STATUS_TIMEOUT, STATUS_EXPIRED, STATUS_WORKER_LOST, STATUS_SESSION_LOST, STATUS_REJECTED, STATUS_CANCELLED, STATUS_COUNT };
+enum status {
+	STATUS_UNKNOWN,
+	STATUS_OK,
+	STATUS_ERROR,
+	STATUS_TIMEOUT,
+	STATUS_EXPIRED,
+	STATUS_WORKER_LOST,
+	STATUS_SESSION_LOST,
+	STATUS_REJECTED,
+	STATUS_CANCELLED,
+	STATUS_COUNT
+};
 
 /* One set of health words: for workers, pools and the instance, in events, logs and status. */
-enum health_state { HEALTH_UNKNOWN, HEALTH_INITIALIZING, HEALTH_STARTING, HEALTH_READY, HEALTH_DEGRADED, HEALTH_UNAVAILABLE, HEALTH_DRAINING, HEALTH_TERMINATING, HEALTH_TERMINATED, HEALTH_STOPPED, HEALTH_STATE_COUNT };
+enum health_state {
+	HEALTH_UNKNOWN,
+	HEALTH_INITIALIZING,
+	HEALTH_STARTING,
+	HEALTH_READY,
+	HEALTH_DEGRADED,
+	HEALTH_UNAVAILABLE,
+	HEALTH_DRAINING,
+	HEALTH_TERMINATING,
+	HEALTH_TERMINATED,
+	HEALTH_STOPPED,
+	HEALTH_STATE_COUNT
+};
 
-enum health_kind { KIND_UNKNOWN, KIND_INSTANCE_STATE, KIND_WORKER_STATE, KIND_WORKER_EXIT, KIND_POOL_STATE, KIND_SESSIONS_LOST, KIND_SESSION, KIND_PARTITIONS_ASSIGNED, KIND_PARTITIONS_REVOKED, KIND_PARTITION_STUCK, KIND_BACKPRESSURE, KIND_CIRCUIT, KIND_AFFINITY_VIOLATION, KIND_HEARTBEAT, KIND_COUNT };
+enum health_kind {
+	KIND_UNKNOWN,
+	KIND_INSTANCE_STATE,
+	KIND_WORKER_STATE,
+	KIND_WORKER_EXIT,
+	KIND_POOL_STATE,
+	KIND_SESSIONS_LOST,
+	KIND_SESSION,
+	KIND_PARTITIONS_ASSIGNED,
+	KIND_PARTITIONS_REVOKED,
+	KIND_PARTITION_STUCK,
+	KIND_BACKPRESSURE,
+	KIND_CIRCUIT,
+	KIND_AFFINITY_VIOLATION,
+	KIND_HEARTBEAT,
+	KIND_COUNT
+};
 enum severity { SEVERITY_UNKNOWN, SEVERITY_INFO, SEVERITY_WARN, SEVERITY_ERROR, SEVERITY_COUNT };
 
 const char *status_name(enum status s);             /* "OK" */
@@ -25,23 +64,23 @@ const char *severity_name(enum severity s);
 enum { TIME_NONE = -1 };
 
 struct request_fields {
-	enum encoding encoding;   /* how it was written; results mirror it */
-	struct slice request_id;  /* absent: made from topic, partition and offset */
+	enum encoding encoding;  /* how it was written; results mirror it */
+	struct slice request_id; /* absent: made from topic, partition and offset */
 	struct slice session_id, session_epoch, pool;
 	struct slice command;
-	struct slice args;        /* a valid JSON object, byte for byte; absent: {} */
-	int64_t timeout_ms;       /* TIME_NONE when null */
-	int64_t deadline_ms;      /* TIME_NONE when null */
+	struct slice args;   /* a valid JSON object, byte for byte; absent: {} */
+	int64_t timeout_ms;  /* TIME_NONE when null */
+	int64_t deadline_ms; /* TIME_NONE when null */
 	bool stream, idempotent;
-	struct slice attributes;  /* pairs.h list; may be absent */
+	struct slice attributes; /* pairs.h list; may be absent */
 };
 
 struct error_fields {
-	struct slice code;        /* absent: there is no error */
+	struct slice code; /* absent: there is no error */
 	struct slice message;
 	bool retriable;
-	int64_t retry_after_ms;   /* TIME_NONE when null */
-	struct slice details;     /* JSON text, absent when null */
+	int64_t retry_after_ms; /* TIME_NONE when null */
+	struct slice details;   /* JSON text, absent when null */
 };
 
 struct timings {
@@ -51,20 +90,20 @@ struct timings {
 struct result_fields {
 	struct slice request_id, session_id, pool, command;
 	enum status status;
-	struct slice result;      /* valid JSON, byte for byte; absent for null */
+	struct slice result; /* valid JSON, byte for byte; absent for null */
 	struct error_fields error;
 	struct slice session_epoch;
 	bool session_new;
 	struct slice instance_id, worker_id, worker_version;
 	int32_t attempts;
 	struct timings timings;
-	struct slice usage;       /* JSON object of numbers, absent when none */
+	struct slice usage; /* JSON object of numbers, absent when none */
 	struct slice source_topic;
 	int32_t source_partition;
 	int64_t source_offset;
 	int32_t part;
 	bool final;
-	struct slice attributes;  /* pairs.h list */
+	struct slice attributes; /* pairs.h list */
 	int64_t completed_at_ms;
 };
 
@@ -80,18 +119,18 @@ struct pool_snapshot {
 	uint32_t slots_used, slots_total;     /* concurrency places */
 	uint64_t queued, sessions;
 	uint64_t sessions_created, sessions_ended, sessions_lost;
-	uint64_t requests[STATUS_COUNT];      /* finished since start, by status */
-	uint64_t duration[DURATION_BUCKETS];  /* of runs */
+	uint64_t requests[STATUS_COUNT];     /* finished since start, by status */
+	uint64_t duration[DURATION_BUCKETS]; /* of runs */
 	uint64_t starts, exits;
 };
 
 struct partition_snapshot {
 	struct slice topic;
 	int32_t partition;
-	int64_t base, next;       /* offsets */
-	uint64_t backlog;         /* requests taken and not finished */
-	uint32_t window;          /* next - base */
-	int64_t oldest_ms;        /* age of the oldest unfinished request; 0 when none */
+	int64_t base, next; /* offsets */
+	uint64_t backlog;   /* requests taken and not finished */
+	uint32_t window;    /* next - base */
+	int64_t oldest_ms;  /* age of the oldest unfinished request; 0 when none */
 	bool held;
 };
 
@@ -101,7 +140,7 @@ struct snapshot {
 	struct pool_snapshot *pools;           /* owned; snapshot_free */
 	struct partition_snapshot *partitions; /* owned */
 	uint64_t memory_used, memory_limit;
-	uint64_t late_answers, dropped_stale;  /* late things that found nothing */
+	uint64_t late_answers, dropped_stale; /* late things that found nothing */
 };
 void snapshot_free(struct snapshot *s);
 
@@ -114,7 +153,7 @@ struct health_fields {
 	enum health_state from_state, to_state; /* HEALTH_UNKNOWN: null */
 	struct slice reason;
 	int64_t count;
-	const struct snapshot *snapshot;        /* NULL: null */
+	const struct snapshot *snapshot; /* NULL: null */
 };
 
 #endif

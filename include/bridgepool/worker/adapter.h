@@ -15,31 +15,33 @@ struct worker_events {
 	void (*answer)(void *ctx, struct slot_ref w, const struct answer *a);
 	void (*fault)(void *ctx, struct slot_ref w, enum worker_fault f, struct slice detail);
 	void (*gone)(void *ctx, struct slot_ref w, const struct exit_report *x); /* once, last; nothing of it lives */
-	void (*line)(void *ctx, struct slot_ref w, struct slice line);           /* one stderr line, without its end; cut at 8 KiB */
+	void (*line)(void *ctx, struct slot_ref w, struct slice line); /* one stderr line, without its end; cut at 8 KiB */
 };
 
 struct adapter_config {
-	const char *kind;                 /* "process" or "mock" */
-	const char *const *command;       /* argv, NULL-terminated; process */
-	const char *directory;            /* working directory; NULL or "": the daemon's */
-	const char *const *environment;   /* "NAME=value" to set, NULL-terminated; may be NULL */
-	const char *const *pass;          /* fnmatch patterns of the daemon's variables that are passed on, beside the built-in ones; may be NULL */
-	const char *guard_path;           /* bridgepool-guard; NULL: beside the running program, else the installed one */
-	size_t max_frame_bytes;           /* of a message from a worker; goes into BRIDGEPOOL_MAX_FRAME_BYTES; 0: 16 MiB */
-	int64_t memory_limit;             /* bytes of address space per worker (RLIMIT_AS), 0: none */
-	int64_t open_files;               /* RLIMIT_NOFILE, 0: as it is */
-	int64_t core_bytes;               /* RLIMIT_CORE */
-	const char *pool_name;            /* goes into BRIDGEPOOL_POOL; BRIDGEPOOL_WORKER_ID is pool/slot.generation */
-	const char *script;               /* mock: see mock.h; NULL: echo */
+	const char *kind;               /* "process" or "mock" */
+	const char *const *command;     /* argv, NULL-terminated; process */
+	const char *directory;          /* working directory; NULL or "": the daemon's */
+	const char *const *environment; /* "NAME=value" to set, NULL-terminated; may be NULL */
+	const char *const *pass;        /* fnmatch patterns of further variables of the daemon that are passed on; may be NULL */
+	const char *guard_path;         /* bridgepool-guard; NULL: beside the running program, else the installed one */
+	size_t max_frame_bytes;         /* of a message from a worker; goes into BRIDGEPOOL_MAX_FRAME_BYTES; 0: 16 MiB */
+	int64_t memory_limit;           /* bytes of address space per worker (RLIMIT_AS), 0: none */
+	int64_t open_files;             /* RLIMIT_NOFILE, 0: as it is */
+	int64_t core_bytes;             /* RLIMIT_CORE */
+	const char *pool_name;          /* goes into BRIDGEPOOL_POOL; BRIDGEPOOL_WORKER_ID is pool/slot.generation */
+	const char *script;             /* mock: see mock.h; NULL: echo */
 };
 
 /* Copies c. NULL: errstr says what to mend (command not found, guard not found). */
-struct adapter *adapter_new(struct uv_loop_s *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size);
+struct adapter *adapter_new(
+	struct uv_loop_s *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size);
 void adapter_start(struct adapter *a, struct slot_ref w);
-void adapter_call(struct adapter *a, struct slot_ref w, const struct call *c); /* buffered until adapter_flush; a w that is gone is ignored */
+/* Buffered until adapter_flush; a w that is gone is ignored. */
+void adapter_call(struct adapter *a, struct slot_ref w, const struct call *c);
 void adapter_stop(struct adapter *a, struct slot_ref w, enum stop_step s);
-void adapter_flush(struct adapter *a);   /* one writev per worker that has something to say */
+void adapter_flush(struct adapter *a);        /* one writev per worker that has something to say */
 size_t adapter_live(const struct adapter *a); /* workers whose `gone` has not been said */
-void adapter_close(struct adapter *a);   /* kills what lives; frees itself in the last close callback; no event after it */
+void adapter_close(struct adapter *a);        /* kills what lives; frees itself in the last close callback; no event after it */
 
 #endif
