@@ -1,5 +1,6 @@
 # lib.sh: what deploy/quickstart and tests/run share: a table of steps with progress and logs, Debian packages, a Python environment.
 # Sourced by bash with `set -euo pipefail`; `root` is the source tree.
+# shellcheck shell=bash disable=SC2154
 
 lib_tty=0
 [ -t 1 ] && lib_tty=1
@@ -86,7 +87,7 @@ packages_install() { # GROUP..: what is missing of these groups of deploy/packag
 	fi
 	if [ "$(id -u)" != 0 ]; then
 		command -v sudo >/dev/null || {
-			echo "These packages are missing:" $missing
+			echo "These packages are missing: ${missing//$'\n'/ }"
 			echo "Run this as root, or install sudo."
 			return 1
 		}

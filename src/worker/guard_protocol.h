@@ -1,5 +1,4 @@
-/* guard_protocol.h: what daemon and bridgepool-guard say to each other (all of it: on top of guard.c). Both are built together.
- */
+/* guard_protocol.h: what daemon and bridgepool-guard say to each other; guard.c tells it in full. Both are built together. */
 #ifndef WORKER_GUARD_PROTOCOL_H
 #define WORKER_GUARD_PROTOCOL_H
 
