@@ -45,7 +45,5 @@ char *config_expand(const char *text, char *why, size_t size);
 bool config_value(
 	struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field);
 size_t config_value_size(enum config_type type);
-bool config_quantity(enum config_type type, const char *text, int64_t *out); /* a number with its unit */
-void config_allowed(const struct config_key *key, struct buf *out);          /* in words */
 
 #endif

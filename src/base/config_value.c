@@ -58,7 +58,8 @@ static bool number(const char *text, const char **end, int64_t factor_of_one, bo
 	return true;
 }
 
-bool config_quantity(enum config_type type, const char *text, int64_t *out)
+/* A number with its unit. */
+static bool quantity(enum config_type type, const char *text, int64_t *out)
 {
 	const struct unit *units = units_of(type);
 	const char *end;
@@ -74,7 +75,8 @@ bool config_quantity(enum config_type type, const char *text, int64_t *out)
 	return false;
 }
 
-void config_allowed(const struct config_key *key, struct buf *out)
+/* What may stand there, in words. */
+static void say_allowed(const struct config_key *key, struct buf *out)
 {
 	static const char *const words[] = {
 		[CONFIG_STRING] = "a string in quotes",
@@ -139,7 +141,7 @@ static bool refuse(struct config_report *r, const struct config_key *key, const 
 	char found[SHOWN_MAX];
 
 	buf_init(&allowed, WHY_MAX);
-	config_allowed(key, &allowed);
+	say_allowed(key, &allowed);
 	show(s, found);
 	config_say(r, s, path, "found %s; allowed is %.*s%s%s", found, (int)allowed.len, (const char *)allowed.data,
 		good ? "; for example: " : "", good ? good : "");
@@ -182,12 +184,12 @@ static bool in_range(const struct config_key *key, int64_t value)
 	if (!dots)
 		return key->type == CONFIG_INT || value >= 0;
 	snprintf(low, sizeof low, "%.*s", (int)(dots - key->range), key->range);
-	CHECK(config_quantity(key->type, low, &bound));
+	CHECK(quantity(key->type, low, &bound));
 	if (value < bound)
 		return false;
 	if (!dots[2])
 		return true;
-	CHECK(config_quantity(key->type, dots + 2, &bound));
+	CHECK(quantity(key->type, dots + 2, &bound));
 	return value <= bound;
 }
 
@@ -225,7 +227,7 @@ static bool parse(const struct config_key *key, const char *text, void *field)
 	switch (key->type) {
 	case CONFIG_BOOL: *(bool *)field = strcmp(text, "true") == 0; return *(bool *)field || strcmp(text, "false") == 0;
 	case CONFIG_ENUM: return word_index(key->range, text, field);
-	default: return config_quantity(key->type, text, field) && in_range(key, *(int64_t *)field);
+	default: return quantity(key->type, text, field) && in_range(key, *(int64_t *)field);
 	}
 }
 

@@ -95,7 +95,6 @@ struct mock_call {
 /* mock_worker.c */
 void mock_worker_send(struct mock_worker *m, struct slice body); /* one frame, with the next write */
 void mock_worker_flush(struct mock_worker *m);                   /* writes all; waits if nobody reads */
-struct mock_task *mock_worker_task(struct mock_worker *m, uint64_t id);
 void mock_worker_drop(struct mock_task *t);
 
 /* mock_worker_commands.c */

@@ -6,7 +6,7 @@
 #include "bridgepool/wire/json.h"
 #include "bridgepool/wire/pairs.h"
 
-void text_base64(struct slice bytes, struct buf *out)
+static void add_base64(struct slice bytes, struct buf *out)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const uint8_t *in = bytes.data;
@@ -28,7 +28,7 @@ void text_bytes(struct slice bytes, struct buf *out)
 		json_quote(out, bytes);
 	} else {
 		buf_text(out, "{\"base64\":\"");
-		text_base64(bytes, out);
+		add_base64(bytes, out);
 		buf_text(out, "\"}");
 	}
 }

@@ -4,7 +4,6 @@
 
 #include "bridgepool/base/buf.h"
 
-void text_base64(struct slice bytes, struct buf *out);
 /* A JSON string if the bytes are UTF-8, else {"base64": "..."}; null if absent. */
 void text_bytes(struct slice bytes, struct buf *out);
 /* A pairs.h list as a JSON object. */

@@ -3,7 +3,6 @@
 #define CORE_POOL_H
 
 #include "bridgepool/core/engine.h"
-#include "bridgepool/base/hist.h"
 #include "slot.h"
 
 TAILQ_HEAD(slot_line, slot);

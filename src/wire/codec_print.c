@@ -76,6 +76,8 @@ static bool print_scalar(struct binary *b, const struct schema_type *t, struct b
 	}
 }
 
+static bool print_value(struct binary *b, const struct schema_type *t, struct buf *out, unsigned depth);
+
 static bool print_items(struct binary *b, const struct schema_type *t, struct buf *out, unsigned depth)
 {
 	bool map = t->kind == SCHEMA_MAP, first = true;
@@ -117,7 +119,7 @@ static bool print_field(struct binary *b, const char *name, const struct schema_
 	return t->kind == SCHEMA_STRING && field_is_payload(name) ? print_payload(b, out) : print_value(b, t, out, depth);
 }
 
-bool print_value(struct binary *b, const struct schema_type *t, struct buf *out, unsigned depth)
+static bool print_value(struct binary *b, const struct schema_type *t, struct buf *out, unsigned depth)
 {
 	if (depth == 0) {
 		b->fault = "the record is nested too deep";

@@ -44,7 +44,4 @@ bool request_read_avro(struct codec *c, const struct writer *w, struct slice bod
 bool fault_set(struct fault *why, const char *code, const char *format, ...)
 	__attribute__((format(printf, 3, 4))); /* always false */
 
-/* codec_print.c */
-bool print_value(struct binary *b, const struct schema_type *t, struct buf *out, unsigned depth);
-
 #endif

@@ -1,4 +1,4 @@
-/* base_buf_test.c: slices and buffers, UTF-8, histograms, random numbers, clocks and the limit of log lines. */
+/* base_buf_test.c: slices and buffers, UTF-8, random numbers, clocks and the limit of log lines. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +6,6 @@
 
 #include "bridgepool/base/buf.h"
 #include "bridgepool/base/clock.h"
-#include "bridgepool/base/hist.h"
 #include "bridgepool/base/log.h"
 #include "bridgepool/base/random.h"
 
@@ -136,44 +135,6 @@ START_TEST(bytes_leave_at_the_front)
 }
 END_TEST
 
-/* ---- hist ---- */
-
-START_TEST(quantiles_are_near_what_was_added)
-{
-	struct hist h = {0};
-
-	ck_assert_int_eq(hist_at(&h, 0.5), 0);
-	for (int64_t us = 1; us <= 100000; us++)
-		hist_add(&h, us);
-	for (double q = 0.01; q <= 1; q += 0.01) {
-		double exact = q * 100000;
-
-		ck_assert_int_ge(hist_at(&h, q), (int64_t)exact - 1);
-		ck_assert_int_le(hist_at(&h, q), (int64_t)(exact * 1.0626) + 1);
-	}
-	ck_assert_uint_eq(h.count, 100000);
-	ck_assert_uint_eq(h.sum, UINT64_C(5000050000));
-}
-END_TEST
-
-START_TEST(small_values_are_exact_and_huge_ones_are_kept)
-{
-	struct hist h = {0};
-
-	for (int64_t us = 0; us < 16; us++)
-		hist_add(&h, us);
-	for (int64_t us = 0; us < 16; us++)
-		ck_assert_uint_eq(hist_below(&h, us), (uint64_t)us + 1);
-	ck_assert_int_eq(hist_at(&h, 0.5), 7);
-	hist_add(&h, -5);
-	ck_assert_uint_eq(hist_below(&h, 0), 2);
-	ck_assert_uint_eq(hist_below(&h, -1), 0);
-	hist_add(&h, INT64_MAX);
-	ck_assert_uint_eq(hist_below(&h, INT64_MAX), 18);
-	ck_assert_int_gt(hist_at(&h, 1), INT64_C(1000000000000));
-}
-END_TEST
-
 /* ---- random ---- */
 
 START_TEST(the_same_seed_gives_the_same_numbers)
@@ -291,8 +252,6 @@ int main(void)
 	tcase_add_test(tests, a_buffer_stops_at_its_limit);
 	tcase_add_test(tests, long_formats_are_not_cut);
 	tcase_add_test(tests, bytes_leave_at_the_front);
-	tcase_add_test(tests, quantiles_are_near_what_was_added);
-	tcase_add_test(tests, small_values_are_exact_and_huge_ones_are_kept);
 	tcase_add_test(tests, the_same_seed_gives_the_same_numbers);
 	tcase_add_test(tests, bounded_numbers_are_even_and_below_the_bound);
 	tcase_add_test(tests, time_is_written_in_utc);
