@@ -72,7 +72,7 @@ static int fail(int code, const char *what, const char *why)
 	return code;
 }
 
-static int send_line(struct submit *s, char *line, size_t number, struct buf *scratch)
+static int send_line(struct submit *s, struct slice line, size_t number, struct buf *scratch)
 {
 	struct request_fields fields;
 	struct fault fault;
@@ -80,7 +80,7 @@ static int send_line(struct submit *s, char *line, size_t number, struct buf *sc
 
 	buf_reset(scratch);
 	snprintf(where, sizeof where, "line %zu", number);
-	if (!codec_read_request(requester_codec(s->requester), slice_of(line), scratch, &fields, &fault))
+	if (!codec_read_request(requester_codec(s->requester), line, scratch, &fields, &fault))
 		return fail(EXIT_USAGE_ERROR, where, fault.message);
 	if (!requester_send(s->requester, &fields, why, sizeof why))
 		return fail(EXIT_BROKER, where, why);
@@ -98,10 +98,10 @@ static int send_lines(struct submit *s, FILE *in)
 
 	buf_init(&scratch, ARGS_LIMIT);
 	for (size_t number = 1; code == EXIT_OK && !interrupted && (length = getline(&line, &size, in)) >= 0; number++) {
-		while (length > 0 && strchr("\r\n", line[length - 1]))
-			line[--length] = '\0';
+		while (length > 0 && (line[length - 1] == '\r' || line[length - 1] == '\n'))
+			length--;
 		if (length > 0)
-			code = send_line(s, line, number, &scratch);
+			code = send_line(s, (struct slice){line, (size_t)length}, number, &scratch);
 	}
 	free(line);
 	buf_free(&scratch);

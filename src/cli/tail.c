@@ -28,16 +28,12 @@ static volatile sig_atomic_t interrupted;
 static void put_value(struct codec *codec, struct slice value, struct buf *out)
 {
 	size_t before = out->len;
-	enum json_kind kind;
 	char why[256];
 
 	if (value.data && codec_to_json(codec, value, out, why, sizeof why))
 		return;
 	out->len = before;
-	if (value.len && json_read_value(value, &kind, JSON_MAX_DEPTH, why, sizeof why))
-		buf_add(out, value);
-	else
-		text_bytes(value, out);
+	text_value(value, out);
 }
 
 static bool is_plain(struct slice headers)
@@ -93,24 +89,35 @@ static int tail_read(struct tail *t)
 	return code;
 }
 
-static int tail_open(struct tail *t, const struct settings *s)
+static int tail_follow(struct tail *t)
 {
-	const struct client_config c = {s->kafka.brokers, (const char *const *)s->kafka.properties.items};
-	const struct codec_config codec = {.extra_dirs = (const char *const *)s->schemas.extra.items,
-		.nextra_dirs = s->schemas.extra.n,
-		.max_request = LINE_LIMIT};
 	char why[512];
-	int code = EXIT_BROKER;
+
+	if (!client_follow(t->client, t->topic, t->from_beginning || t->until_end, FOLLOW_TIMEOUT_MS, why, sizeof why)) {
+		fprintf(stderr, "bridgepool tail: %s\n", why);
+		return EXIT_BROKER;
+	}
+	cli_catch_signals(&interrupted); /* not before: while a broker is looked for there is nothing to put in order */
+	return tail_read(t);
+}
+
+static int tail_run(struct tail *t, const struct settings *s)
+{
+	const struct client_config client = {s->kafka.brokers, (const char *const *)s->kafka.properties.items};
+	const struct codec_config codec = {
+		.extra_dirs = (const char *const *)s->schemas.extra.items,
+		.nextra_dirs = s->schemas.extra.n,
+		.max_request = LINE_LIMIT,
+	};
+	char why[512];
+	int code = EXIT_CONFIGURATION;
 
 	t->codec = codec_new(&codec, why, sizeof why);
-	t->client = t->codec ? client_new(&c, why, sizeof why) : NULL;
-	if (t->client &&
-		client_follow(t->client, t->topic, t->from_beginning || t->until_end, FOLLOW_TIMEOUT_MS, why, sizeof why)) {
-		cli_catch_signals(&interrupted); /* not before: while a broker is looked for there is nothing to put in order */
-		code = tail_read(t);
-	} else {
+	t->client = t->codec ? client_new(&client, why, sizeof why) : NULL;
+	if (t->client)
+		code = tail_follow(t);
+	else
 		fprintf(stderr, "bridgepool tail: %s\n", why);
-	}
 	if (t->client)
 		client_free(t->client);
 	if (t->codec)
@@ -185,7 +192,7 @@ static int run(int argc, char **argv)
 	if (!cli_client_settings(&t.args, &s, &whole))
 		return EXIT_CONFIGURATION;
 	t.topic = topic_of(&s, t.topic);
-	code = tail_open(&t, &s);
+	code = tail_run(&t, &s);
 	cli_client_free(&s, whole);
 	return code;
 }

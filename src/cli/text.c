@@ -33,6 +33,28 @@ void text_bytes(struct slice bytes, struct buf *out)
 	}
 }
 
+/* Outside of its strings JSON may have line breaks, where a space does as well; inside them it has none. */
+static void add_one_line(struct slice json, struct buf *out)
+{
+	size_t before = out->len;
+
+	buf_add(out, json);
+	for (size_t i = before; i < out->len; i++)
+		if (out->data[i] == '\n' || out->data[i] == '\r')
+			out->data[i] = ' ';
+}
+
+void text_value(struct slice value, struct buf *out)
+{
+	enum json_kind kind;
+	char why[256];
+
+	if (value.len && json_read_value(value, &kind, JSON_MAX_DEPTH, why, sizeof why))
+		add_one_line(value, out);
+	else
+		text_bytes(value, out);
+}
+
 void text_pairs(struct slice pairs, struct buf *out)
 {
 	struct slice name, value;

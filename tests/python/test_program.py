@@ -278,6 +278,19 @@ def test_tail_shows_what_comes(service):
         tail.stdout.close()
 
 
+def test_a_client_that_cannot_be_made_is_a_wrong_configuration(tmp_path, service):
+    for words in (["tail", "results"], ["submit", "echo"], ["topics"]):
+        done = run(words[0], "-b", "127.0.0.1:1", "--set", "kafka.properties=[ \"no.such.property=1\" ]", *words[1:])
+        assert done.returncode == 78 and "no.such.property" in done.stderr, words
+    done = run("tail", "-c", str(service), "--set", f"schemas.extra={tmp_path}/nosuch", "results", "--until-end")
+    assert done.returncode == 78 and f"{tmp_path}/nosuch" in done.stderr
+
+
+def test_a_line_with_a_nul_is_no_request(service):
+    done = run("submit", "-c", str(service), "-f", "-", stdin=None, input='{"command": "echo"}\0, and more\n')
+    assert done.returncode == 64 and "line 1" in done.stderr and done.stdout == ""
+
+
 # ---- interrupts ----
 
 
