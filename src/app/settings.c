@@ -158,6 +158,7 @@ static const struct config_key table[] = {
 
     TOP("schemas.extra", CONFIG_STRINGS, schemas.extra, "[ ]", NULL, RELOAD_RESTART,
 	"Directories of further Avro schemas (*.avsc) that requests may have been written with."),
+    RESERVED("schemas.output", NULL, "an older schema to write with"),
 };
 
 const struct config_key *settings_keys(size_t *n)

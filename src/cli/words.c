@@ -124,8 +124,9 @@ static int run_man(int argc, char **argv)
 	buf_free(&man);
 	printf(".SH EXIT STATUS\n");
 	man_text(
-		"0 done; 1 a request did not end OK (submit); 64 usage; 69 no broker; 70 internal, or stopped at once; 75 not all results came\n"
-		"in time (submit); 78 configuration; 130 interrupted (submit, demo).\n");
+		"0 done; 1 a request did not end OK (submit), a topic was not created (topics), something went otherwise than told (demo),\n"
+		"or output could not be written; 64 usage; 69 no broker; 70 internal, or stopped at once; 75 not all results came in\n"
+		"time (submit); 78 configuration, topics or workers must be mended; 130 interrupted (submit, demo).\n");
 	printf(".SH FILES\n.I ./bridgepool.cfg\n.br\n.I /etc/bridgepool/bridgepool.cfg\n");
 	return EXIT_OK;
 }

@@ -197,6 +197,9 @@ static const struct {
 	"2: delivery.guarantee: not supported in this version: \"exactly-once\"; write \"at-least-once\""},
     {ONE "http = { listen = \"127.0.0.1:9464\"; };",
 	"2: http: not supported in this version: metrics and status over HTTP; remove it"},
+    {ONE "schemas = { output = \"old.avsc\"; };",
+	"2: schemas.output: not supported in this version: an older schema to write with; remove it"},
+    {ONE "encoding = { results = \"confluent\"; };", "2: encoding.results: found \"confluent\"; allowed is one of mirror, avro, json"},
 };
 
 START_TEST(refusals_say_where_and_how_to_mend)
