@@ -36,8 +36,12 @@ static rd_kafka_topic_partition_list_t *list_of(const struct consumer *c, const 
 
 	for (size_t i = 0; i < k->n; i++) {
 		const struct commit_entry *e = &k->entries[i];
-		rd_kafka_topic_partition_t *elem =
-			rd_kafka_topic_partition_list_add(list, parts_topic(c->parts, e->tp.topic), e->tp.partition);
+		const struct part *part = parts_find(c->parts, e->tp);
+		rd_kafka_topic_partition_t *elem;
+
+		if (part && part->doubted)
+			continue;
+		elem = rd_kafka_topic_partition_list_add(list, parts_topic(c->parts, e->tp.topic), e->tp.partition);
 		elem->offset = e->base;
 		elem->metadata = xstrdup(e->metadata); /* the list frees it */
 		elem->metadata_size = strlen(e->metadata);
@@ -55,7 +59,7 @@ void consumer_commit(struct consumer *c, const struct commit *k)
 		return;
 	p = pending_new(c, k);
 	list = list_of(c, k);
-	p->err = rd_kafka_commit_queue(c->handle.rk, list, c->control, NULL, p);
+	p->err = list->cnt ? rd_kafka_commit_queue(c->handle.rk, list, c->control, NULL, p) : RD_KAFKA_RESP_ERR__STATE;
 	rd_kafka_topic_partition_list_destroy(list);
 	if (p->err) {
 		c->refused_commits = true;
@@ -63,22 +67,28 @@ void consumer_commit(struct consumer *c, const struct commit *k)
 	}
 }
 
-static rd_kafka_resp_err_t error_at(const rd_kafka_topic_partition_list_t *list, size_t i)
+/* What was left out of the list is as good as refused. */
+static rd_kafka_resp_err_t error_of(struct consumer *c, rd_kafka_topic_partition_list_t *list, struct tp tp)
 {
-	return list && i < (size_t)list->cnt ? list->elems[i].err : RD_KAFKA_RESP_ERR_NO_ERROR;
+	const rd_kafka_topic_partition_t *elem;
+
+	if (!list)
+		return RD_KAFKA_RESP_ERR_NO_ERROR;
+	elem = rd_kafka_topic_partition_list_find(list, parts_topic(c->parts, tp.topic), tp.partition);
+	return elem ? elem->err : RD_KAFKA_RESP_ERR__STATE;
 }
 
 /* Errors per partition cannot be trusted to be complete: after any error every partition of the commit is unknown, at best. */
-static void tell(struct pending_commit *p, rd_kafka_resp_err_t err, const rd_kafka_topic_partition_list_t *list)
+static void tell(struct pending_commit *p, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list)
 {
 	struct consumer *c = p->consumer;
 	struct tp_fault *faults = xcalloc(p->n + 1, sizeof *faults);
 	bool any = err != RD_KAFKA_RESP_ERR_NO_ERROR;
 
 	for (size_t i = 0; i < p->n; i++)
-		any = any || error_at(list, i);
+		any = any || error_of(c, list, p->tp[i]);
 	for (size_t i = 0; i < p->n; i++) {
-		rd_kafka_resp_err_t own = error_at(list, i);
+		rd_kafka_resp_err_t own = error_of(c, list, p->tp[i]);
 		/* Too large is said about one partition; the others of that commit are to be sent again. */
 		if (!own)
 			own = faults_commit(err) == COMMIT_TOO_LARGE && p->n > 1 ? RD_KAFKA_RESP_ERR__FAIL : err;

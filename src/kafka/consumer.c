@@ -48,6 +48,8 @@ static void partition_error(struct consumer *c, rd_kafka_resp_err_t err, const c
 		rebalance_out_of_range(c, part);
 	else
 		handle_error(&c->handle, err, text);
+	if (faults_class(err) == ERROR_TOPIC && part && part->state == PART_LIVE)
+		doubts_begin(c, part);
 }
 
 /* Late ones, of an assignment that is over or closing, and repeated ones are dropped: they are read again by whom they belong to. */
@@ -129,6 +131,7 @@ static void on_serve(void *ctx, struct budget *b)
 	struct consumer *c = ctx;
 
 	rebalance_retry(c);
+	doubts_ask(c);
 	commits_refused(c);
 	while (serve_one(c, c->control, b))
 		;

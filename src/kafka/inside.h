@@ -5,6 +5,7 @@
 
 #include "handle.h"
 #include "parts.h"
+#include "positions.h"
 
 struct pending_commit {
 	uint64_t id;
@@ -28,6 +29,9 @@ struct consumer {
 	struct positions *retry;                   /* positions to ask for again at retry_at_us, or NULL */
 	int64_t retry_at_us;
 
+	bool doubting;        /* it is being asked whether topics are what they were */
+	int64_t doubt_at_us;  /* when to ask next */
+
 	struct pending_commit *commits;  /* sent or refused, not yet told */
 	bool refused_commits;            /* some of them have err set */
 	bool closing, closed;
@@ -39,6 +43,15 @@ void rebalance_retry(struct consumer *c);
 /* The log ends before, or begins after, the position of this partition. */
 void rebalance_out_of_range(struct consumer *c, struct part *part);
 void rebalance_forget(struct consumer *c); /* at the end: what was kept for later */
+bool rebalance_answered(const struct position *p);
+/* Reads on at part->next. */
+void rebalance_resume(struct consumer *c, struct part *part);
+/* All of this assignment is over, nothing of it is committed; the group is joined anew. */
+void rebalance_lose(struct consumer *c);
+
+/* doubts.c */
+void doubts_begin(struct consumer *c, struct part *part); /* its topic is not there */
+void doubts_ask(struct consumer *c);			  /* when it is time */
 
 /* commits.c */
 void commits_event(struct consumer *c, rd_kafka_event_t *event);

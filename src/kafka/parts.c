@@ -18,10 +18,11 @@ struct parts {
 	uint32_t epoch; /* the last one given */
 };
 
-static const bool legal[PART_CLOSING + 1][PART_CLOSING + 1] = {
+static const bool legal[PART_STATES][PART_STATES] = {
 	[PART_NONE] = {[PART_WAITING] = true},
 	[PART_WAITING] = {[PART_LIVE] = true, [PART_CLOSING] = true},
-	[PART_LIVE] = {[PART_CLOSING] = true},
+	[PART_LIVE] = {[PART_CLOSING] = true, [PART_DOUBTED] = true},
+	[PART_DOUBTED] = {[PART_LIVE] = true, [PART_CLOSING] = true},
 	[PART_CLOSING] = {[PART_NONE] = true},
 };
 
@@ -87,7 +88,7 @@ struct part *parts_open(struct parts *p, const char *topic, int32_t partition)
 	if (part->state != PART_NONE)
 		return NULL;
 	part->tp = (struct tp){(uint32_t)(t - p->topics), partition, ++p->epoch};
-	part->held = false;
+	part->held = part->doubted = false;
 	part_move(part, PART_WAITING);
 	return part;
 }

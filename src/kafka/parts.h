@@ -7,13 +7,14 @@
 #include "bridgepool/core/message.h"
 
 /* NONE -> WAITING (assigned, its offset is being read) -> LIVE (it is read) -> CLOSING (a revoke is not answered yet) -> NONE;
- * WAITING -> CLOSING. */
-enum part_state { PART_NONE, PART_WAITING, PART_LIVE, PART_CLOSING };
+ * WAITING -> CLOSING; LIVE <-> DOUBTED (its topic was gone: is it still the same one?) -> CLOSING. */
+enum part_state { PART_NONE, PART_WAITING, PART_LIVE, PART_CLOSING, PART_DOUBTED, PART_STATES };
 
 struct part {
 	struct tp tp;
 	enum part_state state; /* part_move is its only writer */
 	bool held;
+	bool doubted;		 /* nothing of it is committed, also when it closes */
 	int64_t next;		 /* LIVE: the lowest offset that may still come */
 	rd_kafka_queue_t *queue; /* LIVE and after: its own messages */
 };

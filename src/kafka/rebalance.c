@@ -13,7 +13,6 @@
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
 #include "inside.h"
-#include "positions.h"
 
 enum { RETRY_FIRST_MS = 100, RETRY_MOST_MS = 5000 };
 
@@ -137,7 +136,7 @@ static struct committed start_of(const struct position *p, struct part *part)
 	return at;
 }
 
-static bool answered(const struct position *p)
+bool rebalance_answered(const struct position *p)
 {
 	return !p->err && p->low >= 0 && p->high >= p->low;
 }
@@ -153,7 +152,7 @@ static void put_back(struct consumer *c, struct positions *done)
 	for (size_t i = 0; i < before; i++)
 		again->at[n++] = (struct position){.tp = c->retry->at[i].tp, .topic = c->retry->at[i].topic};
 	for (size_t i = 0; i < done->n; i++)
-		if (!answered(&done->at[i]) && parts_find(c->parts, done->at[i].tp))
+		if (!rebalance_answered(&done->at[i]) && parts_find(c->parts, done->at[i].tp))
 			again->at[n++] = (struct position){.tp = done->at[i].tp, .topic = done->at[i].topic};
 	again->n = n;
 	again->tries = done->tries + 1;
@@ -173,7 +172,7 @@ static void say_unanswered(struct consumer *c, const struct positions *p)
 	const char *reason;
 	char why[512];
 
-	while (answered(at) || !parts_find(c->parts, at->tp))
+	while (rebalance_answered(at) || !parts_find(c->parts, at->tp))
 		at++;
 	reason = at->err ? rd_kafka_err2str(at->err) : "no answer about the ends of the log";
 	log_line(LOG_WARN, "offsets_unread", "%s topic=%s partition=%" PRId32 " tries=%u", reason, at->topic, at->tp.partition, p->tries + 1);
@@ -195,7 +194,7 @@ static void positions_done(struct lane_job *job)
 		part = parts_find(c->parts, p->at[i].tp);
 		if (!part || part->state != PART_WAITING)
 			continue;
-		if (answered(&p->at[i])) {
+		if (rebalance_answered(&p->at[i])) {
 			at[n] = start_of(&p->at[i], part);
 			fresh[n++] = part;
 		} else {
@@ -253,7 +252,7 @@ void rebalance_forget(struct consumer *c)
 /* ---- the position is gone while reading ---- */
 
 /* A partition whose position was refused stands still until it is assigned once more; a seek does not wake it. */
-static void assign_again(struct consumer *c, struct part *part)
+void rebalance_resume(struct consumer *c, struct part *part)
 {
 	rd_kafka_topic_partition_list_t *list;
 
@@ -267,23 +266,15 @@ static void assign_again(struct consumer *c, struct part *part)
 	assign_live(c, &part, 1);
 }
 
-/* A cooperative group does nothing when the subscription stays what it is. */
-static void join_anew(struct consumer *c)
-{
-	if (c->cooperative)
-		rd_kafka_unsubscribe(c->handle.rk);
-	consumer_subscribe(c);
-}
-
 /* Forward within the same epoch; back only as a new one, because what was done is known by its offset. */
 static void move_to(struct consumer *c, struct part *part, int64_t start)
 {
 	if (start < part->next) {
-		join_anew(c);
+		rebalance_lose(c);
 		return;
 	}
 	part->next = start;
-	assign_again(c, part);
+	rebalance_resume(c, part);
 }
 
 static void range_done(struct lane_job *job)
@@ -296,7 +287,7 @@ static void range_done(struct lane_job *job)
 	int64_t start;
 
 	if (part && part->state == PART_LIVE) {
-		if (!answered(at)) {
+		if (!rebalance_answered(at)) {
 			rebalance_out_of_range(c, part); /* its 5 s timeout is the pause */
 		} else {
 			at->committed = part->next;
@@ -386,19 +377,35 @@ void consumer_release(struct consumer *c)
 	rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* librdkafka gave up on the assignment: the same as a loss of all. */
-static void on_failure(struct consumer *c, const char *why)
+static void lose_all(struct consumer *c)
 {
 	rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new(0);
 
+	for (struct part *p = NULL; (p = parts_next(c->parts, p));)
+		list_part(c, all, p);
+	on_revoke(c, all, true);
+	rd_kafka_topic_partition_list_destroy(all);
+}
+
+/* librdkafka gave up on the assignment: the same as a loss of all. */
+static void on_failure(struct consumer *c, const char *why)
+{
 	log_line(LOG_WARN, "rebalance_failed", "%s", why);
 	if (c->revoking)
 		return; /* its answer ends this assignment too */
-	for (struct part *p = NULL; (p = parts_next(c->parts, p));)
-		list_part(c, all, p);
 	c->cooperative = false;
-	on_revoke(c, all, true);
-	rd_kafka_topic_partition_list_destroy(all);
+	lose_all(c);
+}
+
+/* A commit of this assignment could name an offset in the new log. A cooperative group does nothing when the subscription stays what it is. */
+void rebalance_lose(struct consumer *c)
+{
+	if (c->revoking)
+		return; /* the group is moving already, and tells where to start */
+	lose_all(c);
+	if (c->cooperative)
+		rd_kafka_unsubscribe(c->handle.rk);
+	consumer_subscribe(c);
 }
 
 void rebalance_event(struct consumer *c, rd_kafka_event_t *event)

@@ -119,3 +119,20 @@ def test_a_topic_that_disappears_is_named_and_waited_for(site):
     [letter] = eventually(lambda: s.read_all(s.dead))
     assert letter.value() == b"nonsense"
     assert s.end() == [0]
+
+
+def test_a_request_topic_that_is_made_anew_is_read_from_its_beginning(site):
+    s = site(MOCK + " size = 1;", partitions=1)
+    s.start("one")
+    s.produce([count(i) for i in range(200)])
+    s.read_results(lambda seen: len(seen) == 200, 60)
+    s.produce([("slow", json.dumps({"request_id": "old", "command": "sleep", "args": {"ms": 5000}}))])  # ends when the new one is there
+    admin = AdminClient({"bootstrap.servers": s.brokers})
+    admin.delete_topics([s.requests])[s.requests].result(30)
+    eventually(lambda: "topic_missing" in s.log_text())
+    admin.create_topics([NewTopic(s.requests, 1, 1)])[s.requests].result(30)
+    s.produce([count(i) for i in range(1000, 1500)])  # further than the former one had come
+    s.read_results(lambda seen: len(by_request(seen)) >= 700, 60)
+    assert all(len(by_request(s.seen)[f"r{i}"]) == 1 for i in range(1000, 1500))
+    assert "topic_remade" in s.log_text()
+    assert s.end() == [0]
