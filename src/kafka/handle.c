@@ -113,6 +113,32 @@ void handle_fault(struct handle *h, enum kafka_fault fault, const char *why)
 		h->events.fault(h->events.ctx, fault, why);
 }
 
+/* What the group refuses does not pass by itself, and librdkafka tries again for ever. NULL: nothing to be said about it. */
+static const char *refusal_of(rd_kafka_resp_err_t err)
+{
+	switch (err) {
+	case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
+		return "all instances of a group need the same partition.assignment.strategy";
+	case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
+		return "session.timeout.ms must lie within group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers";
+	case RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED:
+		return "the group has as many members as group.max.size of the brokers allows";
+	default:
+		return NULL;
+	}
+}
+
+static void handle_other(struct handle *h, rd_kafka_resp_err_t err, const char *why)
+{
+	const char *mend = refusal_of(err);
+	unsigned dropped;
+
+	if (!mend)
+		log_line(LOG_DEBUG, "kafka_error", "client=%s %s: %s", h->name, rd_kafka_err2name(err), why);
+	else if (log_allow(&h->refusal_limit, 1, LIMIT_PER_US, clock_mono_us(), &dropped))
+		log_line(LOG_ERROR, "group_refused", "the group does not take this instance, it is tried again: %s; %s", why, mend);
+}
+
 static void handle_fatal(struct handle *h)
 {
 	char why[512];
@@ -138,7 +164,7 @@ void handle_error(struct handle *h, rd_kafka_resp_err_t err, const char *why)
 		handle_fault(h, KAFKA_FORBIDDEN, why);
 		break;
 	default:
-		log_line(LOG_DEBUG, "kafka_error", "client=%s %s: %s", h->name, rd_kafka_err2name(err), why);
+		handle_other(h, err, why);
 	}
 }
 

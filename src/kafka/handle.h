@@ -34,7 +34,7 @@ struct handle {
 	bool probing;
 	int64_t probe_at_us;
 	char reach_why[256];
-	struct log_limit log_limit, fault_limits[KAFKA_FATAL + 1];
+	struct log_limit log_limit, refusal_limit, fault_limits[KAFKA_FATAL + 1];
 };
 
 /* Takes conf in any case. False: errstr says what librdkafka found wrong; h is empty. */

@@ -60,3 +60,20 @@ def test_a_daemon_that_stood_still_reads_answers_before_it_looks_at_the_clock(si
         s.read_results(lambda seen: len(seen) == ("one", "two", "three").index(name) + 1, 30)
     assert [(r["status"], r["result"], r["session_new"]) for r in s.results_seen()] == [("OK", "one", True), ("OK", "two", False), ("OK", "three", False)]
     assert s.end() == [0]
+
+
+@pytest.mark.parametrize("there, here, mend", [
+    ("session.timeout.ms=6000", "partition.assignment.strategy=roundrobin", "partition.assignment.strategy"),
+    ("session.timeout.ms=6000", 'session.timeout.ms=3000000", "max.poll.interval.ms=4000000', "group.max.session.timeout.ms"),
+], ids=["another assignor", "a session timeout that the broker does not allow"])
+def test_a_group_that_does_not_take_an_instance_is_told(site, there, here, mend):
+    s = site(MOCK + " size = 1;")
+    s.start("one")
+    s.wait_joined()
+    s.config.write_text(s.config.read_text().replace(there, here))
+    s.start("two")
+    eventually(lambda: " error group_refused " in s.log_text(), 30)
+    [line] = [line for line in s.log_text().splitlines() if " group_refused " in line]
+    assert mend in line, line
+    assert s.ask("s1", "count")["status"] == "OK"  # the first one goes on
+    assert s.end() == [0, 0]
