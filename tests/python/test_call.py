@@ -44,11 +44,17 @@ def fail(): raise Retry("later", after=1)
 def run(tmp_path):
     (tmp_path / "app.py").write_text(APP)
 
-    def go(*words):
-        environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
-        return subprocess.run([sys.executable, "-m", "bridgepool", *words], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=60)
+    def go(*words, **variables):
+        environment = {**os.environ, "PYTHONPATH": str(PACKAGE), **variables}
+        return subprocess.run([sys.executable, "-m", "bridgepool", *words], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", timeout=60)
 
     return go
+
+
+def test_a_result_is_utf8_in_every_locale(run):
+    done = run("call", "app:app", "plain", "--json", '{"anything": "\\u00e9\\u2603"}', LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert '"\u00e9\u2603"' in done.stdout
 
 
 def test_call(run):

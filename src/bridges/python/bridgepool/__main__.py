@@ -65,7 +65,7 @@ def _parse(argv: List[str]) -> Any:
 
 def main(argv: Optional[List[str]] = None) -> int:
     options = _parse(sys.argv[1:] if argv is None else argv)
-    out = os.fdopen(os.dup(1), "w")
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")  # JSON is UTF-8, whatever the terminal's locale
     sys.stdout.flush()
     os.dup2(2, 1)  # what the application prints is not the result
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Dict, List, Optional, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, TypeVar, Union, overload
 
 from ._arguments import Signature
 from ._errors import LoadError
@@ -55,6 +55,9 @@ class App:
     version      goes into every result as ``worker_version``
     concurrency  how many async commands the daemon may send at once
     threads      how many plain commands run at once, each in a thread
+
+    Raises ValueError for a concurrency or threads that is no whole number of at least 1. What its decorators are put on stays
+    as it is, so tests can call it. A signature that cannot be served is told when the app is loaded, not at the decorator.
     """
 
     def __init__(self, *, version: Optional[str] = None, concurrency: int = 32, threads: int = 8) -> None:
@@ -67,44 +70,71 @@ class App:
         self._commands: Dict[str, Command] = {}
         self._hooks: Dict[str, List[Callable]] = {"startup": [], "shutdown": [], "session_start": [], "session_end": []}
 
+    if TYPE_CHECKING:  # attributes of the user's own
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
     # ---- decorators ----
-
-    def startup(self, function: F) -> F:
-        """Runs before the worker is ready; plain ones in the main thread, which makes it the place for ``dspy.configure``."""
-        return self._hook("startup", function)
-
-    def shutdown(self, function: F) -> F:
-        """Runs when the worker is about to end in an orderly way."""
-        return self._hook("shutdown", function)
-
-    def session_start(self, function: F) -> F:
-        """``session_start(session)`` runs when a session begins on this worker, before its first command."""
-        return self._hook("session_start", function)
-
-    def session_end(self, function: F) -> F:
-        """``session_end(session, reason)`` runs when it ends here. Never after a crash."""
-        return self._hook("session_end", function)
 
     @overload
     def command(self, function: F) -> F: ...
     @overload
     def command(self, *, name: Optional[str] = None) -> Callable[[F], F]: ...
     def command(self, function: Optional[F] = None, *, name: Optional[str] = None) -> Union[F, Callable[[F], F]]:
-        """Makes a function a command. The function itself stays as it is, so tests can call it."""
+        """Makes a function, async or plain, a command of its own name: ``@app.command``, or ``@app.command(name="ask")``.
+
+        A first parameter ``session`` is the request's Session (give it a default if the command works without one), a
+        parameter ``ctx`` its Context. All others are the request's arguments, by name, and are checked against their
+        annotations: str, int, float, bool, list, dict, Optional, Union, Literal, an Enum, a dataclass, a TypedDict, a pydantic
+        model or Any; ``**rest`` takes what has no parameter. What does not fit is an INVALID_ARGUMENTS error that names the
+        field, and the command does not run. The result is any JSON value, or what becomes one: dataclasses, pydantic models,
+        DSPy predictions, dates, sets. An exception becomes the request's error with its type as code; see CommandError.
+
+        Raises ValueError for a name that is taken, here or by the worker protocol, TypeError for what is no function or is a
+        generator.
+        """
         if function is None:
             return lambda f: self._add(f, name)
         return self._add(function, name)
+
+    def startup(self, function: F) -> F:
+        """``startup()``, async or plain, runs once, before the worker is ready: load here what is slow to load.
+
+        A plain one runs in the main thread, which makes it the place for ``dspy.configure``. If it raises, the worker ends.
+        """
+        return self._hook("startup", function)
+
+    def shutdown(self, function: F) -> F:
+        """``shutdown()`` runs when the worker ends in an orderly way, after its sessions have ended. Never after a crash."""
+        return self._hook("shutdown", function)
+
+    def session_start(self, function: F) -> F:
+        """``session_start(session)`` runs when a session begins on this worker, before its first command.
+
+        If it raises, the request that was to be the first does not run and gets the error.
+        """
+        return self._hook("session_start", function)
+
+    def session_end(self, function: F) -> F:
+        """``session_end(session, reason)`` runs when a session ends on this worker. Never after a crash.
+
+        reason is "end_session" (the client said so), "ttl", "max_sessions", "partition" (it moved to another instance),
+        "replaced" (it begins anew while an older state of it is still here) or "shutdown".
+        """
+        return self._hook("session_end", function)
 
     # ---- for the worker ----
 
     @property
     def commands(self) -> Dict[str, Command]:
+        """The commands by name."""
         return self._commands
 
-    def hooks(self, kind: str) -> List[Callable]:
+    def _hooks_of(self, kind: str) -> List[Callable]:
         return self._hooks[kind]
 
-    def prepare(self) -> None:
+    def _prepare(self) -> None:
         """Reads all signatures; raises LoadError for what cannot be served."""
         for command in self._commands.values():
             command.prepare()
@@ -115,12 +145,12 @@ class App:
             raise LoadError("the app has no commands; put @app.command above a function")
 
     @property
-    def uses_sessions(self) -> bool:
+    def _wants_sessions(self) -> bool:
         """Whether it cares when sessions begin and end."""
         return bool(self._hooks["session_start"] or self._hooks["session_end"]) or any(c.wants_session for c in self._commands.values())
 
     @property
-    def places(self) -> int:
+    def _places(self) -> int:
         """How many requests the daemon should send at once."""
         plain = 0 if all(c.is_async for c in self._commands.values()) else self.threads
         quick = self.concurrency if any(c.is_async for c in self._commands.values()) else 0

@@ -264,7 +264,7 @@ def _pydantic(kind: Any) -> Checker:
         try:
             return kind.model_validate(value)
         except ValueError as error:
-            first = error.errors()[0] if hasattr(error, "errors") else {"loc": (), "msg": str(error)}
+            first: Dict[str, Any] = error.errors()[0] if hasattr(error, "errors") else {"loc": (), "msg": str(error)}
             wrong = Wrong(first["msg"])
             for step in reversed(first["loc"]):
                 wrong.under(f"[{step}]" if isinstance(step, int) else str(step))
@@ -470,6 +470,8 @@ class Signature:
 
 class _shown:
     """An annotation as it is written, without the quotes of one that is kept as text."""
+
+    text: str
 
     def __new__(cls, annotation: Any) -> Any:
         if not isinstance(annotation, str):

@@ -41,22 +41,35 @@ _DONE = _Done()
 
 
 class Context:
-    """One request, as its command sees it. Ask for it with a keyword-only parameter named ``ctx``."""
+    """One request, as its command sees it. Ask for it with a keyword-only parameter named ``ctx``.
+
+    request_id  its name, as the client gave it or the daemon made it
+    attempt     1 the first time; more when the request is run again
+    command     the command's name
+    headers     those of the record that go to workers, such as ``traceparent``: a dict of strings
+    attributes  the client's own words, repeated in the result: a dict of strings
+    source      where the record stood: ``topic``, ``partition``, ``offset``
+    session     its Session, or None
+    deadline    on the clock of ``time.monotonic()``; None: no limit. See ``remaining``
+    streaming   the client wants partial answers
+    cancelled   True once nobody waits any more. A plain command should look now and then, and give up; an async one gets a
+                CancelledError at its next await
+    """
 
     __slots__ = ("request_id", "attempt", "command", "headers", "attributes", "source", "session", "deadline", "streaming", "cancelled", "_usage", "_emit", "_logger")
 
     def __init__(self, meta: Optional[Mapping[str, Any]] = None, *, command: str = "", deadline: Optional[float] = None, emit: Optional[Callable[[Any], Any]] = None) -> None:
         meta = meta or {}
         self.request_id: Optional[str] = meta.get("request_id")
-        self.attempt: int = meta.get("attempt") or 1            # 1 the first time; more when the request is run again
+        self.attempt: int = meta.get("attempt") or 1
         self.command = command
         self.headers: Dict[str, str] = meta.get("headers") or {}
         self.attributes: Dict[str, str] = meta.get("attributes") or {}
-        self.source: Dict[str, Any] = meta.get("source") or {}  # topic, partition, offset
+        self.source: Dict[str, Any] = meta.get("source") or {}
         self.session: Optional[Session] = None
-        self.deadline = deadline                                # on the clock of time.monotonic(); None: no limit
-        self.streaming: bool = bool(meta.get("stream"))         # the client wants partial answers
-        self.cancelled = False                                  # a plain command should look now and then, and give up
+        self.deadline = deadline
+        self.streaming: bool = bool(meta.get("stream"))
+        self.cancelled = False
         self._usage: Optional[Dict[str, float]] = None
         self._emit = emit
         self._logger: Any = None
@@ -69,14 +82,18 @@ class Context:
     def partial(self, value: Any) -> Any:
         """Send a part of the answer ahead: ``await ctx.partial({"token": "..."})``. Dropped unless the request says stream.
 
-        In a plain (threaded) command call it without await.
+        In a plain (threaded) command call it without await. value is anything that could be a result; raises InvalidResult,
+        a CommandError, for what is no JSON.
         """
         if self._emit is None or not self.streaming:
             return _DONE
         return self._emit(value) or _DONE
 
     def usage(self, numbers: Optional[Mapping[str, Any]] = None, **more: float) -> None:
-        """Add to what this request has used up: ``ctx.usage(tokens=120)``. Nested mappings become dotted names; repeats add up."""
+        """Add to what this request has used up: ``ctx.usage(tokens=120)``; it goes into the result, also into an error's.
+
+        Nested mappings become dotted names; repeats add up; what is no finite number is left out.
+        """
         if self._usage is None:
             self._usage = {}
         if numbers:

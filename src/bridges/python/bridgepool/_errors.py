@@ -13,7 +13,8 @@ class CommandError(Exception):
     """The command says no: becomes the request's error as it stands, without a traceback in the log.
 
     ``code`` is a stable word for programs, ``message`` a sentence for people, ``details`` anything that is JSON.
-    A retriable error asks the daemon to run the request again, after ``retry_after`` seconds if given.
+    A retriable error asks the daemon to run the request again, after ``retry_after`` seconds if given, up to
+    ``delivery.max_attempts`` runs in all. Raises ValueError for a ``retry_after`` that is no finite number.
     """
 
     # What holds in a subclass whose __init__ does not call this one's.
@@ -45,7 +46,10 @@ class CommandError(Exception):
 
 
 class Retry(CommandError):
-    """Ask for the request to be run again, ``after`` seconds from now: ``raise Retry("rate_limited", after=2.0)``."""
+    """Ask for the request to be run again, ``after`` seconds from now: ``raise Retry("rate_limited", after=2.0)``.
+
+    The shorter way to say CommandError(..., retriable=True). When all attempts are used up, it is the request's error.
+    """
 
     def __init__(self, code: str, message: str = "", after: Optional[float] = None, details: Any = None) -> None:
         super().__init__(code, message, retriable=True, details=details, retry_after=after)

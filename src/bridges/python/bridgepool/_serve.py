@@ -94,7 +94,7 @@ class Server:
         self._threads = Threads(loop, app.threads)
         self._commands = app.commands
         self._sessions: Dict[str, Session] = {}
-        self._uses_sessions = app.uses_sessions
+        self._uses_sessions = app._wants_sessions
         self._running: Dict[int, Run] = {}
         self._own_tasks: set = set()
         self._own = {
@@ -347,7 +347,7 @@ class Server:
         fresh = Session(session_id, epoch, new or session is None)
         run.session = fresh
         fresh._used = True
-        if session is not None or self.app.hooks("session_start"):
+        if session is not None or self.app._hooks_of("session_start"):
             return fresh
         self._sessions[session_id] = fresh
         return None
@@ -356,13 +356,13 @@ class Server:
         old = self._sessions.pop(session.id, None)
         if old is not None:
             await self._end_session(old, "replaced", quiet=True)
-        for hook in self.app.hooks("session_start"):
+        for hook in self.app._hooks_of("session_start"):
             await self._call_hook(hook, session)
         self._sessions[session.id] = session
 
     async def _end_session(self, session: Session, reason: str, quiet: bool = False) -> None:
         failure: Optional[BaseException] = None
-        for hook in self.app.hooks("session_end"):
+        for hook in self.app._hooks_of("session_end"):
             try:
                 await self._call_hook(hook, session, reason)
             except Exception as error:
@@ -378,21 +378,21 @@ class Server:
             await self._threads.call(hook, *args)
 
     def _open_session(self, call_id: int, args: dict, meta: dict) -> None:
-        info = meta.get("session") if type(meta.get("session")) is dict else {}
+        info = _session_info(meta)
         session_id = _session_id(args, info)
         session = Session(session_id, info.get("epoch"), True)
-        if session_id not in self._sessions and not self.app.hooks("session_start"):
+        if session_id not in self._sessions and not self.app._hooks_of("session_start"):
             self._sessions[session_id] = session
             self._answer(call_id, {"session_id": session_id, "opened": True})
             return
         self._hook_task(call_id, self._start_session(session), {"session_id": session_id, "opened": True})
 
     def _cleanup_session(self, call_id: int, args: dict, meta: dict) -> None:
-        info = meta.get("session") if type(meta.get("session")) is dict else {}
+        info = _session_info(meta)
         session_id = _session_id(args, info)
         session = self._sessions.pop(session_id, None)
         result = {"session_id": session_id, "status": "cleaned" if session is not None else "not_found"}
-        if session is None or not self.app.hooks("session_end"):
+        if session is None or not self.app._hooks_of("session_end"):
             self._answer(call_id, result)
             return
         self._hook_task(call_id, self._end_session(session, str(args.get("reason") or "ended")), result)
@@ -418,7 +418,7 @@ class Server:
         return {
             "protocol": PROTOCOL,
             "version": self.app.version,
-            "concurrency": self.app.places,
+            "concurrency": self.app._places,
             "commands": sorted(self._commands),
             "capabilities": [c for c in CAPABILITIES if c != "sessions" or self._uses_sessions],
         }
@@ -445,7 +445,7 @@ class Server:
     # ---- life ----
 
     async def startup(self) -> None:
-        for hook in self.app.hooks("startup"):
+        for hook in self.app._hooks_of("startup"):
             if is_async(hook):
                 await hook()
             else:
@@ -461,7 +461,7 @@ class Server:
         for session in list(self._sessions.values()):
             await self._guarded(self._end_session(session, "shutdown", quiet=True), "session_end")
         self._sessions.clear()
-        for hook in self.app.hooks("shutdown"):
+        for hook in self.app._hooks_of("shutdown"):
             await self._guarded(self._call_hook(hook), "shutdown")
 
     async def _wait_idle(self, seconds: float) -> bool:
@@ -505,6 +505,11 @@ def _same_life(session: Session, epoch: Optional[str], new: bool) -> bool:
     if epoch is not None and session.epoch is not None:
         return epoch == session.epoch
     return not (new and session._used)
+
+
+def _session_info(meta: dict) -> dict:
+    info = meta.get("session")
+    return info if type(info) is dict else {}
 
 
 def _session_id(args: dict, info: dict) -> str:
