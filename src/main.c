@@ -1,5 +1,6 @@
 /* main.c: words to functions. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,11 +44,21 @@ static void fill_standard_descriptors(void)
 		close(fd);
 }
 
+/* Signals that the caller blocked stay blocked over its exec: neither SIGTERM nor the end of a worker would be heard of. */
+static void unblock_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	const struct cli_command *command;
 
 	fill_standard_descriptors();
+	unblock_signals();
 	if (argc < 2) {
 		words_usage(stderr);
 		return EXIT_USAGE_ERROR;

@@ -336,6 +336,26 @@ def test_an_interrupt_ends_the_daemon_and_its_workers(service, tmp_path):
     wait_gone(tmp_path)
 
 
+def test_signals_that_the_caller_blocked_are_heard(service, tmp_path):
+    """A supervisor may start us from a thread that has blocked them all: workers' ends and SIGTERM would never be heard of."""
+    with open(tmp_path / "log", "w") as log:
+        daemon = subprocess.Popen(
+            [PROGRAM, "run", "-c", str(service), "--set", "kafka.group=blocked", "--set", "drain.shutdown=1s"],
+            cwd=tmp_path, stderr=log, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()),
+        )
+    try:
+        until = time.monotonic() + PATIENCE
+        while " joined " not in (tmp_path / "log").read_text():
+            assert daemon.poll() is None and time.monotonic() < until, (tmp_path / "log").read_text()
+            time.sleep(0.02)
+        daemon.terminate()
+        assert daemon.wait(timeout=PATIENCE) == 0
+    finally:
+        daemon.kill()
+        daemon.wait()
+    wait_gone(tmp_path)
+
+
 def test_an_interrupt_ends_check_and_the_worker_that_it_waits_for(service, tmp_path):
     config = tmp_path / "slow.cfg"
     config.write_text(service.read_text().replace('"mock-worker"', '"mock-worker", "--start-delay", "600000"'))
