@@ -163,17 +163,28 @@ bool binary_block(struct binary *b, uint64_t *items)
 	return true;
 }
 
+static bool skip_item(struct binary *b, const struct schema_type *t, unsigned depth)
+{
+	struct slice key;
+
+	return (t->kind != SCHEMA_MAP || binary_string(b, &key)) && binary_skip(b, t->inner[0], depth);
+}
+
 static bool skip_items(struct binary *b, const struct schema_type *t, unsigned depth)
 {
+	const uint8_t *before;
 	uint64_t items;
-	struct slice key;
 
 	do {
 		if (!binary_block(b, &items))
 			return false;
 		for (uint64_t i = 0; i < items; i++) {
-			if ((t->kind == SCHEMA_MAP && !binary_string(b, &key)) || !binary_skip(b, t->inner[0], depth))
+			before = b->p;
+			if (!skip_item(b, t, depth))
 				return false;
+			if (b->p == before)
+				break; /* of a type without bytes, so the others have none either: not one by one, they may be
+					  many */
 		}
 	} while (items);
 	return true;

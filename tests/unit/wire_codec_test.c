@@ -586,6 +586,35 @@ START_TEST(a_newer_writer)
 }
 END_TEST
 
+/* Each block says that as many items follow as the record has bytes left. Looked at one by one they would take hours. */
+START_TEST(items_without_bytes_cost_nothing)
+{
+	static const char text[] =
+		"{\"type\":\"record\",\"name\":\"ProgramRequest\",\"fields\":["
+		"{\"name\":\"nothing\",\"type\":{\"type\":\"array\",\"items\":\"null\"}},{\"name\":\"command\",\"type\":\"string\"}]}";
+	enum { BLOCKS = 300000 };
+	struct codec_config config = {.max_request = 1 << 20, .extra_dirs = (const char *[]){extra_dir}, .nextra_dirs = 1};
+	char errstr[512];
+	struct buf large;
+
+	extra_setup();
+	write_schema("nothing.avsc", text);
+	codec_free(codec);
+	codec = codec_new(&config, errstr, sizeof(errstr));
+	ck_assert_msg(codec != NULL, "%s", errstr);
+	buf_init(&large, 1 << 20);
+	avro_head(&large, text);
+	for (size_t left = BLOCKS * 3; left > 0; left -= 3)
+		buf_append(&large, (uint8_t[]){0x80 | (left & 0x7f & ~1U), 0x80 | (left >> 7 & 0x7f), left >> 14 & 0x7f}, 3);
+	buf_append(&large, "\0\6ask", 5);
+	ck_assert_msg(reads(buf_slice(&large)), "%s", why.message);
+	ck_slice_is(r.command, "ask");
+	buf_free(&large);
+	extra_remove("nothing.avsc");
+	ck_assert_int_eq(rmdir(extra_dir), 0);
+}
+END_TEST
+
 START_TEST(a_writer_that_is_not_compatible)
 {
 	static const char text[] =
@@ -865,6 +894,7 @@ int main(void)
 	tcase_add_test(t, another_record_is_no_request);
 	tcase_add_test(t, an_older_writer);
 	tcase_add_test(t, a_newer_writer);
+	tcase_add_test(t, items_without_bytes_cost_nothing);
 	tcase_add_test(t, a_writer_that_is_not_compatible);
 	tcase_add_test(t, result_in_json);
 	tcase_add_test(t, result_is_the_same_in_avro);
