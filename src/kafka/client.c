@@ -14,12 +14,13 @@
 #include "headers.h"
 #include "props.h"
 
-enum { RETRY_US = 100 * 1000 };
+enum { RETRY_US = 100 * 1000, LEARN_MS = 1000 };
 
 struct client {
 	char *brokers;
 	char **properties; /* NULL-terminated */
 	rd_kafka_t *reader, *writer;
+	rd_kafka_topic_t *written;	      /* the topic of the last record that was sent */
 	char *topic;			      /* that is followed */
 	rd_kafka_topic_partition_list_t *ends; /* offset: one past the last when it was followed */
 	size_t at_end;			      /* partitions read so far */
@@ -326,6 +327,20 @@ static bool open_writer(struct client *c, char *errstr, size_t size)
 	return c->writer != NULL;
 }
 
+/* librdkafka looks once a second for topics that it does not know yet; asked for, the first record does not wait for that. */
+static void learn_topic(struct client *c, const char *topic)
+{
+	const struct rd_kafka_metadata *metadata;
+
+	if (c->written && strcmp(rd_kafka_topic_name(c->written), topic) == 0)
+		return;
+	if (c->written)
+		rd_kafka_topic_destroy(c->written);
+	c->written = rd_kafka_topic_new(c->writer, topic, NULL);
+	if (c->written && !rd_kafka_metadata(c->writer, 0, c->written, &metadata, LEARN_MS))
+		rd_kafka_metadata_destroy(metadata);
+}
+
 bool client_send(struct client *c, const char *topic, struct slice key, struct slice value, struct slice headers, char *errstr, size_t size)
 {
 	rd_kafka_headers_t *list;
@@ -333,6 +348,7 @@ bool client_send(struct client *c, const char *topic, struct slice key, struct s
 
 	if (!c->writer && !open_writer(c, errstr, size))
 		return false;
+	learn_topic(c, topic);
 	list = headers_make(headers);
 	err = rd_kafka_producev(c->writer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
 		RD_KAFKA_V_KEY((void *)(uintptr_t)key.data, key.len), RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.len), RD_KAFKA_V_HEADERS(list),
@@ -367,6 +383,8 @@ static void close_writer(struct client *c)
 		return;
 	rd_kafka_purge(c->writer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 	rd_kafka_flush(c->writer, 0);
+	if (c->written)
+		rd_kafka_topic_destroy(c->written);
 	rd_kafka_destroy(c->writer);
 }
 
