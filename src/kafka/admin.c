@@ -281,6 +281,22 @@ bool admin_create(struct admin *a, const struct topic_spec *t, int timeout_ms, b
 
 /* ---- settings ---- */
 
+/* The embedded broker names a controller that is not there; a request to it would wait until its time is over. */
+static bool has_controller(struct admin *a, int timeout_ms)
+{
+	const struct rd_kafka_metadata *metadata;
+	int32_t id;
+	bool found = false;
+
+	if (rd_kafka_metadata(a->rk, 0, NULL, &metadata, timeout_ms))
+		return false;
+	id = rd_kafka_controllerid(a->rk, 0);
+	for (int i = 0; i < metadata->broker_cnt; i++)
+		found = found || metadata->brokers[i].id == id;
+	rd_kafka_metadata_destroy(metadata);
+	return found;
+}
+
 static bool find_setting(rd_kafka_event_t *event, const char *name, char *value, size_t size)
 {
 	const rd_kafka_ConfigResource_t **resources;
@@ -303,12 +319,17 @@ static bool find_setting(rd_kafka_event_t *event, const char *name, char *value,
 
 bool admin_setting(struct admin *a, const char *topic, const char *name, int timeout_ms, char *value, size_t size)
 {
-	rd_kafka_AdminOptions_t *options = new_options(a, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms);
-	rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
-	rd_kafka_queue_t *queue = rd_kafka_queue_new(a->rk);
+	rd_kafka_AdminOptions_t *options;
+	rd_kafka_ConfigResource_t *resource;
+	rd_kafka_queue_t *queue;
 	rd_kafka_event_t *event;
 	bool found = false;
 
+	if (!has_controller(a, timeout_ms))
+		return false;
+	options = new_options(a, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms);
+	resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+	queue = rd_kafka_queue_new(a->rk);
 	rd_kafka_DescribeConfigs(a->rk, &resource, 1, options, queue);
 	event = await_event(queue, timeout_ms);
 	if (event) {
