@@ -28,7 +28,8 @@ lib_stop() { # PID..: ends these processes and what they started
 	done
 }
 
-# step_run NUMBER/COUNT TITLE LOG FUNCTION: false if it failed, after saying why.
+# step_run NUMBER/COUNT TITLE LOG FUNCTION: false if it failed, after saying why. Must not be called in a condition (if, &&, ||):
+# bash then ignores `set -e` in all that it calls, also in the background.
 step_run() {
 	local headline begun=$SECONDS ticker="" pid status=0 note=""
 	headline=$(printf '[%5s] %s ...' "$1" "$2")
@@ -39,8 +40,10 @@ step_run() {
 		lib_ticker "$begun" "$headline" &
 		ticker=$!
 	fi
-	# In the background, because `set -e` means nothing in a function that a condition calls.
-	"$4" >"$3" 2>&1 &
+	(
+		set -e
+		"$4"
+	) >"$3" 2>&1 &
 	pid=$!
 	trap 'lib_stop $pid $ticker; printf "\nStopped in step %s. Its log: %s\n" "$1" "$3"; exit 130' INT TERM
 	wait "$pid" || status=$?
@@ -50,7 +53,7 @@ step_run() {
 		wait "$ticker" 2>/dev/null || true
 		printf '\r%s' "$headline"
 	fi
-	[ -e "$step_note" ] && note="$(cat "$step_note"), "
+	[ -s "$step_note" ] && note="$(cat "$step_note"), "
 	if [ "$status" = 0 ]; then
 		printf ' ok, %s%s\n' "$note" "$(lib_elapsed $((SECONDS - begun)))"
 	else
