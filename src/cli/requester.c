@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "bridgepool/base/check.h"
+#include "bridgepool/base/clock.h"
 #include "bridgepool/base/random.h"
 #include "bridgepool/kafka/client.h"
 #include "bridgepool/wire/json.h"
@@ -185,12 +186,15 @@ static bool read_reply(struct requester *r, const struct client_record *record, 
 
 bool requester_next(struct requester *r, int timeout_ms, struct reply *out, char *errstr, size_t size)
 {
+	int64_t left = timeout_ms, until = clock_mono_us() + timeout_ms * MS_US;
 	struct client_record record;
 
 	*errstr = '\0';
-	while (client_read(r->client, timeout_ms, &record, errstr, size))
+	while (left >= 0 && client_read(r->client, (int)left, &record, errstr, size)) {
 		if (read_reply(r, &record, out))
 			return true;
+		left = (until - clock_mono_us()) / MS_US; /* results of others may come without a pause */
+	}
 	return false;
 }
 

@@ -286,6 +286,26 @@ def test_a_client_that_cannot_be_made_is_a_wrong_configuration(tmp_path, service
     assert done.returncode == 78 and f"{tmp_path}/nosuch" in done.stderr
 
 
+def test_submit_does_not_wait_longer_because_others_get_answers(service):
+    """Results of others come all the time, each before a wait for the next is over."""
+    others = subprocess.Popen([PROGRAM, "submit", "-c", str(service), "-f", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    alone = subprocess.Popen([PROGRAM, "submit", "-c", str(service), "--timeout", "1s", "sleep", "ms=3000"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        until = time.monotonic() + PATIENCE
+        while alone.poll() is None:
+            assert time.monotonic() < until, "it still waits"
+            others.stdin.write('{"command": "echo"}\n')
+            others.stdin.flush()
+            time.sleep(0.01)
+        assert alone.returncode == 75 and "1 of 1 results did not come within the timeout" in alone.stderr.read()
+    finally:
+        alone.kill()
+        alone.wait()
+        alone.stderr.close()
+        others.stdin.close()
+        assert others.wait(timeout=PATIENCE) == 0
+
+
 def test_a_line_with_a_nul_is_no_request(service):
     done = run("submit", "-c", str(service), "-f", "-", stdin=None, input='{"command": "echo"}\0, and more\n')
     assert done.returncode == 64 and "line 1" in done.stderr and done.stdout == ""
