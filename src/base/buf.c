@@ -80,6 +80,14 @@ bool slice_is_utf8(struct slice s)
 	return true;
 }
 
+size_t slice_character(struct slice s)
+{
+	uint8_t low, high;
+	size_t n = s.len ? (size_t)sequence(*(const uint8_t *)s.data, &low, &high) : 0;
+
+	return n <= s.len && slice_is_utf8((struct slice){s.data, n}) ? n : 0;
+}
+
 void buf_init(struct buf *b, size_t limit)
 {
 	*b = (struct buf){.limit = limit};
@@ -121,6 +129,21 @@ bool buf_add(struct buf *b, struct slice s)
 bool buf_text(struct buf *b, const char *text)
 {
 	return buf_append(b, text, strlen(text));
+}
+
+bool buf_utf8(struct buf *b, struct slice s)
+{
+	const uint8_t *p = s.data;
+	size_t before = b->len;
+	bool fits = true;
+
+	for (size_t i = 0, n; fits && i < s.len; i += n ? n : 1) {
+		n = slice_character((struct slice){p + i, s.len - i});
+		fits = n ? buf_append(b, p + i, n) : buf_text(b, "\xef\xbf\xbd");
+	}
+	if (!fits)
+		b->len = before;
+	return fits;
 }
 
 bool buf_printf(struct buf *b, const char *format, ...)

@@ -25,15 +25,6 @@ bool log_wanted(enum log_level level)
 	return level >= least_level;
 }
 
-/* Length of the well-formed UTF-8 sequence at p, or 0. */
-static size_t sequence_length(const char *p, size_t left)
-{
-	for (size_t n = 1; n <= 4 && n <= left; n++)
-		if (slice_is_utf8((struct slice){p, n}))
-			return n;
-	return 0;
-}
-
 /* Control characters and bad bytes become \xNN in text and \u00NN in JSON, where quotes are escaped too. */
 static void escape(const char *text, enum log_format format, struct buf *out)
 {
@@ -41,7 +32,7 @@ static void escape(const char *text, enum log_format format, struct buf *out)
 
 	while (left > 0 && out->len < LINE_MAX_BYTES - 16) {
 		unsigned char c = (unsigned char)*text;
-		size_t n = sequence_length(text, left);
+		size_t n = slice_character((struct slice){text, left});
 
 		if (n == 0 || c < 0x20 || c == 0x7f) {
 			buf_printf(out, format == LOG_JSON ? "\\u00%02x" : "\\x%02x", c);

@@ -96,10 +96,21 @@ void emit_branch(struct emit *e)
 		put_long(e, 1);
 }
 
+/* Avro's strings are UTF-8, like JSON's. What a worker's last words have otherwise is repaired, as json_quote does it. */
+static void put_repaired(struct emit *e, struct slice v)
+{
+	struct buf text;
+
+	buf_init(&text, v.len * 3);
+	buf_utf8(&text, v);
+	put_text(e, buf_slice(&text));
+	buf_free(&text);
+}
+
 void emit_text(struct emit *e, const char *name, struct slice v)
 {
 	if (!e->json) {
-		put_text(e, v);
+		(slice_is_utf8(v) ? put_text : put_repaired)(e, v);
 		return;
 	}
 	put_name(e, name);

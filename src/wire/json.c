@@ -357,20 +357,10 @@ static bool quote_utf8(struct buf *out, const uint8_t *p, size_t n)
 	return buf_append(out, p + from, n - from);
 }
 
-/* How many bytes the character at p has; 0: it is none. */
-static size_t utf8_length(const uint8_t *p, size_t n)
-{
-	for (size_t len = 1; len <= 4 && len <= n; len++) {
-		if (slice_is_utf8((struct slice){p, len}))
-			return len;
-	}
-	return 0;
-}
-
 static bool quote_bytes(struct buf *out, const uint8_t *p, size_t n)
 {
 	for (size_t i = 0, len; i < n; i += len ? len : 1) {
-		len = utf8_length(p + i, n - i);
+		len = slice_character((struct slice){p + i, n - i});
 		if (!(len ? quote_utf8(out, p + i, len) : buf_text(out, "\xef\xbf\xbd")))
 			return false;
 	}

@@ -135,6 +135,39 @@ START_TEST(bytes_leave_at_the_front)
 }
 END_TEST
 
+START_TEST(what_is_no_character_is_replaced)
+{
+	static const struct {
+		struct slice bytes;
+		size_t character;
+		const char *text;
+	} rows[] = {
+		{SLICE(""), 0, ""},
+		{SLICE("ab"), 1, "ab"},
+		{SLICE("\xc3\xa9!"), 2, "\xc3\xa9!"},
+		{SLICE("\xf0\x9f\x98\x80"), 4, "\xf0\x9f\x98\x80"},
+		{SLICE("\xf0\x9f\x98"), 0, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+		{SLICE("\xff"), 0, "\xef\xbf\xbd"},
+		{SLICE("a\xe9z"), 1, "a\xef\xbf\xbdz"},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct buf b;
+
+		buf_init(&b, 64);
+		ck_assert_uint_eq(slice_character(rows[i].bytes), rows[i].character);
+		ck_assert(buf_utf8(&b, rows[i].bytes));
+		ck_assert(slice_is(buf_slice(&b), rows[i].text));
+		buf_free(&b);
+		buf_init(&b, 4);
+		ck_assert(buf_text(&b, "ab"));
+		ck_assert(buf_utf8(&b, rows[i].bytes) == (strlen(rows[i].text) <= 2));
+		ck_assert_uint_eq(b.len, strlen(rows[i].text) <= 2 ? 2 + strlen(rows[i].text) : 2);
+		buf_free(&b);
+	}
+}
+END_TEST
+
 /* ---- random ---- */
 
 START_TEST(the_same_seed_gives_the_same_numbers)
@@ -250,6 +283,7 @@ int main(void)
 	tcase_add_loop_test(tests, utf8, 0, (int)(sizeof texts / sizeof *texts));
 	tcase_add_test(tests, utf8_may_hold_nul_and_absent_is_utf8);
 	tcase_add_test(tests, a_buffer_stops_at_its_limit);
+	tcase_add_test(tests, what_is_no_character_is_replaced);
 	tcase_add_test(tests, long_formats_are_not_cut);
 	tcase_add_test(tests, bytes_leave_at_the_front);
 	tcase_add_test(tests, the_same_seed_gives_the_same_numbers);

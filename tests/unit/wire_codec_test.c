@@ -815,6 +815,33 @@ START_TEST(health_is_the_same_in_both)
 }
 END_TEST
 
+/* The last words of a worker are whatever it wrote; a message may be cut within a character. Avro's strings are UTF-8 all the
+ * same. */
+START_TEST(what_is_no_utf8_is_repaired)
+{
+	struct health_fields h = {.kind = KIND_WORKER_EXIT, .reason = SLICE("caf\xe9 \xe2\x82"), .worker_id = SLICE("w")};
+	struct result_fields f = {.status = STATUS_ERROR, .error = {.code = SLICE("C"), .message = SLICE("\xff")}};
+	char errstr[512];
+	struct buf doc;
+
+	buf_init(&doc, LIMIT);
+	for (enum encoding as = ENCODING_AVRO; as <= ENCODING_JSON; as++) {
+		buf_reset(&out);
+		buf_reset(&doc);
+		ck_assert(codec_write_health(codec, &h, as, &out));
+		ck_assert_msg(codec_to_json(codec, buf_slice(&out), &doc, errstr, sizeof(errstr)), "%s", errstr);
+		ck_assert_ptr_nonnull(
+			memmem(doc.data, doc.len, "\"caf\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd\"", strlen("\"caf??? ??????\"")));
+		buf_reset(&out);
+		buf_reset(&doc);
+		ck_assert(codec_write_result(codec, &f, as, &out));
+		ck_assert_msg(codec_to_json(codec, buf_slice(&out), &doc, errstr, sizeof(errstr)), "%s", errstr);
+		ck_assert_ptr_nonnull(memmem(doc.data, doc.len, "\"message\":\"\xef\xbf\xbd\"", strlen("\"message\":\"???\"")));
+	}
+	buf_free(&doc);
+}
+END_TEST
+
 START_TEST(over_the_limit_adds_nothing)
 {
 	struct buf attributes;
@@ -899,6 +926,7 @@ int main(void)
 	tcase_add_test(t, result_in_json);
 	tcase_add_test(t, result_is_the_same_in_avro);
 	tcase_add_test(t, health_is_the_same_in_both);
+	tcase_add_test(t, what_is_no_utf8_is_repaired);
 	tcase_add_test(t, over_the_limit_adds_nothing);
 	tcase_add_test(t, printing_anything);
 	tcase_add_test(t, content_types);

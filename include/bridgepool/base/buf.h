@@ -16,7 +16,8 @@ struct slice slice_of(const char *text); /* NULL gives the absent slice */
 #define SLICE(literal) ((struct slice){(literal), sizeof(literal) - 1})
 bool slice_equal(struct slice a, struct slice b); /* absent equals only absent */
 bool slice_is(struct slice a, const char *text);
-bool slice_is_utf8(struct slice s); /* well-formed UTF-8: no surrogates, no overlong forms; NUL is allowed */
+bool slice_is_utf8(struct slice s);     /* well-formed UTF-8: no surrogates, no overlong forms; NUL is allowed */
+size_t slice_character(struct slice s); /* bytes of the UTF-8 character that it begins with; 0: it begins with none */
 
 struct buf {
 	uint8_t *data;
@@ -28,6 +29,7 @@ void buf_init(struct buf *b, size_t limit);              /* limit in bytes; noth
 bool buf_append(struct buf *b, const void *p, size_t n); /* false: over the limit, nothing was added */
 bool buf_add(struct buf *b, struct slice s);
 bool buf_text(struct buf *b, const char *text);
+bool buf_utf8(struct buf *b, struct slice s); /* bytes that are not UTF-8 become U+FFFD */
 bool buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_consume(struct buf *b, size_t n);   /* drops the first n bytes */
 void buf_reset(struct buf *b);               /* empties, keeps the memory */
