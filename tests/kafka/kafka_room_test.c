@@ -408,6 +408,8 @@ START_TEST(a_committed_offset_that_retention_removed_starts_at_what_is_left)
 END_TEST
 
 
+enum { REMOVED_UNDER = 5000, REMOVED_BELOW = 1000 };
+
 /* A reader that fetches no more than it must, so that the rest can vanish before it is fetched. */
 static struct member *join_short_sighted(void)
 {
@@ -429,23 +431,23 @@ static bool at_end(void *ctx)
 
 	for (size_t i = 0; i < m->nparts; i++)
 		sum += m->parts[i].next;
-	return sum == 20000;
+	return sum == REMOVED_UNDER;
 }
 
 START_TEST(records_removed_under_a_reader_are_skipped_and_the_rest_is_read)
 {
 	struct member *m;
 
-	fill(20000);
+	fill(REMOVED_UNDER);
 	m = join_short_sighted();
 	AWAIT(loop, has_all, m);
 	turn_for(500);
-	delete_records_below(4000);
+	delete_records_below(REMOVED_BELOW);
 	m->credit = SIZE_MAX;
 	consumer_kick(m->consumer);
 	AWAIT(loop, at_end, m);
-	ck_assert_uint_lt(m->nmessages, 20000);
-	ck_assert_uint_ge(m->nmessages, 20000 - 4000 * PARTITIONS);
+	ck_assert_uint_lt(m->nmessages, REMOVED_UNDER);
+	ck_assert_uint_ge(m->nmessages, REMOVED_UNDER - REMOVED_BELOW * PARTITIONS);
 	ck_assert_uint_eq(m->revoked, 0); /* the same assignment goes on */
 	member_close_consumer(m);
 }
