@@ -105,6 +105,24 @@ def test_a_broken_call_with_an_id_is_answered(start):
     assert worker.answer(57)["error"]["code"] == "INVALID_ARGUMENTS"
 
 
+def test_an_odd_call_costs_no_other_its_answer(start):
+    """They come in one write, so mostly in one read."""
+    worker = start(HELLO)
+    odd = [
+        {"command": "cancel", "args": {"id": [1]}},
+        {"command": "cleanup_session", "args": {"session_id": {}}},
+        {"command": "open_session", "args": {}, "meta": {"session": 7}},
+        {"command": "greet", "args": {"name": "x"}, "meta": {"remaining_ms": 10**400}},
+        {"command": "greet", "args": {"name": "x"}, "meta": {"remaining_ms": "soon", "session": {"id": []}, "headers": None}},
+        {"command": ["greet"]},
+        {"command": "greet", "args": {"\ud800": 1}},
+        {"command": "greet", "args": {"name": "x"}},
+    ]
+    worker.write(b"".join(frame(json.dumps({"id": i, **call}).encode()) for i, call in enumerate(odd, 100)))
+    good = [worker.answer(i)["success"] for i in range(100, 100 + len(odd))]
+    assert good == [True, False, False, True, True, False, False, True]
+
+
 def test_a_length_over_the_limit_ends_the_worker(start):
     worker = start(HELLO, env={"BRIDGEPOOL_MAX_FRAME_BYTES": "100000"})
     worker.write(struct.pack(">I", 1 << 30))

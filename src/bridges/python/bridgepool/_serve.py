@@ -194,13 +194,13 @@ class Server:
         else:
             self._running[run.id] = run
             self._start_thread(run)
-        remaining = meta.get("remaining_ms")
-        if type(remaining) is int:
-            run.timer = self._loop.call_later(remaining / 1000, self._stop, run, "TIMEOUT")
+        remaining = _remaining(meta)
+        if remaining is not None:
+            run.timer = self._loop.call_later(remaining, self._stop, run, "TIMEOUT")
 
     def _make_context(self, run: Run) -> None:
-        remaining = run.meta.get("remaining_ms")
-        deadline = time.monotonic() + remaining / 1000 if type(remaining) is int else None
+        remaining = _remaining(run.meta)
+        deadline = time.monotonic() + remaining if remaining is not None else None
         in_loop = run.command.is_async
 
         def emit(value: Any) -> Any:
@@ -435,7 +435,8 @@ class Server:
 
     def _cancel(self, call_id: int, args: dict, meta: dict) -> None:
         """Answered after the answer of the call that it ends, so its answer means: it does not run any more."""
-        run = self._running.get(args.get("id"))  # type: ignore[arg-type]
+        target = args.get("id")
+        run = self._running.get(target) if type(target) is int else None
         if run is None:
             self._answer(call_id, {"found": False})
             return
@@ -505,6 +506,12 @@ def _same_life(session: Session, epoch: Optional[str], new: bool) -> bool:
     if epoch is not None and session.epoch is not None:
         return epoch == session.epoch
     return not (new and session._used)
+
+
+def _remaining(meta: dict) -> Optional[float]:
+    """Seconds that a request may take, None for no limit. What is no number of milliseconds, or of ages, is no limit."""
+    milliseconds = meta.get("remaining_ms")
+    return milliseconds / 1000 if type(milliseconds) is int and milliseconds < 1 << 53 else None
 
 
 def _session_info(meta: dict) -> dict:
