@@ -3,10 +3,7 @@
 #include "mock_worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +15,7 @@
 #include "bridgepool/base/clock.h"
 #include "mock_worker_inside.h"
 
-enum { READ_MAX = 256 << 10, WRITE_AT = 256 << 10, FRAME_MAX = 1 << 30, USAGE = 64 };
+enum { READ_MAX = 256 << 10, USAGE = 64 };
 
 /* ---- options ---- */
 
@@ -176,78 +173,6 @@ static int read_options(struct mock_options *o, int argc, char **argv)
 	return USAGE;
 }
 
-/* ---- output ---- */
-
-void mock_worker_flush(struct mock_worker *m)
-{
-	struct pollfd writable = {STDOUT_FILENO, POLLOUT, 0};
-	size_t done = 0;
-
-	while (done < m->out.len) {
-		ssize_t n = write(STDOUT_FILENO, m->out.data + done, m->out.len - done);
-		if (n >= 0)
-			done += (size_t)n;
-		else if (errno == EAGAIN)
-			poll(&writable, 1, -1);
-		else if (errno != EINTR)
-			break; /* nobody reads any more; the end of stdin comes next */
-	}
-	buf_reset(&m->out);
-}
-
-void mock_worker_send(struct mock_worker *m, struct slice body)
-{
-	uint8_t head[FRAME_HEAD];
-
-	frame_head(head, body.len);
-	buf_append(&m->out, head, sizeof head);
-	buf_append(&m->out, body.data, body.len);
-	if (m->out.len > WRITE_AT)
-		mock_worker_flush(m);
-}
-
-/* ---- answers that wait ---- */
-
-static void on_task_closed(uv_handle_t *handle)
-{
-	struct mock_task *t = handle->data;
-
-	buf_free(&t->body);
-	free(t);
-}
-
-void mock_worker_drop(struct mock_task *t)
-{
-	TAILQ_REMOVE(&t->worker->tasks, t, link);
-	uv_close((uv_handle_t *)&t->timer, on_task_closed);
-}
-
-static void on_task(uv_timer_t *timer)
-{
-	struct mock_task *t = timer->data;
-	struct mock_worker *m = t->worker;
-
-	mock_fault_answer(m, t->fault, t->id, buf_slice(&t->body));
-	mock_worker_drop(t);
-	mock_worker_flush(m);
-}
-
-static void answer_later(struct mock_worker *m, const struct mock_call *c)
-{
-	struct mock_task *t = xcalloc(1, sizeof *t);
-
-	t->worker = m;
-	t->id = c->id;
-	t->fault = c->fault;
-	buf_init(&t->body, FRAME_MAX);
-	buf_add(&t->body, buf_slice(&m->body));
-	uv_timer_init(&m->loop, &t->timer);
-	t->timer.data = t;
-	TAILQ_INSERT_TAIL(&m->tasks, t, link);
-	uv_update_time(&m->loop);
-	uv_timer_start(&t->timer, on_task, (uint64_t)c->delay_ms, 0);
-}
-
 /* ---- input ---- */
 
 /* False: the frame is no call. */
@@ -282,7 +207,7 @@ static void take_frame(struct mock_worker *m, struct slice frame)
 	if (c.fault == MOCK_LATE)
 		c.delay_ms += m->options.late_ms;
 	if (c.delay_ms > 0)
-		answer_later(m, &c);
+		mock_worker_later(m, &c);
 	else
 		mock_fault_answer(m, c.fault, c.id, buf_slice(&m->body));
 }
@@ -355,9 +280,9 @@ static void start(struct mock_worker *m)
 	m->started_ms = clock_wall_ms();
 	TAILQ_INIT(&m->tasks);
 	random_seed(&m->random, (uint64_t)m->options.seed);
-	frame_init(&m->frames, FRAME_MAX);
-	buf_init(&m->body, FRAME_MAX);
-	buf_init(&m->out, (size_t)FRAME_MAX * 2);
+	frame_init(&m->frames, MOCK_FRAME_MAX);
+	buf_init(&m->body, MOCK_FRAME_MAX);
+	buf_init(&m->out, (size_t)MOCK_FRAME_MAX * 2);
 	CHECK(uv_loop_init(&m->loop) == 0);
 }
 

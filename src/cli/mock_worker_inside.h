@@ -1,4 +1,4 @@
-/* mock_worker_inside.h: what the parts of the mock worker share: its loop (mock_worker.c), its commands, its faults. */
+/* mock_worker_inside.h: what the parts of the mock worker share: its loop (mock_worker.c), output, tasks, commands, faults. */
 #ifndef CLI_MOCK_WORKER_INSIDE_H
 #define CLI_MOCK_WORKER_INSIDE_H
 
@@ -9,6 +9,8 @@
 #include "bridgepool/base/random.h"
 #include "bridgepool/wire/frame.h"
 #include "bridgepool/wire/json.h"
+
+enum { MOCK_FRAME_MAX = 1 << 30 };
 
 enum mock_fault {
 	MOCK_NONE,
@@ -92,10 +94,13 @@ struct mock_call {
 	bool own; /* ping, shutdown and the like: no work */
 };
 
-/* mock_worker.c */
+/* mock_worker_output.c */
 void mock_worker_send(struct mock_worker *m, struct slice body); /* one frame, with the next write */
 void mock_worker_flush(struct mock_worker *m);                   /* writes all; waits if nobody reads */
-void mock_worker_drop(struct mock_task *t);
+
+/* mock_worker_tasks.c */
+void mock_worker_later(struct mock_worker *m, const struct mock_call *c); /* m->body is sent after c->delay_ms */
+void mock_worker_drop(struct mock_task *t);                               /* and frees it */
 
 /* mock_worker_commands.c */
 /* Writes the answer into m->body and says in c what is to become of it. False: it gets no answer. */
