@@ -22,7 +22,7 @@ enum {
 	FLUSH_MS = 2000,	     /* for the last health events */
 	DRAIN_EXTRA_MS = 30 * 1000,  /* beyond drain.shutdown: commit, leave the group, end the workers */
 	CLOSE_MS = 3000,	     /* for closing what is left */
-	FINISH_MS = 1000,	     /* for the loop's own last callbacks */
+	FINISH_MS = 5000,	     /* for the loop's own last callbacks */
 	HEAP_KEPT = 16 << 20,	     /* bytes */
 	HEAP_STEP = 1 << 20,
 };
@@ -369,29 +369,56 @@ static void keep_heap(void)
 	mallopt(M_TOP_PAD, HEAP_STEP);
 }
 
+/* Not on the stack: what did not close in time has threads that may still look at it, until the process ends. */
+static struct daemon *abandoned;
+
+static struct daemon *daemon_new(const struct settings *settings, const struct daemon_hooks *hooks)
+{
+	struct daemon *d = xcalloc(1, sizeof *d);
+
+	d->settings = settings;
+	d->hooks = hooks;
+	d->exit_code = EXIT_OK;
+	wiring_identity(settings, &d->identity);
+	wiring_init(&d->wiring, settings, &d->identity);
+	d->starts = starts_new(settings->pools.n);
+	CHECK(uv_loop_init(&d->loop) == 0);
+	return d;
+}
+
+static void daemon_free(struct daemon *d)
+{
+	if (!daemon_finish(d)) {
+		abandoned = d;
+		return;
+	}
+	if (d->flow)
+		flow_free(d->flow);
+	starts_free(d->starts);
+	wiring_free(&d->wiring);
+	free(d);
+}
+
 int daemon_run(const struct settings *settings, const struct daemon_hooks *hooks)
 {
-	struct daemon d = {.settings = settings, .hooks = hooks, .exit_code = EXIT_OK};
-	const struct flow_events ev = {&d, on_turn, on_note, on_line, on_assigned, on_exec_failed, on_fault, on_closed};
+	struct daemon *d;
+	int code;
 
 	keep_heap();
 	log_setup((enum log_level)settings->log.level, (enum log_format)settings->log.format);
-	wiring_identity(settings, &d.identity);
-	wiring_init(&d.wiring, settings, &d.identity);
-	d.starts = starts_new(settings->pools.n);
-	CHECK(uv_loop_init(&d.loop) == 0);
-	open_signals(&d);
-	log_line(LOG_INFO, "start", "bridgepool %s instance=%s group=%s brokers=%s", BRIDGEPOOL_VERSION, d.identity.instance, settings->kafka.group,
+	d = daemon_new(settings, hooks);
+	const struct flow_events ev = {d, on_turn, on_note, on_line, on_assigned, on_exec_failed, on_fault, on_closed};
+
+	open_signals(d);
+	log_line(LOG_INFO, "start", "bridgepool %s instance=%s group=%s brokers=%s", BRIDGEPOOL_VERSION, d->identity.instance, settings->kafka.group,
 		settings->kafka.brokers);
-	daemon_open(&d, &ev);
-	if (d.flow && kafka_ready(&d))
-		daemon_serve(&d);
-	else if (d.flow)
-		flow_close(d.flow);
-	if (daemon_finish(&d) && d.flow)
-		flow_free(d.flow);
-	log_line(LOG_INFO, "end", "exit code %d", d.exit_code);
-	starts_free(d.starts);
-	wiring_free(&d.wiring);
-	return d.exit_code;
+	daemon_open(d, &ev);
+	if (d->flow && kafka_ready(d))
+		daemon_serve(d);
+	else if (d->flow)
+		flow_close(d->flow);
+	code = d->exit_code;
+	daemon_free(d);
+	log_line(LOG_INFO, "end", "exit code %d", code);
+	return code;
 }

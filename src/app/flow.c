@@ -266,6 +266,12 @@ static void on_closed(void *ctx)
 	struct flow *f = ctx;
 
 	f->consumer_closed = true;
+}
+
+static void on_left(void *ctx)
+{
+	struct flow *f = ctx;
+
 	f->events.closed(f->events.ctx);
 }
 
@@ -418,7 +424,7 @@ static bool open_adapters(struct flow *f, char *errstr, size_t size)
 
 static bool open_kafka(struct flow *f, char *errstr, size_t size)
 {
-	const struct consumer_events cev = {f, on_assigned, on_revoked, on_offsets, on_want, on_message, on_committed, on_fault, on_closed};
+	const struct consumer_events cev = {f, on_assigned, on_revoked, on_offsets, on_want, on_message, on_committed, on_fault, on_closed, on_left};
 	const struct producer_events pev = {f, on_delivered, on_fault};
 
 	f->producer = producer_new(f->loop, &f->wiring->producer, &pev, errstr, size);

@@ -218,6 +218,14 @@ static void on_leave(void *ctx)
 	leave_queue(c, c->messages);
 }
 
+static void on_left(void *ctx)
+{
+	struct consumer *c = ctx;
+
+	if (c->events.left)
+		c->events.left(c->events.ctx);
+}
+
 static void on_closed(void *ctx)
 {
 	struct consumer *c = ctx;
@@ -253,7 +261,7 @@ struct consumer *consumer_new(struct uv_loop_s *loop, const struct consumer_conf
 {
 	struct consumer *c;
 	rd_kafka_conf_t *conf;
-	const struct handle_events hev = {NULL, on_serve, on_fault, on_leave, on_closed};
+	const struct handle_events hev = {NULL, on_serve, on_fault, on_leave, on_closed, on_left};
 
 	if (!check_topics(k, errstr, size) || !(conf = make_conf(k, errstr, size)))
 		return NULL;

@@ -197,7 +197,11 @@ static void run_ending(struct lane_job *job)
 	struct handle *h = ((struct ending *)job)->handle;
 
 	h->events.leave(h->events.ctx);
-	rd_kafka_destroy(h->rk);
+}
+
+static void run_destroy(struct lane_job *job)
+{
+	rd_kafka_destroy(((struct ending *)job)->handle->rk);
 }
 
 static void on_wake_closed(void *ctx)
@@ -214,13 +218,24 @@ static void on_lane_closed(void *ctx)
 	wake_close(h->wake, on_wake_closed);
 }
 
-static void ending_done(struct lane_job *job)
+static void destroy_done(struct lane_job *job)
 {
 	struct handle *h = ((struct ending *)job)->handle;
 
 	free(job);
 	h->rk = NULL;
 	lane_close(h->lane, on_lane_closed, h);
+}
+
+/* To be out of the group is one thing, to be destroyed another, which librdkafka now and then does not come to an end with. */
+static void ending_done(struct lane_job *job)
+{
+	struct handle *h = ((struct ending *)job)->handle;
+
+	*job = (struct lane_job){run_destroy, destroy_done, NULL};
+	lane_post(h->lane, job);
+	if (h->events.left)
+		h->events.left(h->events.ctx);
 }
 
 static void handle_end(struct handle *h)

@@ -21,6 +21,7 @@ struct handle_events {
 	void (*fault)(void *ctx, enum kafka_fault fault, const char *why);
 	void (*leave)(void *ctx);  /* in the side thread, before the client is destroyed: gives back what was taken from it */
 	void (*closed)(void *ctx); /* the last event: the struct may be freed */
+	void (*left)(void *ctx);   /* leave is over, the client is being destroyed; or NULL */
 };
 
 struct handle {

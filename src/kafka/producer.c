@@ -329,7 +329,7 @@ struct producer *producer_new(struct uv_loop_s *loop, const struct producer_conf
 {
 	struct producer *p;
 	rd_kafka_conf_t *conf = make_conf(k, errstr, size);
-	const struct handle_events hev = {NULL, on_serve, on_fault, on_leave, on_closed};
+	const struct handle_events hev = {NULL, on_serve, on_fault, on_leave, on_closed, NULL};
 
 	if (!conf)
 		return NULL;

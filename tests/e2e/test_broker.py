@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import signal
 
 import pytest
 from confluent_kafka.admin import AclBinding, AclBindingFilter, AclOperation, AclPermissionType, AdminClient, NewTopic, ResourcePatternType, ResourceType
@@ -136,3 +137,15 @@ def test_a_request_topic_that_is_made_anew_is_read_from_its_beginning(site):
     assert all(len(by_request(s.seen)[f"r{i}"]) == 1 for i in range(1000, 1500))
     assert "topic_remade" in s.log_text()
     assert s.end() == [0]
+
+
+def test_an_end_after_a_topic_was_out_of_sight_is_prompt(site):
+    s = site(MOCK + " size = 1;", partitions=1, kafka='properties = [ "topic.metadata.refresh.interval.ms=500" ];')
+    daemon = s.start("one")
+    assert s.ask("s0", "count")["session_new"]
+    with forbidden(s, s.requests, AclOperation.DESCRIBE):
+        eventually(lambda: " forbidden " in s.log_text())
+    after = s.ask("s0", "count")
+    assert not after["session_new"] and after["result"]["count"] == 2
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait(20) == 0  # also where librdkafka cannot destroy its client

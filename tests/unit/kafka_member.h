@@ -52,7 +52,7 @@ struct member {
 	char last_why[KAFKA_FATAL + 1][256];
 	unsigned delivered, deliveries[DELIVERY_REFUSED + 1];
 	uint64_t last_serial;
-	bool closed, inside; /* inside: a function of the room is running; no event may come */
+	bool left, closed, inside; /* inside: a function of the room is running; no event may come */
 };
 
 /* ---- events ---- */
@@ -172,11 +172,19 @@ static void member_delivered(void *ctx, uint64_t serial, enum delivery d)
 	m->last_serial = serial;
 }
 
+static void member_left(void *ctx)
+{
+	struct member *m = ctx;
+
+	ck_assert(!m->left && !m->closed);
+	m->left = true;
+}
+
 static void member_closed(void *ctx)
 {
 	struct member *m = ctx;
 
-	ck_assert(!m->closed);
+	ck_assert(m->left && !m->closed);
 	m->closed = true;
 }
 
@@ -196,7 +204,7 @@ static inline struct member *member_consumer(uv_loop_t *loop, const struct consu
 {
 	struct member *m = member_new(loop);
 	const struct consumer_events ev = {m, member_assigned, member_revoked, member_offsets, member_want, member_message, member_committed,
-		member_fault, member_closed};
+		member_fault, member_closed, member_left};
 	char why[512] = "";
 
 	m->consumer = consumer_new(loop, k, &ev, why, sizeof why);

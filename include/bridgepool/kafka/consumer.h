@@ -27,6 +27,7 @@ struct consumer_events {
 	void (*committed)(void *ctx, uint64_t commit, const struct tp_fault *faults, size_t n);
 	void (*fault)(void *ctx, enum kafka_fault fault, const char *why);
 	void (*closed)(void *ctx);
+	void (*left)(void *ctx); /* out of the group, all commits answered or given up; `closed` follows. Or NULL */
 };
 
 struct consumer_config {
