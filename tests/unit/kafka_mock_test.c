@@ -7,18 +7,32 @@
 
 enum { RECORDS = 500, PARTITIONS = 2 };
 
-static const char *const topics[] = {"in", "out", NULL};
-static const char *const quick[] = {"session.timeout.ms=6000", "fetch.wait.max.ms=5", NULL};
+/* One broker for all, and a topic for each test: to end a broker can take a second. */
+static const char *const topics[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", NULL};
+static const char *const *in; /* the test's own */
+/* Who joins a group that somebody has just left waits here until nearly a session timeout is over; below 4 s no group forms at all. */
+static const char *const quick[] = {"session.timeout.ms=6000", "heartbeat.interval.ms=500", "fetch.wait.max.ms=5", NULL};
 
 static struct embedded *broker;
 static uv_loop_t *loop;
 
-static void setup(void)
+static void begin(void)
 {
 	char why[256];
 
 	broker = embedded_start(topics, PARTITIONS, why, sizeof why);
 	ck_assert_msg(broker != NULL, "%s", why);
+}
+
+static void end(void)
+{
+	embedded_stop(broker);
+}
+
+static void setup(void)
+{
+	in = in ? in + 1 : topics;
+	ck_assert_ptr_nonnull(*in);
 	loop = xmalloc(sizeof *loop);
 	ck_assert_int_eq(uv_loop_init(loop), 0);
 }
@@ -27,7 +41,6 @@ static void teardown(void)
 {
 	ck_assert_int_eq(uv_loop_close(loop), 0);
 	free(loop);
-	embedded_stop(broker);
 }
 
 /* For a member that must not be thrown out on a busy machine. */
@@ -36,7 +49,7 @@ static const char *const patient[] = {"session.timeout.ms=60000", "fetch.wait.ma
 static struct member *join_with(const char *group, const char *const *properties)
 {
 	const struct consumer_config k = {
-		.brokers = embedded_brokers(broker), .group = group, .topics = topics, .ntopics = 1, .properties = properties};
+		.brokers = embedded_brokers(broker), .group = group, .topics = in, .ntopics = 1, .properties = properties};
 	struct member *m = member_consumer(loop, &k);
 
 	consumer_subscribe(m->consumer);
@@ -56,22 +69,20 @@ static bool all_delivered(void *ctx)
 static void fill(void)
 {
 	static const char value[] = "value";
+	static const char *const keys[] = {"k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"}; /* they stay until the reports */
 	const struct producer_config k = {.brokers = embedded_brokers(broker), .linger_us = 1500};
 	uv_loop_t own; /* of its own, so that nobody else's events are awaited at the end */
 	struct member *p;
 	struct buf headers;
-	char key[16];
 
 	ck_assert_int_eq(uv_loop_init(&own), 0);
 	p = member_producer(&own, &k);
 	buf_init(&headers, 1024);
 	pairs_add(&headers, SLICE("a"), SLICE("1"));
 	pairs_add(&headers, SLICE("gone"), (struct slice){NULL, 0});
-	for (uint64_t i = 1; i <= RECORDS; i++) {
-		snprintf(key, sizeof key, "k%d", (int)(i % 10));
-		ck_assert(producer_send(p->producer, "in",
-			&(struct record){.serial = i, .key = slice_of(key), .value = slice_of(value), .headers = buf_slice(&headers)}));
-	}
+	for (uint64_t i = 1; i <= RECORDS; i++)
+		ck_assert(producer_send(p->producer, *in,
+			&(struct record){.serial = i, .key = slice_of(keys[i % 10]), .value = slice_of(value), .headers = buf_slice(&headers)}));
 	ck_assert_uint_gt(producer_pending(p->producer), 0);
 	AWAIT(&own, all_delivered, p);
 	ck_assert_uint_eq(p->deliveries[DELIVERY_OK], RECORDS);
@@ -241,7 +252,7 @@ END_TEST
 
 START_TEST(a_consumer_that_never_subscribed_closes)
 {
-	const struct consumer_config k = {.brokers = embedded_brokers(broker), .group = "g4", .topics = topics, .ntopics = 1};
+	const struct consumer_config k = {.brokers = embedded_brokers(broker), .group = "g4", .topics = in, .ntopics = 1};
 
 	member_close_consumer(member_consumer(loop, &k));
 }
@@ -261,7 +272,7 @@ START_TEST(a_record_over_the_limit_is_reported_and_not_called_back_from_inside)
 
 	memset(value, 'x', sizeof value - 1);
 	value[sizeof value - 1] = '\0';
-	member_send(p, "in", 42, "k", value);
+	member_send(p, *in, 42, "k", value);
 	ck_assert_uint_eq(p->delivered, 0);
 	AWAIT(loop, one_delivered, p);
 	ck_assert_uint_eq(p->last_serial, 42);
@@ -284,7 +295,7 @@ START_TEST(all_of_many_records_are_delivered)
 	struct member *p = member_producer(loop, &k);
 
 	for (uint64_t i = 1; i <= WAVE; i++)
-		member_send(p, "in", i, "k", "v");
+		member_send(p, *in, i, "k", "v");
 	ck_assert_uint_eq(producer_pending(p->producer), WAVE);
 	AWAIT(loop, wave_delivered, p);
 	ck_assert_uint_eq(producer_pending(p->producer), 0);
@@ -299,7 +310,7 @@ START_TEST(a_producer_closes_with_records_that_it_holds_back)
 	struct member *p = member_producer(loop, &k);
 
 	for (uint64_t i = 1; i <= WAVE; i++)
-		member_send(p, "in", i, "k", "v");
+		member_send(p, *in, i, "k", "v");
 	member_close_producer(p);
 }
 END_TEST
@@ -311,10 +322,10 @@ START_TEST(a_full_queue_says_so)
 	struct member *p = member_producer(loop, &k);
 	const struct record r = {.serial = 2, .value = SLICE("b")};
 
-	member_send(p, "in", 1, NULL, "a");
-	ck_assert(!producer_send(p->producer, "in", &r));
+	member_send(p, *in, 1, NULL, "a");
+	ck_assert(!producer_send(p->producer, *in, &r));
 	AWAIT(loop, one_delivered, p);
-	ck_assert(producer_send(p->producer, "in", &r));
+	ck_assert(producer_send(p->producer, *in, &r));
 	member_close_producer(p);
 }
 END_TEST
@@ -327,9 +338,9 @@ START_TEST(the_client_reads_what_it_wrote_and_knows_the_end)
 	struct client_record r;
 	size_t n = 0;
 
-	ck_assert(client_follow(c, "out", false, 10000, why, sizeof why));
+	ck_assert(client_follow(c, *in, false, 10000, why, sizeof why));
 	for (int i = 0; i < 100; i++)
-		ck_assert(client_send(c, "out", SLICE("k"), SLICE("v"), (struct slice){NULL, 0}, why, sizeof why));
+		ck_assert(client_send(c, *in, SLICE("k"), SLICE("v"), (struct slice){NULL, 0}, why, sizeof why));
 	ck_assert_msg(client_flush(c, 10000, why, sizeof why), "%s", why);
 	while (n < 100 && client_read(c, 10000, &r, why, sizeof why)) {
 		ck_assert(slice_is(r.key, "k") && slice_is(r.value, "v"));
@@ -337,7 +348,7 @@ START_TEST(the_client_reads_what_it_wrote_and_knows_the_end)
 	}
 	ck_assert_uint_eq(n, 100);
 	late = client_new(&k, why, sizeof why);
-	ck_assert(client_follow(late, "out", true, 10000, why, sizeof why));
+	ck_assert(client_follow(late, *in, true, 10000, why, sizeof why));
 	for (n = 0; !client_at_end(late);)
 		n += client_read(late, 1000, &r, why, sizeof why);
 	ck_assert_uint_eq(n, 100);
@@ -356,6 +367,7 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(t, 100);
+	tcase_add_unchecked_fixture(t, begin, end);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_message_comes_once_and_its_commit_with_the_map_is_found_again);
 	tcase_add_test(t, no_message_without_credit_and_all_after_a_kick);
