@@ -115,26 +115,25 @@ static void await_text(pid_t pid, const char *file, const char *text)
 	fail_with("it did not say \"%s\" in time", text);
 }
 
-static int stop(pid_t pid, int signals)
+static int stop(pid_t pid)
 {
 	int status;
 
-	for (int i = 0; i < signals; i++) {
-		kill(pid, SIGTERM);
-		usleep(200 * 1000); /* two signals at once are one */
-	}
+	kill(pid, SIGTERM);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	note_running(pid, 0);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* ---- the embedded broker, and a daemon on it ---- */
+/* ---- the embedded broker, and daemons on it ---- */
+
+#define OUR_TOPICS "bridgepool.requests,bridgepool.results,bridgepool.health,bridgepool.dead-letters"
 
 static char brokers[64];
 
 static pid_t start_broker(void)
 {
-	const char *argv[] = {program, "broker", NULL};
+	const char *argv[] = {program, "broker", "--topics", OUR_TOPICS ",other", NULL};
 	pid_t pid = start("broker.out", argv);
 
 	await_text(pid, "broker.out", "\n");
@@ -142,33 +141,31 @@ static pid_t start_broker(void)
 	return pid;
 }
 
-static void write_config(const char *command, const char *more)
+static void write_config(const char *file, const char *topic, const char *command)
 {
 	char path[128];
-	FILE *file;
+	FILE *config;
 
-	snprintf(path, sizeof path, "%s/bridgepool.cfg", directory);
-	file = fopen(path, "w");
-	ck_assert_ptr_nonnull(file);
-	fprintf(file,
-		"kafka = { brokers = \"%s\"; start_timeout = \"20s\"; consumer_properties = [ \"fetch.wait.max.ms=5\" ]; };\n"
+	snprintf(path, sizeof path, "%s/%s", directory, file);
+	config = fopen(path, "w");
+	ck_assert_ptr_nonnull(config);
+	fprintf(config,
+		"kafka = { brokers = \"%s\"; group = \"%s\"; start_timeout = \"20s\"; consumer_properties = [ \"fetch.wait.max.ms=5\" ]; };\n"
+		"sources = ( { topic = \"%s\"; } );\n"
 		"pools = ( { name = \"default\"; command = [ %s ]; size = 2; } );\n"
-		"drain = { shutdown = \"10s\"; };\n%s",
-		brokers, command, more);
-	ck_assert_int_eq(fclose(file), 0);
+		"limits = { request = \"1KiB\"; };\n",
+		brokers, topic, topic, command);
+	ck_assert_int_eq(fclose(config), 0);
 }
 
-static pid_t start_daemon(const char *more)
+static pid_t start_daemon(const char *config, const char *topic, const char *log)
 {
-	const char *argv[] = {program, "run", NULL}; /* -c: ./bridgepool.cfg */
-	pid_t pid;
+	const char *argv[] = {program, "run", "-c", config, NULL};
 	char command[600];
 
 	snprintf(command, sizeof command, "\"%s\", \"mock-worker\"", program);
-	write_config(command, more);
-	pid = start("daemon.out", argv);
-	await_text(pid, "daemon.out", " joined ");
-	return pid;
+	write_config(config, topic, command);
+	return start(log, argv);
 }
 
 /* ---- words ---- */
@@ -237,12 +234,22 @@ START_TEST(topics_can_be_printed_for_an_administrator)
 }
 END_TEST
 
-/* ---- requests ---- */
+/* ---- requests to one daemon ---- */
+
+static pid_t broker, worked, idle;
+
+/* One that the commands find by themselves, and one with nothing to do; they join their groups at the same time. */
+static void serve(void)
+{
+	broker = start_broker();
+	worked = start_daemon("bridgepool.cfg", "bridgepool.requests", "worked.out");
+	idle = start_daemon("idle.cfg", "other", "idle.out");
+	await_text(worked, "worked.out", " joined ");
+	await_text(idle, "idle.out", " joined ");
+}
 
 START_TEST(requests_go_round_in_either_encoding)
 {
-	pid_t broker = start_broker(), daemon = start_daemon("");
-
 	expect("submit --session s1 echo n=0.10 name=x", 0, "\"status\":\"OK\"");
 	ck_assert_ptr_nonnull(strstr(out, "\"n\":0.10")); /* digits are kept */
 	ck_assert_ptr_nonnull(strstr(out, "\"session_new\":true"));
@@ -254,14 +261,11 @@ START_TEST(requests_go_round_in_either_encoding)
 	expect("tail health --until-end", 0, "\"kind\":\"WORKER_STATE\"");
 	expect("tail requests --until-end -n 1 --meta", 0, "\"partition\":");
 	expect("check", 0, "answered its first ping");
-	ck_assert_int_eq(stop(daemon, 1), 0);
-	ck_assert_int_eq(stop(broker, 1), 0);
 }
 END_TEST
 
 START_TEST(what_is_too_large_is_a_dead_letter_that_tail_shows)
 {
-	pid_t broker = start_broker(), daemon = start_daemon("limits = { request = \"1KiB\"; };\n");
 	char arguments[2048], pad[1200];
 
 	memset(pad, 'x', sizeof pad - 1);
@@ -271,14 +275,11 @@ START_TEST(what_is_too_large_is_a_dead_letter_that_tail_shows)
 	expect("tail dead-letters --until-end", 0, "\"bridgepool.error.code\":\"TOO_LARGE\"");
 	ck_assert_ptr_nonnull(strstr(out, "\"key\":\"big\""));
 	ck_assert_ptr_nonnull(strstr(out, pad));
-	ck_assert_int_eq(stop(daemon, 1), 0);
-	ck_assert_int_eq(stop(broker, 1), 0);
 }
 END_TEST
 
 START_TEST(a_file_of_requests_is_answered_line_by_line)
 {
-	pid_t broker = start_broker(), daemon = start_daemon("");
 	char path[128];
 	FILE *file;
 	int answers = 0;
@@ -293,34 +294,42 @@ START_TEST(a_file_of_requests_is_answered_line_by_line)
 	for (const char *at = out; (at = strstr(at, "\"status\":\"OK\"")); at++)
 		answers++;
 	ck_assert_int_eq(answers, 100);
-	ck_assert_int_eq(stop(daemon, 1), 0);
-	ck_assert_int_eq(stop(broker, 1), 0);
 }
 END_TEST
 
+START_TEST(a_signal_drains_and_ends_well)
+{
+	ck_assert_int_eq(stop(idle), 0);
+	read_file("idle.out");
+	ck_assert_ptr_nonnull(strstr(out, "to=STOPPED reason=\"drained\""));
+}
+END_TEST
+
+/* The last of these: it ends what serves the others. */
 START_TEST(a_second_signal_stops_at_once)
 {
-	pid_t broker = start_broker(), daemon = start_daemon("");
-
 	/* A run that lasts: the drain has to wait for it. */
-	expect("submit --timeout 1s sleep ms=8000", 75, "did not come within the timeout");
-	ck_assert_int_eq(stop(daemon, 2), 70);
-	read_file("daemon.out");
+	expect("submit --timeout 1s sleep ms=30000", 75, "did not come within the timeout");
+	kill(worked, SIGTERM);
+	await_text(worked, "worked.out", "to=DRAINING");
+	ck_assert_int_eq(stop(worked), 70);
+	read_file("worked.out");
 	ck_assert_ptr_nonnull(strstr(out, "stopped_at_once"));
-	ck_assert_int_eq(stop(broker, 1), 0);
+	ck_assert_int_eq(stop(broker), 0);
 }
 END_TEST
+
+/* ---- processes of their own ---- */
 
 START_TEST(workers_that_cannot_start_are_exit_code_78_before_the_group_is_joined)
 {
-	pid_t broker = start_broker();
-
-	write_config("\"/bin/sh\", \"-c\", \"echo this is why >&2; exit 3\"", "");
+	broker = start_broker();
+	write_config("bridgepool.cfg", "bridgepool.requests", "\"/bin/sh\", \"-c\", \"echo this is why >&2; exit 3\"");
 	expect("run", 78, "cannot start");
 	ck_assert_ptr_nonnull(strstr(out, "this is why"));
 	ck_assert_ptr_null(strstr(out, " joined "));
 	expect("check", 78, "this is why");
-	ck_assert_int_eq(stop(broker, 1), 0);
+	ck_assert_int_eq(stop(broker), 0);
 }
 END_TEST
 
@@ -332,25 +341,34 @@ START_TEST(the_demo_goes_as_it_tells)
 }
 END_TEST
 
+static TCase *add_case(Suite *suite, const char *name)
+{
+	TCase *tests = tcase_create(name);
+
+	tcase_set_timeout(tests, 110);
+	suite_add_tcase(suite, tests);
+	return tests;
+}
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("app_commands");
-	TCase *tests = tcase_create("commands");
+	TCase *words = add_case(suite, "words"), *served = add_case(suite, "served"), *own = add_case(suite, "processes of their own");
 
-	tcase_set_timeout(tests, 110);
-	tcase_add_checked_fixture(tests, NULL, end_running);
-	tcase_add_test(tests, every_command_tells_about_itself);
-	tcase_add_test(tests, wrong_usage_is_exit_code_64);
-	tcase_add_test(tests, wrong_configuration_is_exit_code_78_and_told_all_at_once);
-	tcase_add_test(tests, no_broker_is_exit_code_69);
-	tcase_add_test(tests, topics_can_be_printed_for_an_administrator);
-	tcase_add_test(tests, requests_go_round_in_either_encoding);
-	tcase_add_test(tests, what_is_too_large_is_a_dead_letter_that_tail_shows);
-	tcase_add_test(tests, a_file_of_requests_is_answered_line_by_line);
-	tcase_add_test(tests, a_second_signal_stops_at_once);
-	tcase_add_test(tests, workers_that_cannot_start_are_exit_code_78_before_the_group_is_joined);
-	tcase_add_test(tests, the_demo_goes_as_it_tells);
-	suite_add_tcase(suite, tests);
+	tcase_add_test(words, every_command_tells_about_itself);
+	tcase_add_test(words, wrong_usage_is_exit_code_64);
+	tcase_add_test(words, wrong_configuration_is_exit_code_78_and_told_all_at_once);
+	tcase_add_test(words, no_broker_is_exit_code_69);
+	tcase_add_test(words, topics_can_be_printed_for_an_administrator);
+	tcase_add_unchecked_fixture(served, serve, end_running);
+	tcase_add_test(served, requests_go_round_in_either_encoding);
+	tcase_add_test(served, what_is_too_large_is_a_dead_letter_that_tail_shows);
+	tcase_add_test(served, a_file_of_requests_is_answered_line_by_line);
+	tcase_add_test(served, a_signal_drains_and_ends_well);
+	tcase_add_test(served, a_second_signal_stops_at_once);
+	tcase_add_checked_fixture(own, NULL, end_running);
+	tcase_add_test(own, workers_that_cannot_start_are_exit_code_78_before_the_group_is_joined);
+	tcase_add_test(own, the_demo_goes_as_it_tells);
 	return suite;
 }
 

@@ -48,7 +48,9 @@ static void load(struct settings *s, const char *format, const char *brokers)
 	unlink(path);
 }
 
-static const char mock_pool[] = "kafka = { brokers = \"%s\"; start_timeout = \"20s\"; consumer_properties = [ \"fetch.wait.max.ms=5\" ]; };\n"
+/* On the embedded broker, who joins a group that somebody has just left waits until nearly a session timeout is over. */
+static const char mock_pool[] = "kafka = { brokers = \"%s\"; start_timeout = \"20s\";\n"
+				"consumer_properties = [ \"fetch.wait.max.ms=5\", \"session.timeout.ms=6000\", \"heartbeat.interval.ms=500\" ]; };\n"
 				"pools = ( { name = \"default\"; adapter = \"mock\"; command = [ \"unused\" ]; size = 2; } );\n"
 				"drain = { shutdown = \"5s\"; };\nlog = { level = \"warn\"; };\n";
 
