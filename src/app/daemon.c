@@ -22,7 +22,7 @@ enum {
 	FLUSH_MS = 2000,	     /* for the last health events */
 	DRAIN_EXTRA_MS = 30 * 1000,  /* beyond drain.shutdown: commit, leave the group, end the workers */
 	CLOSE_MS = 3000,	     /* for closing what is left */
-	FINISH_MS = 5000,	     /* for the loop's own last callbacks */
+	FINISH_MS = 1000,	     /* for the loop's own last callbacks */
 	HEAP_KEPT = 16 << 20,	     /* bytes */
 	HEAP_STEP = 1 << 20,
 };

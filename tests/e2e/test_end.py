@@ -127,6 +127,7 @@ def test_the_end_while_the_broker_is_away(site, cluster):
     finally:
         cluster.act("thaw")
     daemon = s.start()
+    eventually(lambda: s.log_text().count(" joined ") == 2)  # all results may be there before: the first one had sent them off
     s.read_results(lambda seen: len(by_request(seen)) == requests, 90)
     assert end(daemon)[0] == 0
     s.wait_no_workers()
