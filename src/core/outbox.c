@@ -44,6 +44,13 @@ static void free_outgoing(struct engine *e, struct outgoing *r)
 	free(r);
 }
 
+static void leave_pending(struct lane *lane, struct outgoing *r)
+{
+	if (lane->returned == r)
+		lane->returned = TAILQ_NEXT(r, line);
+	TAILQ_REMOVE(&lane->pending, r, line);
+}
+
 /* One record of the offset is settled, by acknowledgement or because nobody wants it any more. */
 static void close_ticket(struct engine *e, struct ticket *t, bool wanted)
 {
@@ -66,7 +73,7 @@ void outbox_cleanup(struct engine *e)
 
 	for (int k = 0; k < RECORD_KINDS; k++) {
 		while ((r = TAILQ_FIRST(&o->lane[k].pending)) != NULL) {
-			TAILQ_REMOVE(&o->lane[k].pending, r, line);
+			leave_pending(&o->lane[k], r);
 			close_ticket(e, r->ticket, false);
 			free_outgoing(e, r);
 		}
@@ -150,7 +157,7 @@ static void pump_lane(struct engine *e, struct lane *lane)
 			timers_arm(&e->timers, &lane->again, e->now + full_wait_us);
 			return;
 		}
-		TAILQ_REMOVE(&lane->pending, r, line);
+		leave_pending(lane, r);
 		move(o, r, OUTBOX_SENT);
 		HASH_ADD(hh, o->sent, record.serial, sizeof(r->record.serial), r);
 	}
@@ -162,17 +169,21 @@ void outbox_pump(struct engine *e)
 		pump_lane(e, &e->outbox.lane[k]);
 }
 
+/* In order of birth. Many come back at once when a topic refuses them, in that order mostly: the next one's place is near the last one's. */
 static void pend_again(struct engine *e, struct outgoing *r)
 {
 	struct lane *lane = &e->outbox.lane[r->record.kind];
-	struct outgoing *after = TAILQ_FIRST(&lane->pending);
+	struct outgoing *after = lane->returned != NULL ? lane->returned : TAILQ_FIRST(&lane->pending), *before;
 
-	while (after != NULL && after->record.serial < r->record.serial) /* order of birth */
+	while (after != NULL && after->record.serial < r->record.serial)
 		after = TAILQ_NEXT(after, line);
+	while (after != NULL && (before = TAILQ_PREV(after, outgoing_line, line)) != NULL && before->record.serial > r->record.serial)
+		after = before;
 	if (after != NULL)
 		TAILQ_INSERT_BEFORE(after, r, line);
 	else
 		TAILQ_INSERT_TAIL(&lane->pending, r, line);
+	lane->returned = r;
 	move(&e->outbox, r, OUTBOX_PENDING);
 }
 
@@ -284,7 +295,7 @@ void outbox_kill(struct engine *e, struct tp tp)
 			next = TAILQ_NEXT(r, line);
 			if (!of(r, tp))
 				continue;
-			TAILQ_REMOVE(&o->lane[k].pending, r, line);
+			leave_pending(&o->lane[k], r);
 			close_ticket(e, r->ticket, false);
 			free_outgoing(e, r);
 		}

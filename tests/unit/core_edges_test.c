@@ -411,6 +411,30 @@ START_TEST(a_suspect_is_committed_as_soon_as_the_commit_in_flight_is_answered)
 }
 END_TEST
 
+START_TEST(records_that_come_back_in_any_order_go_out_in_that_of_their_birth)
+{
+	static const size_t back[] = {2, 0, 4, 1, 3};
+	struct world *w = world_new((struct pool_config){0}, (struct engine_config){0});
+
+	world_assign_at(w, 0, 0, "");
+	for (size_t i = 0; i < 5; i++)
+		world_send(w, "s1", "{\"command\":\"ping\"}"); /* refused at once: a result for each */
+	w->full = true;
+	for (size_t i = 0; i < 5; i++) {
+		engine_delivered(w->e, w->records[back[i]].serial, DELIVERY_AGAIN, w->now);
+		engine_check(w->e);
+		w->acked[i] = true;
+	}
+	w->full = false;
+	world_pass(w, SECOND_US);
+	ck_assert_uint_eq(w->nrecords, 10);
+	for (size_t i = 0; i < 5; i++)
+		ck_assert_uint_eq(w->records[5 + i].serial, w->records[i].serial);
+	world_ack(w);
+	world_free(w);
+}
+END_TEST
+
 START_TEST(a_refused_commit_is_made_again_and_one_too_large_without_its_map)
 {
 	struct world *w = ready(plain, usual);
@@ -662,6 +686,7 @@ int main(void)
 	tcase_add_test(t, a_partition_without_progress_is_told_once_in_a_row);
 	tcase_add_test(t, of_more_suspects_than_fit_the_oldest_is_forgotten);
 	tcase_add_test(t, a_suspect_is_committed_as_soon_as_the_commit_in_flight_is_answered);
+	tcase_add_test(t, records_that_come_back_in_any_order_go_out_in_that_of_their_birth);
 	tcase_add_test(t, a_refused_commit_is_made_again_and_one_too_large_without_its_map);
 	tcase_add_test(t, a_result_too_large_for_its_topic_is_told_as_such_and_one_that_never_fits_waits_for_people);
 	tcase_add_test(t, a_result_over_the_limit_is_an_error_and_a_dead_letter_tells_only_the_beginning_of_a_long_word);
