@@ -48,7 +48,7 @@ static const struct property client_owned[] = {
 	{NULL, NULL, NULL},
 };
 
-/* 16 MB and 20,000 messages ahead bound the memory, and are more than a second of traffic: with less the fetcher of librdkafka
+/* 64 MB and 100,000 messages ahead bound the memory, and are more than a second of traffic: with less the fetcher of librdkafka
  * sleeps a second although the queue was drained. A topic that is created, or forbidden, is noticed by the next refresh. */
 static const struct property consumer_defaults[] = {
 	{"client.id", "bridgepool", NULL},
@@ -59,8 +59,14 @@ static const struct property consumer_defaults[] = {
 	{"heartbeat.interval.ms", "3000", NULL},
 	{"max.poll.interval.ms", "300000", NULL},
 	{"topic.metadata.refresh.interval.ms", "30000", NULL},
-	{"queued.min.messages", "20000", NULL},
-	{"queued.max.messages.kbytes", "16384", NULL},
+	{"queued.min.messages", "100000", NULL},
+	{"queued.max.messages.kbytes", "65536", NULL},
+	{NULL, NULL, NULL},
+};
+
+/* From 2.2 on that sleep can be shortened. */
+static const struct property consumer_newer[] = {
+	{"fetch.queue.backoff.ms", "50", NULL},
 	{NULL, NULL, NULL},
 };
 
@@ -84,9 +90,9 @@ static const struct property client_defaults[] = {
 	{NULL, NULL, NULL},
 };
 
-const struct props props_consumer = {consumer_owned, consumer_defaults};
-const struct props props_producer = {producer_owned, producer_defaults};
-const struct props props_client = {client_owned, client_defaults};
+const struct props props_consumer = {consumer_owned, consumer_defaults, consumer_newer};
+const struct props props_producer = {producer_owned, producer_defaults, NULL};
+const struct props props_client = {client_owned, client_defaults, NULL};
 
 const char *const *props_consumer_owned(void)
 {
@@ -120,6 +126,15 @@ static bool set_table(rd_kafka_conf_t *conf, const struct property *p, char *err
 		if (p->value && !set_one(conf, p->name, p->value, errstr, size))
 			return false;
 	return true;
+}
+
+static void set_newer(rd_kafka_conf_t *conf, const struct property *p)
+{
+	size_t size;
+
+	for (; p && p->name; p++)
+		if (rd_kafka_conf_get(conf, p->name, NULL, &size) == RD_KAFKA_CONF_OK)
+			rd_kafka_conf_set(conf, p->name, p->value, NULL, 0);
 }
 
 static const struct property *find(const struct property *p, const char *name)
@@ -176,6 +191,7 @@ rd_kafka_conf_t *props_make(const struct props *p, const struct property *given,
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	bool good = set_table(conf, p->defaults, errstr, size) && set_table(conf, given, errstr, size);
 
+	set_newer(conf, p->newer);
 	for (size_t i = 0; good && i < nlists; i++)
 		good = set_users(conf, p, lists[i], errstr, size);
 	if (good && set_table(conf, p->owned, errstr, size))

@@ -11,9 +11,9 @@ struct property {
 	const char *reason;	  /* owned properties: why nobody else may set it */
 };
 
-/* Tables end with a name of NULL. */
+/* Tables end with a name of NULL. newer, or NULL: defaults that an older librdkafka does not know, and is spared. */
 struct props {
-	const struct property *owned, *defaults;
+	const struct property *owned, *defaults, *newer;
 };
 
 extern const struct props props_consumer, props_producer, props_client;
