@@ -113,15 +113,26 @@ void window_rewind(struct window *w)
 	w->next = w->base;
 }
 
+/* The lowest done offset from `from` on, or top; a commit looks at all of a window in which little is done, so word by word. */
+static int64_t next_done(const struct window *w, int64_t from)
+{
+	while (from < w->top) {
+		uint64_t i = (uint64_t)from % WINDOW_RING, rest = w->done[i / 64] >> (i % 64);
+
+		if (rest != 0)
+			return from + __builtin_ctzll(rest);
+		from += (int64_t)(64 - i % 64);
+	}
+	return w->top;
+}
+
 void window_map(const struct window *w, struct offsetmap *m)
 {
 	int64_t high = w->base;
 
 	memset(m, 0, sizeof(*m));
 	m->base = w->base;
-	for (int64_t o = w->base; o < w->top; o++) {
-		if (!bit_get(w->done, o))
-			continue;
+	for (int64_t o = next_done(w, w->base); o < w->top; o = next_done(w, o + 1)) {
 		m->bits[(o - w->base + MUTANT(13)) / 8] |= (uint8_t)(1u << ((o - w->base + MUTANT(13)) % 8));
 		high = o + 1 + MUTANT(13);
 	}
