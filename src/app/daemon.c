@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bridgepool/app/preflight.h"
@@ -25,6 +26,7 @@ enum {
 	FINISH_MS = 1000,	     /* for the loop's own last callbacks */
 	HEAP_KEPT = 16 << 20,	     /* bytes */
 	HEAP_STEP = 1 << 20,
+	FILES = 65536,		     /* open files that we may have, if the hard limit allows it */
 };
 
 /* How far a drain has come. Each step begins when the one before is over. */
@@ -369,6 +371,17 @@ static void keep_heap(void)
 	mallopt(M_TOP_PAD, HEAP_STEP);
 }
 
+/* A worker needs five descriptors. The usual soft limit is low for the sake of programs that use select(). */
+static void allow_files(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur >= FILES)
+		return;
+	l.rlim_cur = l.rlim_max < FILES ? l.rlim_max : FILES;
+	setrlimit(RLIMIT_NOFILE, &l);
+}
+
 /* Not on the stack: what did not close in time has threads that may still look at it, until the process ends. */
 static struct daemon *abandoned;
 
@@ -405,6 +418,7 @@ int daemon_run(const struct settings *settings, const struct daemon_hooks *hooks
 	int code;
 
 	keep_heap();
+	allow_files();
 	log_setup((enum log_level)settings->log.level, (enum log_format)settings->log.format);
 	d = daemon_new(settings, hooks);
 	const struct flow_events ev = {d, on_turn, on_note, on_line, on_assigned, on_exec_failed, on_fault, on_closed};

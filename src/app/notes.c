@@ -34,7 +34,8 @@ static const struct note_row rows[NOTE_KINDS] = {
 	[NOTE_REQUEST_POISON] = {"request_poison", "a request killed its worker again and will not run any more; count is its offset",
 		LOG_WARN, KIND_UNKNOWN, false},
 	[NOTE_DELIVERY_REFUSED] = {"delivery_refused",
-		"the broker takes no records for a topic (missing, or forbidden): they are kept and sent again; count says how many wait",
+		"the broker takes no records for a topic (missing, forbidden, or max.message.bytes is too small): they are kept and sent again; "
+		"count says how many wait",
 		LOG_ERROR, KIND_INSTANCE_STATE, false},
 	[NOTE_COMMIT_REFUSED] = {"commit_refused", "a commit was refused and is made again", LOG_WARN, KIND_UNKNOWN, false},
 };

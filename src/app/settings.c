@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bridgepool/base/check.h"
+#include "bridgepool/kafka/consumer.h"
 #include "bridgepool/kafka/producer.h"
 
 enum { TOPIC_MAX = 249, POOL_NAME_MAX = 48, INSTANCE_MAX = 79, FRAME_MARGIN = 64 * 1024 };
@@ -282,43 +283,56 @@ static void check_output(const struct settings *s, const char *topic, const char
 			    r, at, "\"%s\" is read as requests by sources[%zu]; what is written must go elsewhere", topic, i);
 }
 
-static bool is_owned(const char *const *owned, const char *property)
-{
-	size_t n = strcspn(property, "=");
-
-	for (; *owned; owned++)
-		if (strlen(*owned) == n && strncmp(*owned, property, n) == 0)
-			return true;
-	return false;
-}
+enum { OF_CONSUMER = 1, OF_PRODUCER = 2 };
 
 /* Values may be secrets: only names are told. */
-static void check_properties(
-    const struct config_strings *list, const char *at, bool consumer, bool producer, struct config_report *r)
+static bool check_properties(const struct config_strings *list, const char *at, int of, struct config_report *r)
 {
+	char why[512];
+	bool good = true;
+
 	for (size_t i = 0; i < list->n; i++) {
 		const char *property = list->items[i];
-		int n = (int)strcspn(property, "=");
 
 		if (!is_assignment(property))
 			config_fault(r, at, "item %zu is not of the form \"name=value\"", i);
-		else if ((consumer && is_owned(consumer_owned_properties(), property)) ||
-			 (producer && is_owned(producer_owned_properties(), property)))
-			config_fault(r, at,
-			    "\"%.*s\" is set by bridgepool itself, its promises rest on it; remove it, or use bridgepool's own "
-			    "key for it",
-			    n, property);
+		else if ((of & OF_CONSUMER && !consumer_takes_property(property, why, sizeof why)) ||
+			 (of & OF_PRODUCER && !producer_takes_property(property, why, sizeof why)))
+			config_fault(r, at, "%s", why);
+		else
+			continue;
+		good = false;
 	}
+	return good;
+}
+
+static void check_membership(const struct settings *s, struct config_report *r)
+{
+	const struct consumer_config c = {
+	    .brokers = s->kafka.brokers,
+	    .group = s->kafka.group,
+	    .instance_id = s->instance.id,
+	    .properties = (const char *const *)s->kafka.properties.items,
+	    .more_properties = (const char *const *)s->kafka.consumer_properties.items,
+	};
+	char why[512];
+
+	if (!consumer_config_fits(&c, why, sizeof why))
+		config_fault(r, "kafka.consumer_properties", "%s", why);
 }
 
 static void check_kafka(const struct settings *s, struct config_report *r)
 {
+	bool both, consumer;
+
 	check_output(s, s->kafka.results, "kafka.results", r);
 	check_output(s, s->kafka.health, "kafka.health", r);
 	check_output(s, s->kafka.dead_letters, "kafka.dead_letters", r);
-	check_properties(&s->kafka.properties, "kafka.properties", true, true, r);
-	check_properties(&s->kafka.consumer_properties, "kafka.consumer_properties", true, false, r);
-	check_properties(&s->kafka.producer_properties, "kafka.producer_properties", false, true, r);
+	both = check_properties(&s->kafka.properties, "kafka.properties", OF_CONSUMER | OF_PRODUCER, r);
+	consumer = check_properties(&s->kafka.consumer_properties, "kafka.consumer_properties", OF_CONSUMER, r);
+	check_properties(&s->kafka.producer_properties, "kafka.producer_properties", OF_PRODUCER, r);
+	if (both && consumer && *s->kafka.brokers && *s->kafka.group)
+		check_membership(s, r);
 	if (!*s->kafka.brokers)
 		config_fault(r, "kafka.brokers", "empty; write host:port,host:port");
 	if (!*s->kafka.group)

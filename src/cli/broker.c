@@ -37,8 +37,10 @@ static int serve(const char *const *topics, int partitions)
 		fprintf(stderr, "bridgepool broker: %s\n", why);
 		return EXIT_INTERNAL;
 	}
-	printf("%s\n", embedded_brokers(broker));
-	fflush(stdout);
+	if (printf("%s\n", embedded_brokers(broker)) < 0 || fflush(stdout) != 0) {
+		embedded_stop(broker); /* nobody was told where it is; main() says why */
+		return EXIT_INTERNAL;
+	}
 	fprintf(stderr,
 		"The embedded broker keeps nothing on disk and promises nothing: it is for development. Ctrl-C ends it.\n");
 	sigwait(&signals, &number);

@@ -1,6 +1,7 @@
 /* submit.c: `bridgepool submit`: one request or a file of them; waits, prints the results as JSON lines. */
 #include <errno.h>
 #include <getopt.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -243,20 +244,41 @@ static int set_encoding(struct submit *s)
 	return EXIT_OK;
 }
 
+/* Options that become a text of the request. */
+static const struct text_option {
+	int id;
+	const char *name;
+	size_t at; /* in struct request_fields, a slice */
+} text_options[] = {
+	{'S', "session", offsetof(struct request_fields, session_id)},
+	{EPOCH, "epoch", offsetof(struct request_fields, session_epoch)},
+	{COMMAND, "command", offsetof(struct request_fields, command)},
+	{ARGS, "args", offsetof(struct request_fields, args)},
+	{POOL, "pool", offsetof(struct request_fields, pool)},
+	{REQUEST_ID, "request-id", offsetof(struct request_fields, request_id)},
+	{0},
+};
+
+/* What the daemon would refuse, and could not quote in its answer, is refused here. */
+static int set_text(struct submit *s, const struct text_option *o)
+{
+	struct slice text = slice_of(optarg);
+
+	if (!slice_is_utf8(text))
+		return cli_usage(&command_submit, "--%s: the text is not UTF-8; look at the locale of your terminal", o->name);
+	*(struct slice *)(void *)((char *)&s->request + o->at) = text;
+	return EXIT_OK;
+}
+
 static int set_option(struct submit *s, int id)
 {
-	struct request_fields *r = &s->request;
-
+	for (const struct text_option *o = text_options; o->name; o++)
+		if (o->id == id)
+			return set_text(s, o);
 	switch (id) {
 	case 't': s->topic = optarg; return EXIT_OK;
 	case RESULTS: s->results = optarg; return EXIT_OK;
-	case 'S': r->session_id = slice_of(optarg); return EXIT_OK;
-	case EPOCH: r->session_epoch = slice_of(optarg); return EXIT_OK;
-	case COMMAND: r->command = slice_of(optarg); return EXIT_OK;
-	case ARGS: r->args = slice_of(optarg); return EXIT_OK;
-	case POOL: r->pool = slice_of(optarg); return EXIT_OK;
-	case REQUEST_ID: r->request_id = slice_of(optarg); return EXIT_OK;
-	case IDEMPOTENT: r->idempotent = true; return EXIT_OK;
+	case IDEMPOTENT: s->request.idempotent = true; return EXIT_OK;
 	case 'f': s->file = optarg; return EXIT_OK;
 	case ENCODING: return set_encoding(s);
 	default:
@@ -290,6 +312,8 @@ static int set_operands(struct submit *s, int argc, char **argv)
 	char why[REASON];
 
 	for (; optind < argc; optind++) {
+		if (!slice_is_utf8(slice_of(argv[optind])))
+			return cli_usage(&command_submit, "argument %d is not UTF-8; look at the locale of your terminal", optind);
 		if (!s->request.command.data)
 			s->request.command = slice_of(argv[optind]);
 		else if (!add_pair(s, argv[optind]))

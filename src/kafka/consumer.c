@@ -161,6 +161,27 @@ void consumer_hold(struct consumer *c, struct tp tp, bool on)
 
 /* ---- life ---- */
 
+static long long number_of(const rd_kafka_conf_t *conf, const char *name)
+{
+	char text[32] = "";
+	size_t size = sizeof text;
+
+	rd_kafka_conf_get(conf, name, text, &size);
+	return strtoll(text, NULL, 10);
+}
+
+/* librdkafka lets it pass, and the group throws the member out between two heartbeats, for ever. */
+static bool heartbeats_fit(const rd_kafka_conf_t *conf, char *errstr, size_t size)
+{
+	long long session = number_of(conf, "session.timeout.ms"), heartbeat = number_of(conf, "heartbeat.interval.ms");
+
+	if (heartbeat < session)
+		return true;
+	snprintf(errstr, size, "Kafka property \"session.timeout.ms\": %lld is not above heartbeat.interval.ms=%lld; three times as long is usual", session,
+		heartbeat);
+	return false;
+}
+
 static rd_kafka_conf_t *make_conf(const struct consumer_config *k, char *errstr, size_t size)
 {
 	bool is_static = k->instance_id && *k->instance_id;
@@ -174,9 +195,28 @@ static rd_kafka_conf_t *make_conf(const struct consumer_config *k, char *errstr,
 	const char *const *lists[] = {k->properties, k->more_properties};
 	rd_kafka_conf_t *conf = props_make(&props_consumer, given, lists, 2, errstr, size);
 
-	if (conf)
-		rd_kafka_conf_set_events(conf, EVENTS);
+	if (!conf)
+		return NULL;
+	if (!heartbeats_fit(conf, errstr, size)) {
+		rd_kafka_conf_destroy(conf);
+		return NULL;
+	}
+	rd_kafka_conf_set_events(conf, EVENTS);
 	return conf;
+}
+
+bool consumer_takes_property(const char *line, char *errstr, size_t size)
+{
+	return props_take(&props_consumer, line, errstr, size);
+}
+
+bool consumer_config_fits(const struct consumer_config *k, char *errstr, size_t size)
+{
+	rd_kafka_conf_t *conf = make_conf(k, errstr, size);
+
+	if (conf)
+		rd_kafka_conf_destroy(conf);
+	return conf != NULL;
 }
 
 static bool check_topics(const struct consumer_config *k, char *errstr, size_t size)
@@ -301,9 +341,4 @@ void consumer_free(struct consumer *c)
 {
 	CHECK(c->closed);
 	consumer_clear(c);
-}
-
-const char *const *consumer_owned_properties(void)
-{
-	return props_consumer_owned();
 }

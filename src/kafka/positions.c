@@ -105,7 +105,7 @@ int64_t position_start(const struct position *p, const char **why)
 	if (p->committed < 0)
 		return p->low;
 	if (p->committed < p->low) {
-		*why = "retention has removed records that were never run";
+		*why = "retention has removed records before all of them were known to be done";
 		return p->low;
 	}
 	if (p->committed > p->high) {

@@ -355,7 +355,7 @@ void producer_close(struct producer *p)
 	handle_close(&p->handle);
 }
 
-const char *const *producer_owned_properties(void)
+bool producer_takes_property(const char *line, char *errstr, size_t size)
 {
-	return props_producer_owned();
+	return props_take(&props_producer, line, errstr, size);
 }

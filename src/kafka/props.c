@@ -199,3 +199,12 @@ rd_kafka_conf_t *props_make(const struct props *p, const struct property *given,
 	rd_kafka_conf_destroy(conf);
 	return NULL;
 }
+
+bool props_take(const struct props *p, const char *line, char *errstr, size_t size)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	bool good = set_user(conf, p, line, errstr, size);
+
+	rd_kafka_conf_destroy(conf);
+	return good;
+}

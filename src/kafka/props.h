@@ -23,6 +23,9 @@ extern const struct props props_consumer, props_producer, props_client;
 rd_kafka_conf_t *props_make(const struct props *p, const struct property *given, const char *const *const *lists, size_t nlists, char *errstr,
 	size_t size);
 
+/* Whether a user may give this line. False: errstr as above. */
+bool props_take(const struct props *p, const char *line, char *errstr, size_t size);
+
 /* "cooperative-sticky" loses assignments in older librdkafka. False: errstr says so. */
 bool props_assignor_fits(const char *strategy, int library_version, char *errstr, size_t size);
 

@@ -192,7 +192,8 @@ bool launch_guarded(const struct launch_plan *plan, struct slot_ref w, struct la
 	int error;
 
 	if (!pipes_open(&p)) {
-		snprintf(errstr, size, "no pipes for a worker: %s", strerror(errno));
+		snprintf(errstr, size, "no pipes for a worker: %s%s", strerror(errno),
+			errno == EMFILE ? "; raise the limit of open files (ulimit -n, or LimitNOFILE= of systemd): a worker needs five" : "");
 		return false;
 	}
 	worker_id_write(id, plan->pool_name, w);

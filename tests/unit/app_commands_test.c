@@ -198,8 +198,17 @@ START_TEST(wrong_usage_is_exit_code_64)
 	expect("submit -b x --args '[1]' echo", 64, "no JSON object");
 	expect("submit -b x --timeout soon echo", 64, "soon");
 	expect("submit -b x --file /nonexistent/requests", 64, "/nonexistent/requests");
+	expect("submit -b x --session \"$(printf '\\377')\" echo", 64, "--session: the text is not UTF-8");
+	expect("submit -b x echo a=\"$(printf '\\377')\"", 64, "argument 4 is not UTF-8");
 	expect("tail", 64, "name one topic");
 	expect("topics --partitions 0", 64, "0");
+}
+END_TEST
+
+START_TEST(output_that_nobody_gets_is_a_failure)
+{
+	expect("version >/dev/full", 1, "");
+	expect("broker >/dev/full", 70, "");
 }
 END_TEST
 
@@ -357,6 +366,7 @@ static Suite *make_suite(void)
 
 	tcase_add_test(words, every_command_tells_about_itself);
 	tcase_add_test(words, wrong_usage_is_exit_code_64);
+	tcase_add_test(words, output_that_nobody_gets_is_a_failure);
 	tcase_add_test(words, wrong_configuration_is_exit_code_78_and_told_all_at_once);
 	tcase_add_test(words, no_broker_is_exit_code_69);
 	tcase_add_test(words, topics_can_be_printed_for_an_administrator);

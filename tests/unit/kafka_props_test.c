@@ -68,12 +68,12 @@ START_TEST(what_is_ours_cannot_be_set)
 	refuse(&props_consumer, "metadata.broker.list=x", "kafka.brokers");
 	refuse(&props_producer, "acks=1", "replicas");
 	refuse(&props_producer, "transactional.id=x", "delivery.guarantee");
-	for (const char *const *name = consumer_owned_properties(); *name; name++) {
+	for (const char *const *name = props_consumer_owned(); *name; name++) {
 		char line[128];
 		snprintf(line, sizeof line, "%s=1", *name);
 		refuse(&props_consumer, line, *name);
 	}
-	for (const char *const *name = producer_owned_properties(); *name; name++) {
+	for (const char *const *name = props_producer_owned(); *name; name++) {
 		char line[128];
 		snprintf(line, sizeof line, "%s=1", *name);
 		refuse(&props_producer, line, *name);

@@ -49,7 +49,9 @@ void consumer_kick(struct consumer *c);                            /* want() may
 void consumer_close(struct consumer *c);                           /* leaves the group (a static member does not); `closed` is the last event; then consumer_free */
 void consumer_free(struct consumer *c);
 
-/* Names of properties that are ours, so that `check` can refuse them: NULL-terminated. */
-const char *const *consumer_owned_properties(void);
+/* Whether one "name=value" can stand in the lists, and whether all fit together, as far as that can be said without a broker. False:
+ * errstr names the property, and says why and how to mend it. */
+bool consumer_takes_property(const char *line, char *errstr, size_t size);
+bool consumer_config_fits(const struct consumer_config *c, char *errstr, size_t size);
 
 #endif

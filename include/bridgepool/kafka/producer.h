@@ -27,6 +27,6 @@ bool producer_send(struct producer *p, const char *topic, const struct record *r
 size_t producer_pending(const struct producer *p);
 /* Waits for nothing: what is not acknowledged yet is dropped. Call when producer_pending is 0 or time is up; frees p in a later turn of the loop. */
 void producer_close(struct producer *p);
-const char *const *producer_owned_properties(void);
+bool producer_takes_property(const char *line, char *errstr, size_t size); /* as consumer_takes_property */
 
 #endif
