@@ -53,7 +53,7 @@ static const struct config_key table[] = {
 	"Properties of librdkafka for the consumer alone, each as \"name=value\"."),
     TOP("kafka.producer_properties", CONFIG_STRINGS, kafka.producer_properties, "[ ]", NULL, RELOAD_RESTART,
 	"Properties of librdkafka for the producer alone, each as \"name=value\"."),
-    TOP("kafka.linger", CONFIG_DURATION, kafka.linger, "\"1ms\"", "0..1s", RELOAD_RESTART,
+    TOP("kafka.linger", CONFIG_DURATION, kafka.linger, "\"5ms\"", "0..1s", RELOAD_RESTART,
 	"How long the producer gathers records into one batch."),
     TOP("kafka.start_timeout", CONFIG_DURATION, kafka.start_timeout, "\"30s\"", NULL, RELOAD_RESTART,
 	"How long the start waits for a broker before it ends with exit code 69; 0: for ever."),
