@@ -31,12 +31,14 @@ static volatile sig_atomic_t interrupted;
 
 static void say_keep(struct demo *d)
 {
+	const struct place *p = &d->place;
+
 	printf("\nThe daemon and the broker at %s stay until Ctrl-C. In another terminal:\n\n"
-	       "  bridgepool submit -c %s --session dora remember what='the way here'\n"
-	       "  bridgepool submit -c %s --session dora recall\n"
-	       "  bridgepool tail -c %s health\n"
+	       "  %s submit -c %s --session dora remember what='the way here'\n"
+	       "  %s submit -c %s --session dora recall\n"
+	       "  %s tail -c %s health\n"
 	       "  tail -f %s\n",
-		embedded_brokers(d->broker), d->place.config, d->place.config, d->place.config, d->place.log);
+		embedded_brokers(d->broker), p->program, p->config, p->program, p->config, p->program, p->config, p->log);
 	fflush(stdout);
 	d->kept = true;
 	while (!interrupted && child_alive(&d->daemon))
@@ -49,7 +51,7 @@ static void say_next(const struct demo *d)
 
 	printf("\nNext:\n");
 	terminal_say(t, 4, "  open %s, change a command, run this again", d->place.app);
-	terminal_say(t, 4, "  bridgepool demo --keep leaves everything up, and prints what to send from another terminal");
+	terminal_say(t, 4, "  %s demo --keep leaves everything up, and prints what to send from another terminal", d->place.program);
 	terminal_say(t, 4, "  %s is the configuration it ran with: a start for your own broker", d->place.config);
 	terminal_say(t, 4, "  %s is what the daemon logged", d->place.log);
 }

@@ -19,12 +19,37 @@ static const struct {
 		BRIDGEPOOL_SOURCE_DIR "/.cache/venv/bin/python"},
 };
 
-/* The directory above the one that our program lies in. */
-static void program_parent(char out[PATH_MAX])
+static void program_path(char out[PATH_MAX])
 {
 	ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
 
 	out[n > 0 ? n : 0] = '\0';
+}
+
+/* Fills program: after a build in a source tree the bare name is not found by the user's shell. */
+static void find_program(struct place *p)
+{
+	char found[PATH_MAX], *path = strdup(getenv("PATH") ? getenv("PATH") : ""), *rest = path, *name, *dir;
+
+	program_path(p->program);
+	name = strrchr(p->program, '/');
+	while (name && (dir = strsep(&rest, ":"))) {
+		char candidate[2 * PATH_MAX];
+
+		snprintf(candidate, sizeof candidate, "%s%s", dir, name);
+		if (access(candidate, X_OK) != 0)
+			continue;
+		if (realpath(candidate, found) && strcmp(found, p->program) == 0)
+			memmove(p->program, name + 1, strlen(name));
+		break;
+	}
+	free(path);
+}
+
+/* The directory above the one that our program lies in. */
+static void program_parent(char out[PATH_MAX])
+{
+	program_path(out);
 	for (int i = 0; i < 2; i++) {
 		char *slash = strrchr(out, '/');
 		if (slash)
@@ -99,6 +124,7 @@ bool place_prepare(struct place *p, const char *dir, char *errstr, size_t size)
 {
 	char app[PATH_MAX + 32];
 
+	find_program(p);
 	if (!find_home(p, app, sizeof app)) {
 		snprintf(errstr, size,
 			"the demo's app.py was found neither beside this program, nor in " BRIDGEPOOL_DATADIR
