@@ -23,9 +23,10 @@ import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
  * A Java service as a client of bridgepool: sends requests of some sessions as Avro single-object records, waits for their results,
- * prints each as one line of JSON with its key and content-type.
+ * prints each as one line of JSON with its key and content-type. Results in JSON, for clients that ask in JSON, are passed over.
  *
- * Arguments: brokers, request topic, result topic, directory of the schemas, sessions, requests of each session.
+ * Arguments: brokers, request topic, result topic, directory of the schemas, sessions, requests of each session; then, if others
+ * than `count` and {"price":1.10} are wanted, the command and its arguments.
  */
 public class Client {
     private static final Duration PATIENCE = Duration.ofSeconds(60);
@@ -34,11 +35,14 @@ public class Client {
         int sessions = Integer.parseInt(args[4]), each = Integer.parseInt(args[5]);
         Schema request = new Schema.Parser().parse(Path.of(args[3], "ProgramRequest.avsc").toFile());
         Schema result = new Schema.Parser().parse(Path.of(args[3], "ProgramResult.avsc").toFile());
-        Set<String> waiting = send(args[0], args[1], request, sessions, each);
+        var call = new GenericRecordBuilder(request).set("command", args.length > 6 ? args[6] : "count")
+                .set("args", args.length > 7 ? args[7] : "{\"price\":1.10}").set("timeout_ms", 60000L);
+        Set<String> waiting = send(args[0], args[1], request, call, sessions, each);
         read(args[0], args[2], result, waiting);
     }
 
-    private static Set<String> send(String brokers, String topic, Schema schema, int sessions, int each) throws Exception {
+    private static Set<String> send(String brokers, String topic, Schema schema, GenericRecordBuilder call, int sessions, int each)
+            throws Exception {
         BinaryMessageEncoder<GenericRecord> encoder = new BinaryMessageEncoder<>(GenericData.get(), schema);
         Set<String> sent = new HashSet<>();
         Properties settings = new Properties();
@@ -47,9 +51,7 @@ public class Client {
             for (int n = 1; n <= each; n++) {
                 for (int s = 0; s < sessions; s++) {
                     String id = "j" + s + "-" + n;
-                    GenericRecord record = new GenericRecordBuilder(schema).set("request_id", id).set("command", "count")
-                            .set("args", "{\"price\":1.10}").set("timeout_ms", 60000L).build();
-                    ByteBuffer encoded = encoder.encode(record);
+                    ByteBuffer encoded = encoder.encode(call.set("request_id", id).build());
                     byte[] bytes = new byte[encoded.remaining()];
                     encoded.get(bytes);
                     var message = new ProducerRecord<>(topic, "j" + s, bytes);
@@ -73,6 +75,8 @@ public class Client {
             consumer.subscribe(List.of(topic));
             while (!waiting.isEmpty() && Instant.now().isBefore(until)) {
                 for (ConsumerRecord<String, byte[]> record : consumer.poll(Duration.ofSeconds(1))) {
+                    if (record.value()[0] == '{')
+                        continue;
                     GenericRecord value = decoder.decode(record.value());
                     waiting.remove(value.get("request_id").toString());
                     System.out.printf("{\"key\": \"%s\", \"content-type\": \"%s\", \"x-trace\": \"%s\", \"value\": %s}%n", record.key(),
