@@ -73,7 +73,7 @@ START_TEST(defaults_are_the_documented_ones)
 	ck_assert_str_eq(settings.kafka.results, "bridgepool.results");
 	ck_assert_str_eq(settings.kafka.health, "bridgepool.health");
 	ck_assert_str_eq(settings.kafka.dead_letters, "bridgepool.dead-letters");
-	ck_assert_int_eq(settings.kafka.linger, MS_US);
+	ck_assert_int_eq(settings.kafka.linger, 5 * MS_US);
 	ck_assert_int_eq(settings.delivery.max_attempts, 3);
 	ck_assert_int_eq(settings.delivery.retry_backoff, 100 * MS_US);
 	ck_assert_int_eq(settings.delivery.window, 24000);
