@@ -1,12 +1,18 @@
 /* topics.c: `bridgepool topics`: creates our topics with sane settings, or prints what an administrator does. */
 #include <getopt.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "bridgepool/kafka/admin.h"
 #include "cli.h"
 #include "commands.h"
 
-enum { PRINT = CLI_PRIVATE, PARTITIONS, REPLICATION, REACH_TIMEOUT_MS = 15000, CREATE_TIMEOUT_MS = 30000, SETTINGS_MAX = 4 };
+enum { PRINT = CLI_PRIVATE, PARTITIONS, REPLICATION, REACH_TIMEOUT_MS = 15000, CREATE_TIMEOUT_MS = 30000 };
+enum {
+	SETTINGS_MAX = 4,
+	BROKER_RECORD_MAX = 1048588, /* Kafka's default */
+	ENVELOPE = 64 * 1024,        /* key, headers and the batch */
+};
 
 /* What a topic is for decides how long its records are kept. */
 struct role {
@@ -32,12 +38,36 @@ struct topics {
 	struct admin *admin;
 };
 
+/* A role's settings, with room for our largest record where Kafka's default has none. */
+struct topic_config {
+	const char *items[SETTINGS_MAX + 2];
+	char size[64];
+};
+
+static void fill_config(struct topic_config *c, const struct settings *s, const struct role *role)
+{
+	const int64_t largest = role == &roles[ROLE_RESULTS]  ? s->limits.result
+				: role == &roles[ROLE_HEALTH] ? 0
+							      : s->limits.request;
+	size_t n = 0;
+
+	for (; role->config[n]; n++)
+		c->items[n] = role->config[n];
+	if (largest > BROKER_RECORD_MAX) {
+		snprintf(c->size, sizeof c->size, "max.message.bytes=%" PRId64, largest + ENVELOPE);
+		c->items[n++] = c->size;
+	}
+	c->items[n] = NULL;
+}
+
 static bool create_topic(struct topics *t, const char *name, const struct role *role)
 {
-	const struct topic_spec spec = {name, role->partitioned ? (int)t->partitions : 1, (int)t->replication, role->config};
+	struct topic_config config;
+	const struct topic_spec spec = {name, role->partitioned ? (int)t->partitions : 1, (int)t->replication, config.items};
 	bool created;
 	char why[512];
 
+	fill_config(&config, t->settings, role);
 	if (!admin_create(t->admin, &spec, CREATE_TIMEOUT_MS, &created, why, sizeof why)) {
 		fprintf(stderr, "bridgepool topics: %s (%s): %s\n", name, role->what, why);
 		return false;
@@ -51,12 +81,15 @@ static bool create_topic(struct topics *t, const char *name, const struct role *
 
 static bool print_topic(struct topics *t, const char *name, const struct role *role)
 {
+	struct topic_config config;
+
+	fill_config(&config, t->settings, role);
 	printf("kafka-topics.sh --bootstrap-server %s --create --if-not-exists --topic %s --partitions %d",
 		t->settings->kafka.brokers, name, role->partitioned ? (int)t->partitions : 1);
 	if (t->replication > 0)
 		printf(" --replication-factor %d", (int)t->replication);
-	for (size_t i = 0; role->config[i]; i++)
-		printf(" --config %s", role->config[i]);
+	for (size_t i = 0; config.items[i]; i++)
+		printf(" --config %s", config.items[i]);
 	printf("\nkafka-acls.sh --bootstrap-server %s --add --allow-principal User:bridgepool --operation %s --operation Describe --topic %s\n",
 		t->settings->kafka.brokers, role->ours, name);
 	return true;

@@ -442,6 +442,21 @@ def test_what_python_workers_do_costs_only_their_request(service, tmp_path):
     wait_gone(tmp_path)
 
 
+def test_topics_are_made_for_the_largest_records(tmp_path):
+    sizes = ["--set", "limits.request=4MiB", "--set", "limits.result=2MiB", "--set", "limits.memory=64MiB"]
+    (tmp_path / "bridgepool.cfg").write_text('pools = ( { adapter = "mock"; } );\n')
+    lines = {line.split(" --topic ")[1].split()[0]: line for line in run("topics", "--print", *sizes, cwd=tmp_path).stdout.splitlines() if "kafka-topics" in line}
+    assert "max.message.bytes=4259840" in lines["bridgepool.requests"] and "max.message.bytes=4259840" in lines["bridgepool.dead-letters"]
+    assert "max.message.bytes=2162688" in lines["bridgepool.results"] and "max.message.bytes" not in lines["bridgepool.health"]
+    assert "max.message.bytes" not in run("topics", "--print", cwd=tmp_path).stdout  # the defaults fit what brokers take
+
+
+def test_the_demo_names_a_program_that_the_shell_finds(tmp_path):
+    directory = str(Path(PROGRAM).resolve().parent)
+    for path, name in ((os.environ["PATH"].replace(directory, ""), str(Path(PROGRAM).resolve())), (directory + ":" + os.environ["PATH"], "bridgepool")):
+        assert f"  {name} demo --keep leaves" in " ".join(run("demo", cwd=tmp_path, env={**os.environ, "PATH": path}).stdout.split("\n"))
+
+
 # ---- the demo ----
 
 PLAIN = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
