@@ -115,7 +115,7 @@ void notes_text(const struct settings *s, const struct note *n, struct buf *out)
 		buf_printf(out, " from=%s", health_state_name(n->from));
 	if (n->to != HEALTH_UNKNOWN)
 		buf_printf(out, " to=%s", health_state_name(n->to));
-	if (n->count)
+	if (n->count || n->kind == NOTE_PARTITION_ASSIGNED) /* an offset may be 0 */
 		buf_printf(out, " count=%" PRId64, n->count);
 	if (n->reason.len) {
 		buf_text(out, " reason=\"");
