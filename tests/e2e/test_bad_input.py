@@ -7,6 +7,7 @@ import time
 
 import fastavro
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from conftest import BRIDGEPOOL, MOCK, PYTHON, ROOT, decode, place_of
 
 REQUEST = fastavro.schema.load_schema(ROOT / "schemas" / "ProgramRequest.avsc")
@@ -117,9 +118,19 @@ def check_dead_letter(row, letters, place):
     assert row.keyless or found[0].key() in (row.key, row.key.encode() if isinstance(row.key, str) else None), row.why
 
 
+def shrink(site, topic):
+    """A topic that somebody made with Kafka's default size: it does not take every record that the daemon reads."""
+    entry = ConfigEntry("max.message.bytes", str(1048588), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": site.brokers})
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(30)
+
+
 def test_bad_records(site):
     s = site(MOCK + ' size = 2; max_frame_bytes = "16MiB"; kill_grace = "20s";', 'limits = { request = "4MiB"; };',
              source='commands = [ "echo", "sleep", "fail", "count" ];')
+    shrink(s, s.dead)
     daemon = s.start()
     s.wait_joined()
     size = {"message.max.bytes": 20000000, "compression.type": "gzip", "linger.ms": 0}
