@@ -15,6 +15,7 @@
 #include "bridgepool/base/log.h"
 #include "bridgepool/kafka/admin.h"
 #include "flow.h"
+#include "pages.h"
 #include "starts.h"
 
 enum {
@@ -42,6 +43,7 @@ struct daemon {
 	uv_timer_t patience; /* a drain or close that takes too long */
 	struct flow *flow;
 	struct starts *starts;
+	struct pages pages;
 	enum health_state state; /* daemon_move is its only writer */
 	enum leaving leaving;
 	bool told_ready;  /* hooks.ready was called */
@@ -66,7 +68,7 @@ static void daemon_move(struct daemon *d, enum health_state to, const char *reas
 	const struct note n = {.kind = NOTE_INSTANCE_STATE, .from = d->state, .to = to, .reason = slice_of(reason)};
 
 	CHECK(legal[d->state][to]);
-	d->state = to;
+	d->state = d->pages.state = to;
 	flow_note(d->flow, &n);
 }
 
@@ -178,6 +180,7 @@ static void on_turn(void *ctx)
 	else if (d->state == HEALTH_DRAINING || d->leaving == LEAVING_RECORDS)
 		daemon_leave(d);
 	if (d->halt) {
+		pages_close(&d->pages);
 		flow_close(d->flow);
 		uv_timer_start(&d->patience, on_close_overdue, CLOSE_MS, 0);
 	}
@@ -205,7 +208,7 @@ static void on_assigned(void *ctx)
 
 	if (d->told_ready)
 		return;
-	d->told_ready = true;
+	d->told_ready = d->pages.joined = true;
 	log_line(LOG_INFO, "joined", "this instance is a member of the group and works instance=%s group=%s", d->identity.instance,
 		d->settings->kafka.group);
 	if (d->hooks && d->hooks->ready)
@@ -338,6 +341,8 @@ static void daemon_open(struct daemon *d, const struct flow_events *ev)
 
 	d->flow = flow_new(&d->loop, d->settings, &d->wiring, &d->identity, ev, why, sizeof why);
 	if (d->flow) {
+		d->pages = (struct pages){.settings = d->settings, .identity = &d->identity, .flow = d->flow};
+		pages_open(&d->pages, &d->loop);
 		daemon_move(d, HEALTH_STARTING, NULL);
 	} else {
 		log_line(LOG_ERROR, "configuration", "%s", why);
@@ -429,8 +434,10 @@ int daemon_run(const struct settings *settings, const struct daemon_hooks *hooks
 	daemon_open(d, &ev);
 	if (d->flow && kafka_ready(d))
 		daemon_serve(d);
-	else if (d->flow)
+	else if (d->flow) {
+		pages_close(&d->pages);
 		flow_close(d->flow);
+	}
 	code = d->exit_code;
 	daemon_free(d);
 	log_line(LOG_INFO, "end", "exit code %d", code);

@@ -477,6 +477,11 @@ struct flow *flow_new(uv_loop_t *loop, const struct settings *s, const struct wi
 	return NULL;
 }
 
+const struct engine *flow_engine(const struct flow *f)
+{
+	return f->engine;
+}
+
 void flow_start(struct flow *f)
 {
 	uint64_t beat_ms = (uint64_t)(f->settings->health.heartbeat / MS_US);

@@ -25,6 +25,7 @@ struct flow_events {
 struct flow *flow_new(uv_loop_t *loop, const struct settings *s, const struct wiring *w, const struct identity *id, const struct flow_events *ev,
 	char *errstr, size_t size);
 void flow_start(struct flow *f);     /* starts the pools */
+const struct engine *flow_engine(const struct flow *f); /* to be looked at */
 bool flow_ready(const struct flow *f, const char **why); /* every pool can work */
 void flow_subscribe(struct flow *f);
 void flow_note(struct flow *f, const struct note *n); /* a note of the daemon's own */

@@ -9,6 +9,7 @@
 #include "bridgepool/base/check.h"
 #include "bridgepool/kafka/consumer.h"
 #include "bridgepool/kafka/producer.h"
+#include "bridgepool/ops/http.h"
 
 enum { TOPIC_MAX = 249, POOL_NAME_MAX = 48, INSTANCE_MAX = 79, FRAME_MARGIN = 64 * 1024 };
 
@@ -152,7 +153,9 @@ static const struct config_key table[] = {
     TOP("health.heartbeat", CONFIG_DURATION, health.heartbeat, "\"10s\"", "0..1d", RELOAD_LIVE,
 	"How often a snapshot of the instance goes to the health topic; 0: never."),
 
-    RESERVED("http", NULL, "metrics and status over HTTP"),
+    TOP("http.listen", CONFIG_STRING, http.listen, "\"127.0.0.1:9464\"", NULL, RELOAD_RESTART,
+	"Address for status and metrics over HTTP, without a password: a loopback address, or one that only those reach who may "
+	"see it. Port 0: any free one. Empty: none."),
 
     TOP("log.level", CONFIG_ENUM, log.level, "\"info\"", "debug|info|warn|error", RELOAD_LIVE, "The least level that is logged."),
     TOP("log.format", CONFIG_ENUM, log.format, "\"text\"", "text|json", RELOAD_LIVE, "Form of the log lines on stderr."),
@@ -344,6 +347,7 @@ static void check_kafka(const struct settings *s, struct config_report *r)
 static void check_settings(const void *out, struct config_report *r)
 {
 	const struct settings *s = out;
+	char why[256];
 
 	check_kafka(s, r);
 	if (s->pools.n == 0)
@@ -354,6 +358,8 @@ static void check_settings(const void *out, struct config_report *r)
 		check_pool(s, i, r);
 	for (size_t i = 0; i < s->sources.n; i++)
 		check_source(s, i, r);
+	if (*s->http.listen && !http_address_fits(s->http.listen, why, sizeof why))
+		config_fault(r, "http.listen", "%s", why);
 	if (s->delivery.guarantee != 0)
 		config_fault(r, "delivery.guarantee", "not supported in this version: \"exactly-once\"; write \"at-least-once\"");
 	if (s->limits.memory < s->limits.request + s->limits.result)

@@ -74,6 +74,7 @@ void commit_now(struct engine *e)
 		entries[c.n] = (struct commit_entry){p->tp, MUTANT(1) ? p->window.next : p->window.base, metadata_of(p)};
 		p->sent = commit_mark(p->window.base, slice_of(entries[c.n].metadata));
 		p->sent_id = e->commit_id + 1;
+		p->metadata_bytes = (uint32_t)strlen(entries[c.n].metadata);
 		p->dirty = false;
 		c.n++;
 	}
@@ -134,8 +135,11 @@ void commit_answered(struct engine *e, uint64_t id, const struct tp_fault *fault
 	for (size_t i = 0; i < n; i++)
 		refused(e, id, &faults[i]);
 	TAILQ_FOREACH(p, &e->partitions, all)
-		if (p->sent_id == id)
+		if (p->sent_id == id) {
 			p->accepted = p->sent;
+			e->counters.committed_at = e->now;
+			e->counters.commits++;
+		}
 	if (e->commit_urgent)
 		commit_now(e);
 	else if (commit_pending(e))

@@ -62,6 +62,7 @@ void engine_free(struct engine *e)
 	if (e == NULL)
 		return;
 	outbox_cleanup(e);
+	tally_cleanup(&e->dead_letters);
 	free_partitions(&e->partitions);
 	free_partitions(&e->gone);
 	for (size_t i = 0; i < e->cfg.npools; i++)
@@ -145,6 +146,7 @@ void engine_assigned(struct engine *e, const struct tp *tp, size_t n, int64_t no
 	struct partition *p, *next;
 
 	enter(e, now);
+	e->counters.rebalances++;
 	for (p = TAILQ_FIRST(&e->partitions); p != NULL; p = next) {
 		next = TAILQ_NEXT(p, all);
 		if (p->state == PARTITION_SUSPENDED && !among(p, tp, n))

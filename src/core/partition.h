@@ -35,6 +35,7 @@ struct partition {
 	struct window window;
 	struct { int64_t offset; uint8_t kills; } suspects[OFFSETMAP_SUSPECTS];
 	unsigned nsuspects;
+	uint32_t metadata_bytes; /* of the last commit */
 	struct mark sent, accepted;   /* the broker has one of them */
 	uint64_t sent_id;
 	int64_t moved_at;        /* when base moved last */

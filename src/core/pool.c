@@ -59,6 +59,7 @@ void pool_cleanup(struct pool *p)
 	for (uint32_t i = 0; i < p->cfg.size; i++)
 		free_calls(&p->slots[i]);
 	free(p->slots);
+	tally_cleanup(&p->commands);
 }
 
 /* A slot whose timer runs is in its back-off. */

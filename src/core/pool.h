@@ -4,6 +4,7 @@
 
 #include "bridgepool/core/engine.h"
 #include "slot.h"
+#include "tally.h"
 
 TAILQ_HEAD(slot_line, slot);
 
@@ -19,7 +20,9 @@ struct pool {
 	bool ever_ready, hungry /* `ready` may have work for a slot with room */;
 	uint32_t by_state[HEALTH_STATE_COUNT];
 	uint64_t places_used, queued, live, created, ended[END_REASONS], lost, starts, exits;
-	uint64_t finished[STATUS_COUNT], duration[DURATION_BUCKETS];
+	uint64_t finished[STATUS_COUNT], duration[DURATION_BUCKETS], exited[STOP_REASONS];
+	struct phase_times times[PHASES];
+	struct tally commands;
 	struct timer ttl;
 };
 

@@ -11,13 +11,25 @@
  * SAID_MAX: bytes of an error's code or message in the headers of a dead letter. */
 enum { TWIN_ABOVE = 8192, SAID_MAX = 4096, SCRATCH_KEPT = 65536 };
 
-static void count_run(struct pool *p, int64_t run_us)
+static int bucket_of(int64_t us)
 {
 	int i = 0;
 
-	while (i < DURATION_BUCKETS - 1 && run_us > duration_edge_ms[i] * MS_US)
+	while (i < DURATION_BUCKETS - 1 && us > duration_edge_ms[i] * MS_US)
 		i++;
-	p->duration[i]++;
+	return i;
+}
+
+static void count_times(struct pool *p, const struct timings *t)
+{
+	const int64_t us[PHASES] = {t->broker_us, t->session_wait_us, t->worker_wait_us, t->retry_wait_us, t->run_us,
+		t->broker_us + t->session_wait_us + t->worker_wait_us + t->retry_wait_us + t->run_us};
+
+	for (int i = 0; i < PHASES; i++) {
+		p->times[i].bucket[bucket_of(us[i])]++;
+		p->times[i].count++;
+		p->times[i].sum_s += (double)us[i] / 1e6;
+	}
 }
 
 static struct timings timings_of(const struct engine *e, const struct request *r)
@@ -27,6 +39,19 @@ static struct timings timings_of(const struct engine *e, const struct request *r
 
 	t.broker_us = r->m.timestamp_ms >= 0 && broker_ms > 0 ? broker_ms * MS_US : 0;
 	return t;
+}
+
+/* What was rejected may name anything. */
+static void count_request(struct engine *e, const struct request *r, const struct outcome *o)
+{
+	struct pool *p = &e->pools[r->pool];
+	const struct timings t = timings_of(e, r);
+
+	p->finished[o->status]++;
+	tally_add(&p->commands, o->status == STATUS_REJECTED ? SLICE("(rejected)") : r->fields.command, o->status);
+	if (o->dead)
+		tally_add(&e->dead_letters, o->code_said.data ? SLICE("worker") : slice_of(o->code), STATUS_UNKNOWN);
+	count_times(p, &t);
 }
 
 static void fill_error(struct result_fields *f, const struct outcome *o)
@@ -150,10 +175,10 @@ void result_publish(struct engine *e, struct request *r, const struct outcome *o
 	struct ticket *t = outbox_ticket(e, p->tp, r->m.source.offset);
 	struct outgoing *dead = o->dead ? make_dead_letter(e, r, o) : NULL;
 
-	e->pools[r->pool].finished[o->status]++;
 	if (r->place == PLACE_RUNNING)
-		count_run(&e->pools[r->pool], e->now - r->since);
+		e->pools[r->pool].duration[bucket_of(e->now - r->since)]++;
 	request_spend(e, r);
+	count_request(e, r, o);
 	if (dead != NULL)
 		outbox_add(e, dead, t);
 	outbox_add(e, make_result(e, r, o), t);

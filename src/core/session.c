@@ -37,7 +37,7 @@ static void make_key(char *key, uint16_t pool, struct slice id)
 	memcpy(key + 2, id.data, id.len);
 }
 
-struct session *session_find(struct sessions *t, uint16_t pool, struct slice id)
+struct session *session_find(const struct sessions *t, uint16_t pool, struct slice id)
 {
 	char key[2 + SESSION_ID_MAX];
 	struct session *s;

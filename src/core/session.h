@@ -55,7 +55,7 @@ struct engine;
 void sessions_init(struct sessions *t, uint64_t seed);
 void sessions_cleanup(struct sessions *t); /* frees them all as they are */
 struct slice session_id(const struct session *s); /* absent: anonymous */
-struct session *session_find(struct sessions *t, uint16_t pool, struct slice id);
+struct session *session_find(const struct sessions *t, uint16_t pool, struct slice id);
 struct session *session_new(struct engine *e, uint16_t pool, struct slice id, struct partition *home); /* absent id: anonymous */
 void session_free(struct engine *e, struct session *s); /* no request, no call, in no line */
 void session_set(struct engine *e, struct session *s, enum session_state to);

@@ -289,6 +289,14 @@ static void exit_text(const struct slot *w, const struct exit_report *x, char *o
 		snprintf(out + n, size - (size_t)n, ": %.*s", (int)(x->last.len < 200 ? x->last.len : 200), (const char *)x->last.data);
 }
 
+const char *stop_reason_name(enum stop_reason why)
+{
+	static const char *const names[STOP_REASONS] = {[STOPPED_NOT] = "crash", [STOPPED_DRAIN] = "shutdown", [STOPPED_HUNG] = "hung",
+		[STOPPED_SILENT] = "silent", [STOPPED_FAULT] = "protocol", [STOPPED_START] = "start_failed"};
+
+	return names[why];
+}
+
 static void start_later(struct engine *e, struct slot *w, const char *reason)
 {
 	const struct pool_config *cfg = &w->pool->cfg;
@@ -312,6 +320,7 @@ void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x)
 	exit_text(w, x, reason, sizeof(reason));
 	n.reason = slice_of(reason);
 	w->pool->exits++;
+	w->pool->exited[w->stop]++;
 	w->pool->lost += w->bound;
 	slot_set(e, w, HEALTH_TERMINATED, reason);
 	w->bound = 0;

@@ -12,7 +12,7 @@
 #include "bridgepool/core/port.h"
 #include "session.h"
 
-enum stop_reason { STOPPED_NOT, STOPPED_DRAIN, STOPPED_HUNG, STOPPED_SILENT, STOPPED_FAULT, STOPPED_START };
+enum stop_reason { STOPPED_NOT, STOPPED_DRAIN, STOPPED_HUNG, STOPPED_SILENT, STOPPED_FAULT, STOPPED_START, STOP_REASONS };
 enum answer_match { MATCH_FOUND, MATCH_LATE, MATCH_NEVER };
 
 struct call_entry {
@@ -64,6 +64,7 @@ void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const cha
 void slot_ping(struct engine *e, struct slot *w, bool first);
 void slot_pong(struct engine *e, struct call_entry *c, const struct answer *a);
 void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x);
+const char *stop_reason_name(enum stop_reason why); /* of an exit; STOPPED_NOT: it ended by itself */
 void slot_timer_fired(struct engine *e, struct timer *t);
 
 #endif

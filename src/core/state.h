@@ -26,7 +26,8 @@ struct drain {
 };
 
 struct counters {
-	uint64_t late_answers, stale, affinity_violations;
+	uint64_t late_answers, stale, affinity_violations, rebalances, commits;
+	int64_t committed_at; /* the last that was accepted; 0: none */
 };
 
 struct engine {
@@ -57,6 +58,7 @@ struct engine {
 	bool commit_urgent;          /* one is wanted as soon as none is in flight */
 	bool pressure, pressed_before; /* told as BACKPRESSURE; seen at the last look */
 	struct counters counters;
+	struct tally dead_letters;   /* by error code */
 };
 
 static inline int64_t wall_ms(const struct engine *e)

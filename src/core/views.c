@@ -4,6 +4,35 @@
 
 #include "state.h"
 
+static struct named_count *view_ended(const struct pool *p, size_t *n)
+{
+	struct named_count *out = xcalloc(END_REASONS, sizeof(*out));
+
+	*n = 0;
+	for (int i = END_NONE + 1; i < END_REASONS; i++)
+		out[(*n)++] = (struct named_count){end_reason_name((enum end_reason)i), p->ended[i]};
+	return out;
+}
+
+static struct named_count *view_exited(const struct pool *p, size_t *n)
+{
+	struct named_count *out = xcalloc(STOP_REASONS, sizeof(*out));
+
+	for (*n = 0; *n < STOP_REASONS; (*n)++)
+		out[*n] = (struct named_count){stop_reason_name((enum stop_reason)*n), p->exited[*n]};
+	return out;
+}
+
+static struct named_count *view_memory(const struct engine *e, size_t *n)
+{
+	static const char *const names[BUDGET_KINDS] = {[BUDGET_REQUESTS] = "requests", [BUDGET_RECORDS] = "records"};
+	struct named_count *out = xcalloc(BUDGET_KINDS, sizeof(*out));
+
+	for (*n = 0; *n < BUDGET_KINDS; (*n)++)
+		out[*n] = (struct named_count){names[*n], e->budget.used[*n]};
+	return out;
+}
+
 static void view_pool(const struct pool *p, struct pool_snapshot *out)
 {
 	uint64_t bound = 0;
@@ -15,6 +44,10 @@ static void view_pool(const struct pool *p, struct pool_snapshot *out)
 	memcpy(out->workers, p->by_state, sizeof(out->workers));
 	memcpy(out->requests, p->finished, sizeof(out->requests));
 	memcpy(out->duration, p->duration, sizeof(out->duration));
+	memcpy(out->times, p->times, sizeof(out->times));
+	out->commands = tally_view(&p->commands, &out->ncommands);
+	out->ended = view_ended(p, &out->nended);
+	out->exited = view_exited(p, &out->nexited);
 	for (uint32_t i = 0; i < p->cfg.size; i++) {
 		const struct slot *w = &p->slots[i];
 		bool able = w->state == HEALTH_READY || w->state == HEALTH_DEGRADED;
@@ -33,7 +66,7 @@ static void view_partition(const struct engine *e, const struct partition *p, in
 
 	*out = (struct partition_snapshot){.topic = slice_of(e->cfg.sources[p->tp.topic].topic), .partition = p->tp.partition,
 		.base = p->window.base, .next = p->window.next, .backlog = p->nrequests, .window = (uint32_t)(p->window.next - p->window.base),
-		.oldest_ms = oldest ? (now - oldest->received) / MS_US : 0, .held = p->held};
+		.oldest_ms = oldest ? (now - oldest->received) / MS_US : 0, .held = p->held, .metadata_bytes = p->metadata_bytes};
 }
 
 /* Of the pools' states the one that needs people most. */
@@ -50,7 +83,12 @@ void engine_snapshot(const struct engine *e, int64_t now, struct snapshot *s)
 	const struct partition *p;
 
 	*s = (struct snapshot){.npools = e->cfg.npools, .memory_used = budget_used(&e->budget), .memory_limit = e->budget.limit,
-		.late_answers = e->counters.late_answers, .dropped_stale = e->counters.stale};
+		.late_answers = e->counters.late_answers, .dropped_stale = e->counters.stale, .rebalances = e->counters.rebalances,
+		.commits = e->counters.commits, .affinity_violations = e->counters.affinity_violations,
+		.records_pending = e->outbox.n[OUTBOX_PENDING] + e->outbox.n[OUTBOX_SENT],
+		.last_commit_ms = e->counters.committed_at ? (now - e->counters.committed_at) / MS_US : TIME_NONE};
+	s->memory = view_memory(e, &s->nmemory);
+	s->dead_letters = tally_view(&e->dead_letters, &s->ndead_letters);
 	s->pools = xcalloc(e->cfg.npools, sizeof(*s->pools));
 	s->partitions = xcalloc(e->npartitions + 1, sizeof(*s->partitions));
 	s->state = HEALTH_READY;

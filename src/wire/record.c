@@ -82,8 +82,29 @@ const char *severity_name(enum severity s)
 
 const int64_t duration_edge_ms[DURATION_BUCKETS - 1] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000};
 
+const char *phase_name(enum phase p)
+{
+	static const char *const names[PHASES] = {"broker", "session", "worker", "retry", "run", "total"};
+
+	return names[p];
+}
+
+static void free_counts(struct command_count *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(c[i].name);
+	free(c);
+}
+
 void snapshot_free(struct snapshot *s)
 {
+	for (size_t i = 0; i < s->npools; i++) {
+		free_counts(s->pools[i].commands, s->pools[i].ncommands);
+		free(s->pools[i].ended);
+		free(s->pools[i].exited);
+	}
+	free_counts(s->dead_letters, s->ndead_letters);
+	free(s->memory);
 	free(s->pools);
 	free(s->partitions);
 	memset(s, 0, sizeof(*s));

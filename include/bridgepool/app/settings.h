@@ -35,6 +35,7 @@ struct settings {
 	struct { int results, health; } encoding;
 	struct { struct config_strings copy; } headers;
 	struct { int64_t heartbeat; } health;
+	struct { char *listen; } http;
 	struct { int level, format; } log;
 	struct { struct config_strings extra; } schemas;
 };

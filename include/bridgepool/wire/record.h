@@ -111,6 +111,26 @@ struct result_fields {
 enum { DURATION_BUCKETS = 12 };
 extern const int64_t duration_edge_ms[DURATION_BUCKETS - 1];
 
+/* What follows below "for metrics" is in no record. */
+enum phase { PHASE_BROKER, PHASE_SESSION, PHASE_WORKER, PHASE_RETRY, PHASE_RUN, PHASE_TOTAL, PHASES };
+const char *phase_name(enum phase p); /* "broker", ... */
+
+struct phase_times {
+	uint64_t bucket[DURATION_BUCKETS]; /* by duration_edge_ms; of a finished request each */
+	uint64_t count;
+	double sum_s;
+};
+
+struct named_count {
+	const char *name; /* borrowed */
+	uint64_t n;
+};
+
+struct command_count {
+	char *name; /* owned */
+	uint64_t requests[STATUS_COUNT];
+};
+
 struct pool_snapshot {
 	struct slice name;
 	enum health_state state;
@@ -122,6 +142,11 @@ struct pool_snapshot {
 	uint64_t requests[STATUS_COUNT];     /* finished since start, by status */
 	uint64_t duration[DURATION_BUCKETS]; /* of runs */
 	uint64_t starts, exits;
+	/* for metrics */
+	struct phase_times times[PHASES];
+	struct command_count *commands; /* owned */
+	struct named_count *ended, *exited; /* owned; sessions and workers, by reason */
+	size_t ncommands, nended, nexited;
 };
 
 struct partition_snapshot {
@@ -132,6 +157,7 @@ struct partition_snapshot {
 	uint32_t window;    /* next - base */
 	int64_t oldest_ms;  /* age of the oldest unfinished request; 0 when none */
 	bool held;
+	uint32_t metadata_bytes; /* for metrics: of the last commit */
 };
 
 struct snapshot {
@@ -141,6 +167,12 @@ struct snapshot {
 	struct partition_snapshot *partitions; /* owned */
 	uint64_t memory_used, memory_limit;
 	uint64_t late_answers, dropped_stale; /* late things that found nothing */
+	/* for metrics */
+	struct named_count *memory;         /* owned; bytes by what holds them */
+	struct command_count *dead_letters; /* owned; by error code, under requests[0] */
+	size_t nmemory, ndead_letters;
+	uint64_t records_pending, rebalances, commits, affinity_violations;
+	int64_t last_commit_ms; /* ago; TIME_NONE: none yet */
 };
 void snapshot_free(struct snapshot *s);
 

@@ -1,0 +1,47 @@
+/* view.h: single things of an engine, looked at by people: workers, one session, one request. Nothing here changes anything. */
+#ifndef BRIDGEPOOL_CORE_VIEW_H
+#define BRIDGEPOOL_CORE_VIEW_H
+
+#include "bridgepool/core/engine.h"
+
+struct worker_view {
+	char id[96]; /* "pool/slot.generation" */
+	enum health_state state;
+	const char *version; /* borrowed until the next call of the engine; "" while it is not known */
+	uint32_t in_flight, concurrency, unanswered; /* unanswered: runs whose time was over and that have not answered their cancel */
+	uint64_t sessions;
+	int64_t ready_ms; /* since it was READY first; TIME_NONE: not yet */
+};
+
+/* out: pools[pool].size of them. */
+void engine_view_workers(const struct engine *e, uint16_t pool, int64_t now, struct worker_view *out);
+
+struct session_view {
+	const char *pool;
+	const char *state;   /* "idle", "ready", "running", "waiting" */
+	bool alive;          /* it has state on `worker` */
+	char worker[96], epoch[17];
+	uint64_t requests;   /* that wait or run */
+	int64_t idle_ms;     /* TIME_NONE: not idle */
+	struct slice head;   /* request ID of the first of them; borrowed as above; absent: none */
+};
+
+/* False: no pool knows that session, or there are no more: start with *pool 0, go on with what it was set to. */
+bool engine_view_session(const struct engine *e, struct slice id, uint16_t *pool, int64_t now, struct session_view *out);
+
+struct request_view {
+	const char *place;    /* "parked", "queued", "running", "waiting" */
+	const char *waits_for;
+	const char *pool;
+	struct slice session; /* absent: anonymous */
+	struct source source;
+	const char *topic;
+	char worker[96];      /* "": none */
+	uint32_t attempts;
+	int64_t age_ms, since_ms, left_ms; /* since it was read; in its place; until its time is over, TIME_NONE: no limit */
+};
+
+/* By the client's ID; looks at all requests. False: none of them. */
+bool engine_view_request(const struct engine *e, struct slice id, int64_t now, struct request_view *out);
+
+#endif

@@ -1,0 +1,21 @@
+/* metrics.h: a snapshot as Prometheus text (exposition format 0.0.4): base units, _total for counters, no label that clients can make
+ * grow without bound. */
+#ifndef BRIDGEPOOL_OPS_METRICS_H
+#define BRIDGEPOOL_OPS_METRICS_H
+
+#include "bridgepool/wire/record.h"
+
+extern const char metrics_content_type[];
+
+struct process_facts {
+	const char *version, *instance_id;
+	double started_s, cpu_s; /* calendar time; user and system */
+	uint64_t resident_bytes, open_files;
+	enum health_state state; /* of the instance */
+};
+
+/* Of this process; state is the caller's to fill. */
+void metrics_process(struct process_facts *p);
+void metrics_write(const struct snapshot *s, const struct process_facts *p, struct buf *out);
+
+#endif

@@ -1,0 +1,171 @@
+/* pages.c: see pages.h. One table of paths. */
+#include "pages.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridgepool/base/clock.h"
+#include "bridgepool/base/log.h"
+#include "bridgepool/ops/status.h"
+
+static const char json_type[] = "application/json; charset=utf-8";
+static const char schema_prefix[] = "/schemas/";
+
+static void process_facts(const struct pages *p, struct process_facts *f)
+{
+	*f = (struct process_facts){.version = BRIDGEPOOL_VERSION, .instance_id = p->identity->instance, .started_s = p->started_s, .state = p->state};
+	metrics_process(f);
+}
+
+static void page_metrics(const struct pages *p, const struct http_query *q, struct http_answer *a)
+{
+	struct process_facts facts;
+	struct snapshot s;
+
+	(void)q;
+	process_facts(p, &facts);
+	engine_snapshot(flow_engine(p->flow), clock_mono_us(), &s);
+	metrics_write(&s, &facts, a->body);
+	snapshot_free(&s);
+	a->type = metrics_content_type;
+}
+
+/* The loop turns, or nobody would answer. */
+static void page_live(const struct pages *p, const struct http_query *q, struct http_answer *a)
+{
+	(void)p, (void)q;
+	buf_text(a->body, "ok\n");
+}
+
+static void page_ready(const struct pages *p, const struct http_query *q, struct http_answer *a)
+{
+	const char *why = NULL;
+
+	(void)q;
+	if (p->state != HEALTH_READY)
+		buf_printf(a->body, "the instance is %s\n", health_state_name(p->state));
+	else if (!p->joined)
+		buf_text(a->body, "the group was not joined yet\n");
+	else if (!flow_ready(p->flow, &why))
+		buf_printf(a->body, "pool %s is not ready\n", why);
+	else
+		buf_text(a->body, "ok\n");
+	a->status = buf_slice(a->body).len == 3 ? HTTP_OK : HTTP_UNAVAILABLE;
+}
+
+static void page_status(const struct pages *p, const struct http_query *q, struct http_answer *a)
+{
+	const struct engine *e = flow_engine(p->flow);
+	const char *session = http_argument(q, "session"), *request = http_argument(q, "request");
+	int64_t now = clock_mono_us();
+	struct process_facts facts;
+	bool known = true;
+
+	a->type = json_type;
+	if (session) {
+		known = status_write_session(e, now, session, a->body);
+	} else if (request) {
+		known = status_write_request(e, now, request, a->body);
+	} else {
+		process_facts(p, &facts);
+		status_write(e, now, &(struct status_facts){&facts, p->settings->kafka.group, p->identity->host, clock_wall_ms()}, a->body);
+	}
+	if (!known)
+		a->status = HTTP_NOT_FOUND;
+}
+
+static const char *const schema_names[] = {"ProgramRequest", "ProgramResult", "HealthEvent", "DeadLetter"};
+enum { SCHEMAS = sizeof schema_names / sizeof *schema_names };
+
+static void page_schemas(const struct pages *p, const struct http_query *q, struct http_answer *a)
+{
+	bool ok;
+
+	(void)p, (void)q;
+	a->type = json_type;
+	for (int i = 0; i < SCHEMAS; i++)
+		buf_printf(a->body, "%s\"%s\":\"%016" PRIx64 "\"", i ? "," : "{", schema_names[i], codec_fingerprint(codec_schema(schema_names[i]), &ok));
+	buf_text(a->body, "}\n");
+}
+
+static void page_schema(const struct pages *p, const struct http_query *q, struct http_answer *a)
+{
+	const char *wanted = http_path(q) + strlen(schema_prefix);
+	char *end;
+	uint64_t fingerprint = strtoull(wanted, &end, 16);
+	bool ok;
+
+	(void)p;
+	for (int i = 0; strlen(wanted) == 16 && !*end && i < SCHEMAS; i++)
+		if (codec_fingerprint(codec_schema(schema_names[i]), &ok) == fingerprint) {
+			a->type = json_type;
+			buf_text(a->body, codec_schema(schema_names[i]));
+			return;
+		}
+	a->status = HTTP_NOT_FOUND;
+	buf_text(a->body, "no schema of ours has that CRC-64-AVRO fingerprint (16 hexadecimal digits); /schemas lists them\n");
+}
+
+static void page_index(const struct pages *p, const struct http_query *q, struct http_answer *a);
+
+static const struct page {
+	const char *path;
+	void (*answer)(const struct pages *p, const struct http_query *q, struct http_answer *a);
+	const char *help;
+} table[] = {
+	{"/", page_index, "this list"},
+	{"/livez", page_live, "200 while the daemon's loop turns"},
+	{"/readyz", page_ready, "200 while all pools can work and the group is joined, else 503 and why"},
+	{"/status", page_status, "instance, pools, workers, partitions as JSON; ?session=ID or ?request=ID: where that one is, and what it waits for"},
+	{"/metrics", page_metrics, "for Prometheus"},
+	{"/schemas", page_schemas, "names and fingerprints; /schemas/FINGERPRINT: the Avro schema"},
+};
+
+static void page_index(const struct pages *p, const struct http_query *q, struct http_answer *a)
+{
+	(void)p, (void)q;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+		buf_printf(a->body, "%-10s %s\n", table[i].path, table[i].help);
+}
+
+static void on_answer(void *ctx, const struct http_query *q, struct http_answer *a)
+{
+	const struct pages *p = ctx;
+	const char *path = http_path(q);
+
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+		if (strcmp(table[i].path, path) == 0) {
+			table[i].answer(p, q, a);
+			return;
+		}
+	if (strncmp(path, schema_prefix, strlen(schema_prefix)) == 0) {
+		page_schema(p, q, a);
+		return;
+	}
+	a->status = HTTP_NOT_FOUND;
+	buf_text(a->body, "not here; there are:\n");
+	page_index(p, q, a);
+}
+
+void pages_open(struct pages *p, uv_loop_t *loop)
+{
+	const struct http_config c = {p->settings->http.listen, p, on_answer};
+	char why[256];
+
+	p->started_s = (double)clock_wall_ms() / 1000;
+	if (!*c.listen)
+		return;
+	p->http = http_new(loop, &c, why, sizeof why);
+	if (p->http)
+		log_line(LOG_INFO, "http", "status and metrics at http://%s/", http_address(p->http));
+	else
+		log_line(LOG_WARN, "http_unavailable", "no status and metrics over HTTP: %s", why);
+}
+
+void pages_close(struct pages *p)
+{
+	if (p->http)
+		http_close(p->http);
+	p->http = NULL;
+}

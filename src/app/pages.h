@@ -1,0 +1,23 @@
+/* pages.h: what the daemon answers over HTTP. */
+#ifndef APP_PAGES_H
+#define APP_PAGES_H
+
+#include "bridgepool/ops/http.h"
+#include "bridgepool/ops/metrics.h"
+#include "flow.h"
+
+struct pages {
+	const struct settings *settings;
+	const struct identity *identity;
+	const struct flow *flow;
+	struct http *http; /* NULL: http.listen is empty, or could not be had */
+	double started_s;
+	enum health_state state; /* of the instance; the daemon keeps it up to date */
+	bool joined;             /* it has been a member of the group */
+};
+
+/* An address that cannot be had is logged, and the daemon does its work without. The rest of p is filled already. */
+void pages_open(struct pages *p, uv_loop_t *loop);
+void pages_close(struct pages *p);
+
+#endif

@@ -1,0 +1,254 @@
+/* http.c: see http.h. libmicrohttpd works on an epoll descriptor of its own; the loop watches that one. */
+#include "bridgepool/ops/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "bridgepool/base/check.h"
+
+enum {
+	CONNECTIONS = 32,
+	CONNECTION_SECONDS = 10, /* without a byte */
+	CONNECTION_BYTES = 16 * 1024,
+	BODY_LIMIT = 16 << 20,
+	BACKLOG = 64
+};
+
+struct http {
+	struct MHD_Daemon *daemon;
+	void *ctx;
+	void (*answer)(void *ctx, const struct http_query *q, struct http_answer *a);
+	char address[80];
+	uv_poll_t poll;
+	uv_timer_t timer;
+	int open_handles;
+};
+
+struct http_query {
+	struct MHD_Connection *connection;
+	const char *path;
+};
+
+const char *http_path(const struct http_query *q)
+{
+	return q->path;
+}
+
+const char *http_argument(const struct http_query *q, const char *name)
+{
+	return MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *http_address(const struct http *h)
+{
+	return h->address;
+}
+
+/* ---- addresses ---- */
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_storage room;
+};
+
+static bool read_port(const char *text, in_port_t *port)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	*port = htons((uint16_t)value);
+	return *text >= '0' && *text <= '9' && !*end && value <= 65535;
+}
+
+static bool read_address(const char *listen, union address *a)
+{
+	const char *colon = strrchr(listen, ':');
+	char host[64];
+	size_t len;
+
+	memset(a, 0, sizeof *a);
+	if (!colon || (len = (size_t)(colon - listen)) >= sizeof host)
+		return false;
+	snprintf(host, sizeof host, "%.*s", (int)len, listen);
+	if (*host == '[' && host[len - 1] == ']') {
+		host[len - 1] = '\0';
+		a->v6.sin6_family = AF_INET6;
+		return inet_pton(AF_INET6, host + 1, &a->v6.sin6_addr) == 1 && read_port(colon + 1, &a->v6.sin6_port);
+	}
+	a->v4.sin_family = AF_INET;
+	return inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &a->v4.sin_addr) == 1 && read_port(colon + 1, &a->v4.sin_port);
+}
+
+bool http_address_fits(const char *listen, char *errstr, size_t size)
+{
+	union address a;
+
+	if (read_address(listen, &a))
+		return true;
+	snprintf(errstr, size, "\"%.60s\" is no address to listen on; write 127.0.0.1:9464 or [::1]:9464, or \"\" for none", listen);
+	return false;
+}
+
+static void tell_address(struct http *h, const union address *a)
+{
+	char host[INET6_ADDRSTRLEN];
+
+	if (a->any.sa_family == AF_INET6)
+		snprintf(h->address, sizeof h->address, "[%s]:%d", inet_ntop(AF_INET6, &a->v6.sin6_addr, host, sizeof host), ntohs(a->v6.sin6_port));
+	else
+		snprintf(h->address, sizeof h->address, "%s:%d", inet_ntop(AF_INET, &a->v4.sin_addr, host, sizeof host), ntohs(a->v4.sin_port));
+}
+
+/* Our own socket and not the library's: its reasons would be lost. -1: errstr says why. */
+static int open_socket(struct http *h, const char *listen_on, char *errstr, size_t size)
+{
+	union address a;
+	socklen_t len = sizeof a;
+	int fd, on = 1;
+
+	if (!http_address_fits(listen_on, errstr, size))
+		return -1;
+	read_address(listen_on, &a);
+	fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0) {
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+		if (bind(fd, &a.any, a.any.sa_family == AF_INET6 ? sizeof a.v6 : sizeof a.v4) == 0 && listen(fd, BACKLOG) == 0 &&
+			getsockname(fd, &a.any, &len) == 0) {
+			tell_address(h, &a);
+			return fd;
+		}
+	}
+	snprintf(errstr, size, "%s: %s; set http.listen to another address, or to \"\" for none", listen_on, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* ---- one request ---- */
+
+static enum MHD_Result send_buf(struct MHD_Connection *connection, unsigned status, const char *type, struct buf *body)
+{
+	size_t len;
+	void *bytes = buf_take(body, &len);
+	struct MHD_Response *response = MHD_create_response_from_buffer(len, bytes, MHD_RESPMEM_MUST_FREE);
+	enum MHD_Result result;
+
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	result = MHD_queue_response(connection, status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+/* Called once when the headers are there, and for bodies, which nobody has asked for: then nothing is read. */
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
+	const char *upload, size_t *upload_size, void **state)
+{
+	struct http *h = ctx;
+	const struct http_query q = {connection, url};
+	struct buf body;
+	struct http_answer a = {HTTP_OK, "text/plain; charset=utf-8", &body};
+
+	(void)version, (void)upload, (void)upload_size, (void)state;
+	buf_init(&body, BODY_LIMIT);
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+		buf_text(&body, "only GET and HEAD\n");
+		return send_buf(connection, MHD_HTTP_METHOD_NOT_ALLOWED, a.type, &body);
+	}
+	h->answer(h->ctx, &q, &a);
+	if (!body.overflow)
+		return send_buf(connection, a.status, a.type, &body);
+	buf_reset(&body);
+	buf_text(&body, "the answer would be too long\n");
+	return send_buf(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", &body);
+}
+
+/* ---- on the loop ---- */
+
+static void on_timer(uv_timer_t *timer);
+
+static void serve(struct http *h)
+{
+	MHD_UNSIGNED_LONG_LONG ms;
+
+	MHD_run(h->daemon);
+	if (MHD_get_timeout(h->daemon, &ms) != MHD_YES)
+		uv_timer_stop(&h->timer);
+	else
+		uv_timer_start(&h->timer, on_timer, ms, 0);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	(void)status, (void)events;
+	serve(poll->data);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	serve(timer->data);
+}
+
+static void watch(struct http *h, uv_loop_t *loop)
+{
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+
+	CHECK(info && uv_poll_init(loop, &h->poll, info->epoll_fd) == 0);
+	uv_timer_init(loop, &h->timer);
+	h->poll.data = h->timer.data = h;
+	h->open_handles = 2;
+	CHECK(uv_poll_start(&h->poll, UV_READABLE, on_readable) == 0);
+	uv_unref((uv_handle_t *)&h->poll);
+	uv_unref((uv_handle_t *)&h->timer);
+}
+
+struct http *http_new(struct uv_loop_s *loop, const struct http_config *c, char *errstr, size_t size)
+{
+	struct http *h = xcalloc(1, sizeof *h);
+	int fd = open_socket(h, c->listen, errstr, size);
+
+	h->ctx = c->ctx;
+	h->answer = c->answer;
+	if (fd >= 0)
+		h->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+			(unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+			(size_t)CONNECTION_BYTES, MHD_OPTION_END);
+	if (h->daemon) {
+		watch(h, loop);
+		return h;
+	}
+	if (fd >= 0) {
+		snprintf(errstr, size, "%s: the HTTP server does not start: %s", c->listen, strerror(errno));
+		close(fd);
+	}
+	free(h);
+	return NULL;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct http *h = handle->data;
+
+	if (--h->open_handles == 0)
+		free(h);
+}
+
+void http_close(struct http *h)
+{
+	uv_poll_stop(&h->poll);
+	MHD_stop_daemon(h->daemon);
+	uv_close((uv_handle_t *)&h->poll, on_closed);
+	uv_close((uv_handle_t *)&h->timer, on_closed);
+}
