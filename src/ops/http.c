@@ -183,6 +183,8 @@ static void serve(struct http *h)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
+	/* Twice: only the second listens again when the first has ended one of too many connections. */
+	MHD_run(h->daemon);
 	MHD_run(h->daemon);
 	if (MHD_get_timeout(h->daemon, &ms) != MHD_YES)
 		uv_timer_stop(&h->timer);
