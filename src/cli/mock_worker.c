@@ -13,6 +13,7 @@
 
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
+#include "bridgepool/worker/mock_programs.h"
 #include "mock_worker_inside.h"
 
 enum { READ_MAX = 256 << 10, USAGE = 64 };
@@ -46,7 +47,7 @@ static const struct option_row {
 	{OPT_SEED, "seed", "N", "for what is random (1)"},
 	{OPT_VERSION, "version", "TEXT", "the version it tells (mock-1)"},
 	{OPT_CAPABILITIES, "capabilities", "LIST", "what it says it can (partial,cancel,ping_busy,sessions)"},
-	{OPT_PROTOCOL_LESS, "protocol-less", NULL, "answers as bridges written for DSPex do; no concurrency, no capabilities"},
+	{OPT_PROTOCOL_LESS, "dspex", NULL, "answers as bridges written for DSPex do; no concurrency, no capabilities"},
 	{OPT_IGNORE, "ignore", "WHAT", "does not end on: shutdown, close (of stdin) or term; may be repeated"},
 	{OPT_HELP, "help", NULL, "this help"},
 };
@@ -69,8 +70,8 @@ static void print_help(FILE *out)
 		fprintf(out, "  %-22s %s\n", left, mock_fault_rows[f].help);
 	}
 	fprintf(out,
-		"\nCommands: echo (execute_program), count (per session), sleep {ms}, fail {code, message, retriable}, crash, hang, state,\n"
-		"stream {parts}. Any request may ask for a fault of its own: {\"mock\": {\"fault\": \"twice\", \"delay_ms\": 50}}.\n");
+		"\nCommands: echo, count (per session), sleep {ms}, fail {code, message, retriable}, crash, hang, state, stream {parts}, and\n"
+		"those of bridgepool.dspy: create_program, execute_program, list_programs, get_program_info, delete_program. Any request may ask for a fault of its own: {\"mock\": {\"fault\": \"twice\", \"delay_ms\": 50}}.\n");
 }
 
 static void fill_long_options(struct option out[OPTION_ROWS + MOCK_FAULTS])
@@ -283,6 +284,7 @@ static void start(struct mock_worker *m)
 	frame_init(&m->frames, MOCK_FRAME_MAX);
 	buf_init(&m->body, MOCK_FRAME_MAX);
 	buf_init(&m->out, (size_t)MOCK_FRAME_MAX * 2);
+	m->programs = mock_programs_new();
 	CHECK(uv_loop_init(&m->loop) == 0);
 }
 

@@ -11,6 +11,7 @@
 
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
+#include "bridgepool/worker/mock_programs.h"
 
 static void begin(struct mock_worker *m, uint64_t id, bool success)
 {
@@ -88,6 +89,8 @@ void mock_command_forget(struct mock_worker *m)
 
 	HASH_ITER (hh, m->sessions, s, next)
 		close_session(m, s);
+	mock_programs_free(m->programs);
+	m->programs = NULL;
 }
 
 /* As it stands between its quotes: two spellings of one id would be two sessions, but the daemon has only one. */
@@ -193,6 +196,14 @@ static bool run_stream(struct mock_worker *m, struct mock_call *c)
 	return answer_json(m, c, true, json_pack("{s:I}", "parts", (json_int_t)parts));
 }
 
+static bool run_program(struct mock_worker *m, struct mock_call *c)
+{
+	json_t *answer = NULL;
+	bool done = mock_programs_run(m->programs, session_id(c), c->command, c->args, &answer);
+
+	return answer_json(m, c, done, answer);
+}
+
 /* ---- the daemon's own calls ---- */
 
 static bool plain_ping(struct mock_worker *m, struct mock_call *c)
@@ -245,6 +256,8 @@ static bool run_cleanup_session(struct mock_worker *m, struct mock_call *c)
 
 	if (s)
 		close_session(m, s);
+	if (id.data)
+		mock_programs_forget(m->programs, id);
 	answer_text(m, c, s ? "{\"cleaned\":true}" : "{\"cleaned\":false}");
 	return true;
 }
@@ -284,7 +297,11 @@ static const struct command {
 	bool own;
 } commands[] = {
 	{"echo", run_echo, false},
-	{"execute_program", run_echo, false},
+	{"create_program", run_program, false},
+	{"execute_program", run_program, false},
+	{"list_programs", run_program, false},
+	{"get_program_info", run_program, false},
+	{"delete_program", run_program, false},
 	{"count", run_count, false},
 	{"sleep", run_sleep, false},
 	{"fail", run_fail, false},

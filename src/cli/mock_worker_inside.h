@@ -78,6 +78,7 @@ struct mock_worker {
 	struct random random;
 	TAILQ_HEAD(, mock_task) tasks;
 	struct mock_session *sessions;
+	struct mock_programs *programs;
 	uint64_t requests, sequence; /* requests answered; calls of commands that faults can hit */
 	void *leaked;                /* a chain of blocks */
 	int64_t started_ms;

@@ -63,7 +63,8 @@ struct session *session_new(struct engine *e, uint16_t pool, struct slice id, st
 		return s;
 	}
 	p->live++;
-	p->created++;
+	if (p->cfg.state == POOL_STATE_NONE) /* else it begins when it gets a worker */
+		p->created++;
 	make_key(s->key, pool, id);
 	s->key_len = (uint16_t)(id.len + 2);
 	s->home = home;
@@ -149,6 +150,7 @@ void session_bind(struct engine *e, struct session *s, struct slot *w)
 	s->fresh = true;
 	s->ran = false;
 	w->bound++;
+	e->pools[s->pool].created++;
 }
 
 void session_unbind(struct engine *e, struct session *s)

@@ -16,10 +16,11 @@
 #include "bridgepool/base/random.h"
 #include "bridgepool/wire/json.h"
 #include "bridgepool/wire/record.h"
+#include "bridgepool/worker/mock_programs.h"
 
 /* ---- the script ---- */
 
-enum mishap { MISHAP_NONE, MISHAP_CRASH, MISHAP_HANG, MISHAP_ERROR, MISHAP_GARBAGE, MISHAP_COUNT };
+enum mishap { MISHAP_NONE, MISHAP_CRASH, MISHAP_HANG, MISHAP_ERROR, MISHAP_GARBAGE, MISHAP_UNKNOWN_ID, MISHAP_COUNT };
 
 struct script {
 	int64_t start_delay, start_fail_every, delay, jitter, concurrency, sessions, ignore_close, ignore_term;
@@ -51,6 +52,8 @@ static const struct script_key {
 	{"error", SCRIPT_TEXT, offsetof(struct script, command[MISHAP_ERROR])},
 	{"garbage_every", SCRIPT_NUMBER, offsetof(struct script, every[MISHAP_GARBAGE])},
 	{"garbage", SCRIPT_TEXT, offsetof(struct script, command[MISHAP_GARBAGE])},
+	{"unknown_id_every", SCRIPT_NUMBER, offsetof(struct script, every[MISHAP_UNKNOWN_ID])},
+	{"unknown_id", SCRIPT_TEXT, offsetof(struct script, command[MISHAP_UNKNOWN_ID])},
 	{"ignore_close", SCRIPT_NUMBER, offsetof(struct script, ignore_close)},
 	{"ignore_term", SCRIPT_NUMBER, offsetof(struct script, ignore_term)},
 };
@@ -106,6 +109,7 @@ struct mock_worker {
 	struct slot_ref slot;
 	UT_hash_handle hh;
 	bool started, ending; /* ending: its last task is set, nothing else of it happens */
+	struct mock_programs *programs;
 };
 
 /* Everything is told from a timer, so never from inside an order. */
@@ -147,13 +151,19 @@ static struct mock_worker *find(struct mock *m, struct slot_ref w)
 	return found;
 }
 
+static void worker_free(struct mock_worker *w)
+{
+	mock_programs_free(w->programs);
+	free(w);
+}
+
 static void mock_free(struct mock *m)
 {
 	struct mock_worker *w, *next;
 
 	HASH_ITER (hh, m->workers, w, next) {
 		HASH_DEL(m->workers, w);
-		free(w);
+		worker_free(w);
 	}
 	buf_free(&m->scratch);
 	free(m->script.text);
@@ -201,7 +211,7 @@ static void say_end(struct mock *m, struct mock_worker *w, const struct task *t)
 	else
 		m->events.fault(m->events.ctx, slot, FAULT_EOF, (struct slice){NULL, 0});
 	HASH_DEL(m->workers, w);
-	free(w);
+	worker_free(w);
 	if (!m->adapter.closing)
 		m->events.gone(m->events.ctx, slot, &t->exit);
 }
@@ -255,6 +265,19 @@ static void write_head(struct buf *out, const struct call *c, bool success)
 	buf_printf(out, "{\"id\":%" PRIu64 ",\"success\":%s,", c->id, success ? "true" : "false");
 }
 
+static void answer_program(struct mock_worker *w, const struct call *c, struct buf *out)
+{
+	json_t *answer = NULL;
+	bool done = mock_programs_run(w->programs, c->session_id, c->command, c->args.len ? c->args : SLICE("{}"), &answer);
+	char *text = json_dumps(answer, JSON_COMPACT);
+
+	CHECK(text);
+	write_head(out, c, done);
+	buf_printf(out, "\"%s\":%s}", done ? "result" : "error", text);
+	free(text);
+	json_decref(answer);
+}
+
 static void answer_request(struct mock *m, struct mock_worker *w, const struct call *c, struct buf *out)
 {
 	char id[WORKER_ID_MAX];
@@ -290,6 +313,19 @@ static enum mishap mishap_of(struct mock *m, struct slice command)
 	return MISHAP_NONE;
 }
 
+/* "sleep" {ms}: how long. */
+static int64_t wished_delay(const struct call *c)
+{
+	struct json_member ms = {.name = "ms"};
+	char errstr[64];
+	int64_t value;
+
+	if (slice_is(c->command, "sleep") && c->args.len && json_read_object(c->args, &ms, 1, JSON_MAX_DEPTH, errstr, sizeof errstr) &&
+		ms.kind == JSON_KIND_NUMBER && json_int(ms.value, &value) && value > 0)
+		return value;
+	return 0;
+}
+
 static void take_request(struct mock *m, struct mock_worker *w, const struct call *c)
 {
 	int64_t jitter = m->script.jitter ? (int64_t)random_below(&m->random, (uint64_t)m->script.jitter + 1) : 0;
@@ -300,13 +336,18 @@ static void take_request(struct mock *m, struct mock_worker *w, const struct cal
 		end_worker(m, w, TASK_END, (struct exit_report){.signal = SIGSEGV});
 	if (mishap == MISHAP_CRASH || mishap == MISHAP_HANG)
 		return;
-	out = &task_add(m, w->slot, TASK_ANSWER, m->script.delay + jitter)->body;
+	out = &task_add(m, w->slot, TASK_ANSWER, m->script.delay + jitter + wished_delay(c))->body;
 	if (mishap == MISHAP_ERROR) {
 		write_head(out, c, false);
 		buf_text(out, "\"error\":{\"code\":\"MOCK_ERROR\",\"message\":\"the script says so\",\"retriable\":true}}");
 	} else if (mishap == MISHAP_GARBAGE) {
 		write_head(out, c, true);
 		buf_text(out, "\"result\":NaN}");
+	} else if (mishap == MISHAP_UNKNOWN_ID) {
+		write_head(out, &(struct call){.id = UINT32_MAX}, true);
+		buf_text(out, "\"result\":{}}");
+	} else if (mock_programs_know(c->command)) {
+		answer_program(w, c, out);
 	} else {
 		answer_request(m, w, c, out);
 	}
@@ -354,6 +395,7 @@ static void mock_start(struct adapter *a, struct slot_ref slot)
 
 	CHECK(!find(m, slot));
 	w->slot = slot;
+	w->programs = mock_programs_new();
 	HASH_ADD(hh, m->workers, slot, sizeof w->slot, w);
 	if (m->script.start_fail_every && ++m->starts % m->script.start_fail_every == 0)
 		end_worker(m, w, TASK_FAIL, (struct exit_report){.exited = true, .code = 127});
@@ -376,6 +418,8 @@ static void mock_call(struct adapter *a, struct slot_ref slot, const struct call
 	} else if (c->kind == CALL_PING) {
 		answer_ping(m, c, &task_add(m, slot, TASK_ANSWER, 0)->body);
 	} else {
+		if (c->kind == CALL_CLEANUP_SESSION)
+			mock_programs_forget(w->programs, c->session_id);
 		out = &task_add(m, slot, TASK_ANSWER, 0)->body;
 		write_head(out, c, true);
 		buf_text(out, "\"result\":{}}");

@@ -7,10 +7,13 @@ import io
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
 
 import fastavro
@@ -66,6 +69,7 @@ class Site:
         self.config.write_text(f"""
 kafka = {{ brokers = "{brokers}"; group = "{name}"; results = "{self.results}"; health = "{self.health}"; dead_letters = "{self.dead}";
           consumer_properties = [ "session.timeout.ms=6000" ]; {kafka} }};
+http = {{ listen = "127.0.0.1:0"; }};
 sources = ( {{ topic = "{self.requests}"; {source} }} );
 pools = ( {{ {pool} environment = [ {variables} ]; }} );
 {extra}
@@ -86,6 +90,18 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
         daemon = subprocess.Popen(command, cwd=self.directory, env=env, stdin=subprocess.DEVNULL, stderr=self.log, stdout=self.log)
         self.daemons.append(daemon)
         return daemon
+
+    def get(self, path):
+        """What the newest daemon answers over HTTP: (status, text)."""
+        addresses = eventually(lambda: re.findall(r"status and metrics at (http://\S+?)/\s", self.log_text()))
+        try:
+            with urllib.request.urlopen(addresses[-1] + path, timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def status(self, query=""):
+        return json.loads(self.get("/status" + query)[1])
 
     def log_text(self):
         return (self.directory / "daemon.log").read_text(errors="replace")

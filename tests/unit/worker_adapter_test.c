@@ -41,7 +41,7 @@ END_TEST
 
 START_TEST(a_plain_bridge_says_nothing_of_itself)
 {
-	const char *options[] = {"--protocol-less", NULL};
+	const char *options[] = {"--dspex", NULL};
 	const struct stage_answer *a;
 	struct stage s;
 	uint64_t id;
