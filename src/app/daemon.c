@@ -14,6 +14,7 @@
 #include "bridgepool/base/clock.h"
 #include "bridgepool/base/log.h"
 #include "bridgepool/kafka/admin.h"
+#include "bridgepool/ops/supervisor.h"
 #include "flow.h"
 #include "pages.h"
 #include "starts.h"
@@ -41,6 +42,7 @@ struct daemon {
 	uv_loop_t loop;
 	uv_signal_t signals[3];
 	uv_timer_t patience; /* a drain or close that takes too long */
+	uv_timer_t watchdog; /* tells the supervisor that the loop turns */
 	struct flow *flow;
 	struct starts *starts;
 	struct pages pages;
@@ -63,12 +65,23 @@ static const bool legal[HEALTH_STATE_COUNT][HEALTH_STATE_COUNT] = {
 	[HEALTH_DRAINING] = {[HEALTH_STOPPED] = true},
 };
 
+static void tell_supervisor(enum health_state to, const char *reason)
+{
+	char text[512];
+
+	snprintf(text, sizeof text, "%s%s%s", health_state_name(to), reason ? ": " : "", reason ? reason : "");
+	supervisor_status(text);
+	if (to == HEALTH_DRAINING || to == HEALTH_STOPPED)
+		supervisor_stopping();
+}
+
 static void daemon_move(struct daemon *d, enum health_state to, const char *reason)
 {
 	const struct note n = {.kind = NOTE_INSTANCE_STATE, .from = d->state, .to = to, .reason = slice_of(reason)};
 
 	CHECK(legal[d->state][to]);
 	d->state = d->pages.state = to;
+	tell_supervisor(to, reason);
 	flow_note(d->flow, &n);
 }
 
@@ -209,6 +222,7 @@ static void on_assigned(void *ctx)
 	if (d->told_ready)
 		return;
 	d->told_ready = d->pages.joined = true;
+	supervisor_ready();
 	log_line(LOG_INFO, "joined", "this instance is a member of the group and works instance=%s group=%s", d->identity.instance,
 		d->settings->kafka.group);
 	if (d->hooks && d->hooks->ready)
@@ -259,6 +273,22 @@ static void on_signal(uv_signal_t *handle, int number)
 	d->stop_asked = true;
 }
 
+static void on_watchdog(uv_timer_t *timer)
+{
+	(void)timer;
+	supervisor_alive();
+}
+
+static void open_watchdog(struct daemon *d)
+{
+	uint64_t ms = (uint64_t)(supervisor_watchdog_us() / MS_US);
+
+	uv_timer_init(&d->loop, &d->watchdog);
+	uv_unref((uv_handle_t *)&d->watchdog);
+	if (ms)
+		uv_timer_start(&d->watchdog, on_watchdog, ms, ms);
+}
+
 static void open_signals(struct daemon *d)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
@@ -280,6 +310,7 @@ static void close_signals(struct daemon *d)
 	for (size_t i = 0; i < 3; i++)
 		uv_close((uv_handle_t *)&d->signals[i], NULL);
 	uv_close((uv_handle_t *)&d->patience, NULL);
+	uv_close((uv_handle_t *)&d->watchdog, NULL);
 }
 
 /* ---- start ---- */
@@ -429,6 +460,7 @@ int daemon_run(const struct settings *settings, const struct daemon_hooks *hooks
 	const struct flow_events ev = {d, on_turn, on_note, on_line, on_assigned, on_exec_failed, on_fault, on_closed};
 
 	open_signals(d);
+	open_watchdog(d);
 	log_line(LOG_INFO, "start", "bridgepool %s instance=%s group=%s brokers=%s", BRIDGEPOOL_VERSION, d->identity.instance, settings->kafka.group,
 		settings->kafka.brokers);
 	daemon_open(d, &ev);

@@ -1,0 +1,14 @@
+/* supervisor.h: what systemd is told (sd_notify(3)); without NOTIFY_SOCKET in the environment nothing happens. */
+#ifndef BRIDGEPOOL_OPS_SUPERVISOR_H
+#define BRIDGEPOOL_OPS_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+void supervisor_ready(void);               /* the service has started */
+void supervisor_status(const char *text);  /* one line, for `systemctl status` */
+void supervisor_stopping(void);
+int64_t supervisor_watchdog_us(void);      /* how often supervisor_alive is to be called: half of what is allowed; 0: not wanted */
+void supervisor_alive(void);
+
+#endif

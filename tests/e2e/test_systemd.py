@@ -1,0 +1,72 @@
+"""What systemd is told, over a socket as systemd gives one; and what it says of the unit."""
+import os
+import re
+import signal
+import socket
+import subprocess
+
+from conftest import BRIDGEPOOL, BUILD, MOCK, eventually
+
+
+class Supervisor:
+    """The receiving end of sd_notify()."""
+
+    def __init__(self, directory):
+        self.path = str(directory / "notify")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.socket.setblocking(False)
+        self.heard = []
+
+    def listen(self):
+        """All that was said so far."""
+        try:
+            while True:
+                self.heard += self.socket.recv(4096).decode().splitlines()
+        except BlockingIOError:
+            return self.heard
+
+    def wait(self, word):
+        eventually(lambda: word in self.listen(), 30)
+
+    def close(self):
+        self.socket.close()
+
+
+def test_the_supervisor_is_told(site, tmp_path):
+    supervisor = Supervisor(tmp_path)
+    s = site(MOCK + " size = 1;")
+    daemon = s.start(NOTIFY_SOCKET=supervisor.path, WATCHDOG_USEC="400000")
+    supervisor.wait("READY=1")
+    assert " joined " in s.log_text()
+    assert "STATUS=STARTING" in supervisor.heard[0]
+    before = supervisor.listen().count("WATCHDOG=1")
+    eventually(lambda: supervisor.listen().count("WATCHDOG=1") >= before + 3, 10)
+    daemon.send_signal(signal.SIGTERM)
+    supervisor.wait("STOPPING=1")
+    assert daemon.wait(30) == 0
+    said = [line for line in supervisor.listen() if line != "WATCHDOG=1"]
+    states = [re.match(r"STATUS=(\w+)", line).group(1) for line in said if line.startswith("STATUS=")]
+    assert states == ["STARTING", "READY", "DRAINING", "STOPPED"] and said.count("READY=1") == 1
+    supervisor.close()
+
+
+def test_workers_do_not_hear_of_the_supervisor(site, tmp_path):
+    supervisor = Supervisor(tmp_path)
+    s = site(MOCK + " size = 1;")
+    s.start(NOTIFY_SOCKET=supervisor.path)
+    supervisor.wait("READY=1")
+    for pid in s.workers():
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            assert b"NOTIFY_SOCKET" not in file.read()
+    supervisor.close()
+
+
+def test_systemd_is_content_with_the_unit(tmp_path):
+    unit = (BUILD / "deploy" / "bridgepool.service").read_text()
+    assert re.search(r"^ExecStart=/\S*/bin/bridgepool run -c /etc/bridgepool/bridgepool.cfg$", unit, re.M)
+    here = tmp_path / "bridgepool.service"
+    here.write_text(re.sub(r"^ExecStart=\S+", f"ExecStart={os.path.realpath(BRIDGEPOOL)}", unit, flags=re.M))
+    said = subprocess.run(["systemd-analyze", "verify", "--man=no", here], capture_output=True, text=True, timeout=60)
+    ours = [line for line in said.stderr.splitlines() if "bridgepool" in line]
+    assert not ours and said.returncode == 0, said.stderr
