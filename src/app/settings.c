@@ -86,6 +86,8 @@ static const struct config_key table[] = {
 	"What becomes of the queued requests of a session whose worker died: \"run\" in a new session, or \"fail\" as "
 	"SESSION_LOST."),
     POOL(request_timeout, CONFIG_DURATION, "\"30s\"", "1ms..7d", RELOAD_LIVE, "How long one run of a request may take."),
+    POOL(partial_interval, CONFIG_DURATION, "\"100ms\"", "0..1m", RELOAD_LIVE,
+	"Least time between two parts of a result that a client has asked to stream; what a worker says meanwhile goes into one."),
     POOL(kill_grace, CONFIG_DURATION, "\"5s\"", NULL, RELOAD_LIVE,
 	"How long a worker has to answer the cancel of a timed-out run before it is replaced."),
     POOL(session_ttl, CONFIG_DURATION, "\"1h\"", "1ms..", RELOAD_LIVE, "Idle time after which a session ends."),

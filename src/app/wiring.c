@@ -49,6 +49,7 @@ static struct pool_config pool_config(const struct pool_settings *p)
 		.state = (enum pool_state)p->state,
 		.on_session_loss = (enum session_loss)p->on_session_loss,
 		.request_timeout_us = p->request_timeout,
+		.partial_interval_us = p->partial_interval,
 		.kill_grace_us = p->kill_grace,
 		.session_ttl_us = p->session_ttl,
 		.max_sessions = (uint64_t)p->max_sessions,

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "mutant.h"
+#include "partials.h"
 #include "state.h"
 
 /* The request names a state that does not live here. */
@@ -85,6 +86,7 @@ static void begin_cleanup(struct engine *e, struct slot *w, struct session *s, s
 static void start_attempt(struct engine *e, struct request *r)
 {
 	request_place(e, r, PLACE_RUNNING);
+	partials_restart(e, r);
 	r->attempts++;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mutant.h"
+#include "partials.h"
 #include "state.h"
 
 enum { CREDIT = 256 };
@@ -257,7 +258,9 @@ void engine_answer(struct engine *e, struct slot_ref ref, const struct answer *a
 	case MATCH_FOUND:
 		if (c->kind == CALL_PING)
 			slot_pong(e, c, a);
-		else if (a->kind != ANSWER_PARTIAL)
+		else if (a->kind == ANSWER_PARTIAL)
+			partials_take(e, c, a);
+		else
 			answer_take(e, c, a);
 	}
 	leave(e);

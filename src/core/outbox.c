@@ -56,6 +56,8 @@ static void close_ticket(struct engine *e, struct ticket *t, bool wanted)
 {
 	struct partition *p;
 
+	if (t == NULL)
+		return;
 	CHECK(t->open > 0);
 	if (--t->open > 0 && !(MUTANT(7) && wanted))
 		return;
@@ -121,13 +123,12 @@ struct ticket *outbox_ticket(struct engine *e, struct tp tp, int64_t offset)
 	return t;
 }
 
-void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t)
+static void add(struct engine *e, struct outgoing *r, struct tp tp)
 {
 	struct outbox *o = &e->outbox;
 
 	r->record.serial = ++o->last_serial;
-	r->ticket = t;
-	t->open++;
+	r->tp = tp;
 	r->charge = sizeof(*r) + r->record.key.len + r->record.value.len + r->record.headers.len + r->twin_len;
 	budget_charge(&e->budget, BUDGET_RECORDS, r->charge);
 	r->state = OUTBOX_PENDING;
@@ -135,10 +136,22 @@ void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t)
 	TAILQ_INSERT_TAIL(&o->lane[r->record.kind].pending, r, line);
 }
 
-/* What was decided about a partition after it was given back waits until it is known whether it comes back. */
-static bool ours(struct engine *e, const struct ticket *t)
+void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t)
 {
-	const struct partition *p = partition_alive(e, t->tp);
+	r->ticket = t;
+	t->open++;
+	add(e, r, t->tp);
+}
+
+void outbox_add_part(struct engine *e, struct outgoing *r, struct tp tp)
+{
+	add(e, r, tp);
+}
+
+/* What was decided about a partition after it was given back waits until it is known whether it comes back. */
+static bool ours(struct engine *e, const struct outgoing *r)
+{
+	const struct partition *p = partition_alive(e, r->tp);
 
 	CHECK(p != NULL);
 	return p->state == PARTITION_ACTIVE || p->state == PARTITION_CLOSING;
@@ -151,7 +164,7 @@ static void pump_lane(struct engine *e, struct lane *lane)
 
 	for (r = TAILQ_FIRST(&lane->pending); r != NULL && lane->again.place == 0; r = next) {
 		next = TAILQ_NEXT(r, line);
-		if (!ours(e, r->ticket))
+		if (!ours(e, r))
 			continue;
 		if (!e->port.produce(e->port.ctx, &r->record)) {
 			timers_arm(&e->timers, &lane->again, e->now + full_wait_us);
@@ -264,7 +277,7 @@ void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
 	}
 	HASH_DEL(o->sent, r);
 	lane = &o->lane[r->record.kind];
-	if (r->state == OUTBOX_DEAD || d == DELIVERY_OK || (MUTANT(4) && d == DELIVERY_AGAIN)) {
+	if (r->state == OUTBOX_DEAD || d == DELIVERY_OK || r->ticket == NULL || (MUTANT(4) && d == DELIVERY_AGAIN)) {
 		if (d == DELIVERY_OK)
 			lane->refusals = 0;
 		close_ticket(e, r->ticket, r->state == OUTBOX_SENT);
@@ -279,7 +292,7 @@ void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
 
 static bool of(const struct outgoing *r, struct tp tp)
 {
-	return r->ticket->tp.topic == tp.topic && r->ticket->tp.partition == tp.partition;
+	return r->tp.topic == tp.topic && r->tp.partition == tp.partition;
 }
 
 void outbox_kill(struct engine *e, struct tp tp)
@@ -316,7 +329,7 @@ void outbox_check(const struct outbox *o, uint64_t charged)
 		uint64_t last = 0;
 
 		TAILQ_FOREACH(r, &o->lane[k].pending, line) {
-			CHECK(r->state == OUTBOX_PENDING && (int)r->record.kind == k && r->record.serial > last && r->ticket->open > 0);
+			CHECK(r->state == OUTBOX_PENDING && (int)r->record.kind == k && r->record.serial > last && (r->ticket == NULL || r->ticket->open > 0));
 			last = r->record.serial;
 			n[r->state]++;
 			charged -= r->charge;

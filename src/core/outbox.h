@@ -26,7 +26,8 @@ struct outgoing {
 	UT_hash_handle hh;           /* SENT and DEAD, by serial */
 	TAILQ_ENTRY(outgoing) line;  /* PENDING */
 	struct record record;
-	struct ticket *ticket;
+	struct ticket *ticket;       /* NULL: of a part, which no offset waits for, and which is not sent again */
+	struct tp tp;                /* of its request */
 	enum outbox_state state;     /* outbox.c: move() is its only writer */
 	size_t charge;
 	void *twin;                  /* owned: of a result, what to publish instead if it is too large for its topic, or NULL; of a dead letter, its headers once it was */
@@ -58,6 +59,7 @@ void outbox_init(struct outbox *o);
 void outbox_cleanup(struct engine *e);
 struct ticket *outbox_ticket(struct engine *e, struct tp tp, int64_t offset);
 void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t); /* takes r; its serial is given here */
+void outbox_add_part(struct engine *e, struct outgoing *r, struct tp tp);
 void outbox_pump(struct engine *e);                                     /* sends what can be sent, in order of birth */
 void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d);
 void outbox_kill(struct engine *e, struct tp tp);                       /* that partition's records are unwanted */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mutant.h"
+#include "partials.h"
 #include "state.h"
 
 static struct slice keep(uint8_t **at, struct slice s)
@@ -51,6 +52,7 @@ size_t request_size(const struct request *r)
 
 void request_free(struct request *r)
 {
+	partials_free(r);
 	buf_free(&r->scratch);
 	buf_free(&r->copied);
 	free(r);
@@ -127,6 +129,7 @@ void request_drop(struct engine *e, struct request *r)
 	if (s != NULL && s->call != NULL && s->call->request == r)
 		s->call->request = NULL;
 	CHECK(r->place == PLACE_NONE && r->timer.place == 0);
+	partials_stop(e, r);
 	request_free(r);
 	if (s != NULL && !was_running)
 		session_next(e, s);

@@ -25,6 +25,7 @@ struct request {
 	struct slice key;                  /* of its results: m.key, or absent if that is too long */
 	struct request_fields fields;      /* slices borrow raw and scratch; id and session_id are always filled in */
 	struct buf scratch;
+	struct partials *partials;               /* NULL: it said nothing before its answer */
 	struct buf copied;                 /* pairs: the headers that go to the worker and onto the result */
 	struct timer timer;                /* QUEUED: its time; RUNNING: the run's end; WAITING: the next run or its time */
 	int64_t received, since;           /* monotonic us; since: until when `timings` tell where its time went */

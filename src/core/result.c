@@ -5,6 +5,7 @@
 
 #include "bridgepool/wire/pairs.h"
 #include "mutant.h"
+#include "partials.h"
 #include "state.h"
 
 /* Above TWIN_ABOVE a result gets a small twin, published instead where the topic's limit turns out to be lower than ours.
@@ -71,7 +72,7 @@ static void fill(struct engine *e, struct request *r, const struct outcome *o, s
 		.pool = slice_of(e->cfg.pools[r->pool].name), .status = o->status, .result = o->result,
 		.instance_id = slice_of(e->cfg.instance_id), .attempts = (int32_t)r->attempts, .usage = o->usage,
 		.source_topic = slice_of(e->cfg.sources[r->m.source.tp.topic].topic), .source_partition = r->m.source.tp.partition,
-		.source_offset = r->m.source.offset, .final = true, .attributes = MUTANT(25) ? (struct slice){NULL, 0} : r->fields.attributes, .completed_at_ms = wall_ms(e)};
+		.source_offset = r->m.source.offset, .part = partials_next(r), .final = true, .attributes = MUTANT(25) ? (struct slice){NULL, 0} : r->fields.attributes, .completed_at_ms = wall_ms(e)};
 	if (f->command.data == NULL)
 		f->command = SLICE("");
 	f->timings = timings_of(e, r);
@@ -109,9 +110,20 @@ static struct buf *scratch(struct buf *b)
 	return b;
 }
 
+static enum encoding result_encoding(const struct engine *e, const struct outcome *o)
+{
+	return e->cfg.results_encoding >= 0 ? (enum encoding)e->cfg.results_encoding : o->encoding;
+}
+
+static void add_headers(struct buf *headers, const struct request *r, enum encoding as)
+{
+	pairs_add(headers, SLICE("content-type"), slice_of(codec_content_type(as)));
+	buf_add(headers, buf_slice(&r->copied));
+}
+
 static struct outgoing *make_result(struct engine *e, struct request *r, const struct outcome *o)
 {
-	enum encoding as = e->cfg.results_encoding >= 0 ? (enum encoding)e->cfg.results_encoding : o->encoding;
+	enum encoding as = result_encoding(e, o);
 	struct buf *value = scratch(&e->value), *headers = scratch(&e->headers);
 	struct outgoing *out;
 	struct result_fields f;
@@ -119,8 +131,7 @@ static struct outgoing *make_result(struct engine *e, struct request *r, const s
 
 	fill(e, r, o, &f, epoch);
 	CHECK(codec_write_result(e->codec, &f, as, value));
-	pairs_add(headers, SLICE("content-type"), slice_of(codec_content_type(as)));
-	buf_add(headers, buf_slice(&r->copied));
+	add_headers(headers, r, as);
 	out = outgoing_new(RECORD_RESULT, r->key, buf_slice(value), buf_slice(headers));
 	if (value->len > TWIN_ABOVE)
 		add_twin(e, out, &f, as);
@@ -169,11 +180,37 @@ static struct outgoing *make_dead_letter(struct engine *e, const struct request 
 	return out;
 }
 
+void result_part(struct engine *e, struct request *r, struct slice values, int32_t part)
+{
+	const struct outcome o = {.status = STATUS_OK, .worker = r->session->call->slot, .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE};
+	struct buf *value = scratch(&e->value), *headers = scratch(&e->headers), list;
+	enum encoding as = result_encoding(e, &o);
+	struct result_fields f;
+	char epoch[17];
+
+	buf_init(&list, SIZE_MAX);
+	buf_text(&list, "[");
+	buf_add(&list, values);
+	buf_text(&list, "]");
+	fill(e, r, &o, &f, epoch);
+	f.result = buf_slice(&list);
+	f.part = part;
+	f.final = false;
+	CHECK(codec_write_result(e->codec, &f, as, value));
+	buf_free(&list);
+	add_headers(headers, r, as);
+	outbox_add_part(e, outgoing_new(RECORD_RESULT, r->key, buf_slice(value), buf_slice(headers)), r->partition->tp);
+}
+
 void result_publish(struct engine *e, struct request *r, const struct outcome *o)
 {
 	struct partition *p = r->partition;
-	struct ticket *t = outbox_ticket(e, p->tp, r->m.source.offset);
-	struct outgoing *dead = o->dead ? make_dead_letter(e, r, o) : NULL;
+	struct outgoing *dead;
+	struct ticket *t;
+
+	partials_flush(e, r);
+	t = outbox_ticket(e, p->tp, r->m.source.offset);
+	dead = o->dead ? make_dead_letter(e, r, o) : NULL;
 
 	if (r->place == PLACE_RUNNING)
 		e->pools[r->pool].duration[bucket_of(e->now - r->since)]++;

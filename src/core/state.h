@@ -26,7 +26,7 @@ struct drain {
 };
 
 struct counters {
-	uint64_t late_answers, stale, affinity_violations, rebalances, commits;
+	uint64_t late_answers, stale, affinity_violations, rebalances, commits, partials_dropped;
 	int64_t committed_at; /* the last that was accepted; 0: none */
 };
 
@@ -107,6 +107,7 @@ struct outcome {
 	const struct slot *worker;         /* who ran it; NULL: nobody */
 	enum encoding encoding;
 };
+void result_part(struct engine *e, struct request *r, struct slice values, int32_t part); /* values: JSON, with commas between them */
 void result_publish(struct engine *e, struct request *r, const struct outcome *o);
 void result_session_lost(struct engine *e, struct request *r, const char *message);
 

@@ -114,7 +114,7 @@ static void write_value(struct world *w, struct asked *r, enum encoding as)
 		[ASK_UNKNOWN_POOL] = "work"};
 	const struct client_session *s = r->session >= 0 ? &w->session[r->session] : NULL;
 	struct request_fields f = {.timeout_ms = TIME_NONE, .deadline_ms = TIME_NONE, .command = slice_of(command[r->ask]), .args = r->args,
-		.idempotent = r->idempotent};
+		.idempotent = r->idempotent, .stream = r->stream};
 	struct buf out, attributes;
 	char id[32];
 
@@ -202,6 +202,7 @@ static void draw_wishes(struct world *w, struct asked *r)
 
 	r->attributed = world_chance(w, w->k.attributes_permille);
 	r->idempotent = world_chance(w, w->k.idempotent_permille);
+	r->stream = world_chance(w, w->k.stream_permille);
 	r->poison = r->ask == ASK_RUN && world_chance(w, w->k.poison_permille);
 	r->big = r->ask == ASK_RUN && world_chance(w, w->k.big_permille);
 	r->timestamp_ms = world_wall_ms(w);

@@ -39,6 +39,7 @@ static void draw_pool(struct random *r, const struct knobs *k, struct pool_confi
 	p->state = one_in(r, 4) ? POOL_STATE_NONE : POOL_STATE_MEMORY;
 	p->on_session_loss = one_in(r, 3) ? SESSION_LOSS_FAIL : SESSION_LOSS_RUN;
 	p->request_timeout_us = k->run_us * between(r, 2, 6) + 100 * MS_US;
+	p->partial_interval_us = PICK(r, 0, MS_US, 100 * MS_US);
 	p->kill_grace_us = PICK(r, 20 * MS_US, 200 * MS_US, 2 * SECOND_US);
 	p->session_ttl_us = PICK(r, 50 * MS_US, SECOND_US, 60 * SECOND_US, 3600 * SECOND_US);
 	p->max_sessions = (uint64_t)PICK(r, 2, 8, 1000, 100000);
@@ -93,6 +94,7 @@ static void draw_clients(struct random *r, struct knobs *k)
 	k->deadline_us = PICK(r, 20 * MS_US, SECOND_US, 10 * SECOND_US);
 	k->epoch_permille = some(r, 500);
 	k->idempotent_permille = some(r, 600);
+	k->stream_permille = some(r, 900);
 	k->end_permille = some(r, 60);
 	k->big_permille = some(r, 20);
 	k->poison_permille = k->faultless ? 0 : some(r, 20);

@@ -60,6 +60,7 @@
 void oracle_came_back(struct world *w, struct instance *i, uint32_t topic, int32_t partition);
 void oracle_received(struct world *w, struct instance *i, const struct asked *r);
 void oracle_call(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct call *c); /* fills k's record */
+void oracle_partial(struct world *w, struct instance *i, const struct work *k);
 void oracle_answered(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct answer *a); /* before the engine is told */
 void oracle_started(struct world *w, struct instance *i, struct slot_ref ref); /* ordered */
 void oracle_cancelled(struct world *w, struct instance *i, struct proc *p, uint64_t target);
@@ -85,8 +86,8 @@ bool oracle_same_mark(struct mark a, struct mark b);
 /* oracle_verdict.c: may a request end like this? */
 struct told {                 /* what a result says */
 	struct slice status, code, result, session_epoch, worker_id, attributes;
-	bool session_new;
-	int64_t attempts, completed_at_ms, run_us, all_us; /* all_us: the sum of all its times here */
+	bool session_new, final;
+	int64_t part, attempts, completed_at_ms, run_us, all_us; /* all_us: the sum of all its times here */
 };
 void verdict_check(struct world *w, struct instance *i, const struct asked *r, struct view *v, const struct told *t);
 

@@ -10,6 +10,7 @@
 #include "bridgepool/wire/json.h"
 #include "client.h"
 #include "group.h"
+#include "workers.h"
 
 /* ---- reading what was published ---- */
 
@@ -77,23 +78,24 @@ static void read_timings(struct world *w, struct slice timings, struct told *t)
 /* The record that a result is about; *t borrows text. */
 static struct asked *read_result(struct world *w, const struct instance *i, struct slice text, struct told *t)
 {
-	enum { STATUS, RESULT, ERROR, EPOCH, NEW, ATTEMPTS, SOURCE, FINAL, INSTANCE, SESSION, WORKER, ATTRIBUTES, COMPLETED, TIMINGS, MEMBERS };
+	enum { STATUS, RESULT, ERROR, EPOCH, NEW, ATTEMPTS, SOURCE, FINAL, INSTANCE, SESSION, WORKER, ATTRIBUTES, COMPLETED, TIMINGS, PART, MEMBERS };
 	struct json_member m[MEMBERS] = {[STATUS] = {.name = "status"}, [RESULT] = {.name = "result"}, [ERROR] = {.name = "error"},
 		[EPOCH] = {.name = "session_epoch"}, [NEW] = {.name = "session_new"}, [ATTEMPTS] = {.name = "attempts"}, [SOURCE] = {.name = "source"},
 		[FINAL] = {.name = "final"}, [INSTANCE] = {.name = "instance_id"}, [SESSION] = {.name = "session_id"},
-		[WORKER] = {.name = "worker_id"}, [ATTRIBUTES] = {.name = "attributes"}, [COMPLETED] = {.name = "completed_at"}, [TIMINGS] = {.name = "timings"}};
+		[WORKER] = {.name = "worker_id"}, [ATTRIBUTES] = {.name = "attributes"}, [COMPLETED] = {.name = "completed_at"}, [TIMINGS] = {.name = "timings"},
+		[PART] = {.name = "part"}};
 	struct asked *r;
 
 	find(w, text, m, MEMBERS);
 	r = read_source(w, m[SOURCE].value);
 	if (r == NULL)
 		breach(w, "a result names a record that does not exist: %.*s", (int)m[SOURCE].value.len, (const char *)m[SOURCE].value.data);
-	if (!slice_is(m[FINAL].value, "true") || !slice_is(unquoted(m[INSTANCE].value), i->name))
-		breach(w, "the result of record %u is not final or not from instance %d", r->index, i->index);
+	if (!slice_is(unquoted(m[INSTANCE].value), i->name))
+		breach(w, "the result of record %u is not from instance %d", r->index, i->index);
 	if (r->session >= 0 && (r->ask == ASK_RUN || r->ask == ASK_END_SESSION) && !slice_is(unquoted(m[SESSION].value), w->session[r->session].id))
 		breach(w, "the result of record %u names another session", r->index);
 	*t = (struct told){.status = unquoted(m[STATUS].value), .code = read_code(w, m[ERROR].value), .result = m[RESULT].value,
-		.session_epoch = unquoted(m[EPOCH].value), .session_new = slice_is(m[NEW].value, "true"), .attempts = number(w, m[ATTEMPTS].value),
+		.session_epoch = unquoted(m[EPOCH].value), .session_new = slice_is(m[NEW].value, "true"), .final = slice_is(m[FINAL].value, "true"), .part = number(w, m[PART].value), .attempts = number(w, m[ATTEMPTS].value),
 		.worker_id = unquoted(m[WORKER].value), .attributes = m[ATTRIBUTES].value, .completed_at_ms = number(w, m[COMPLETED].value)};
 	read_timings(w, m[TIMINGS].value, t);
 	return r;
@@ -201,6 +203,56 @@ static void check_form(struct world *w, const struct asked *r, const struct reco
 		breach(w, "the result of record %u has another key", r->index);
 }
 
+/* What a part holds: once or more what the worker says before its answer. Returns how often. */
+static int32_t count_partials(struct world *w, const struct asked *r, const struct told *t)
+{
+	struct buf one;
+	struct slice rest = {(const char *)t->result.data + 1, t->result.len - 1};
+	int32_t n = 0;
+
+	buf_init(&one, SIZE_MAX);
+	workers_payload(r, (int32_t)t->attempts, false, &one);
+	while (rest.len > one.len && memcmp(rest.data, one.data, one.len) == 0) {
+		rest = (struct slice){(const char *)rest.data + one.len + 1, rest.len - one.len - 1};
+		n++;
+	}
+	if (rest.len != 0 || n == 0)
+		breach(w, "a part about record %u does not hold what the worker said: %.*s", r->index, (int)t->result.len, (const char *)t->result.data);
+	buf_free(&one);
+	return n;
+}
+
+static void check_part(struct world *w, const struct asked *r, struct view *v, const struct told *t)
+{
+	int32_t *next = &v->parts[t->attempts % PARTS_KEPT].next, *told = &v->parts[t->attempts % PARTS_KEPT].told;
+
+	if (!r->stream || v->has_final || !slice_is(t->status, "OK"))
+		breach(w, "there is a part about record %u: streamed %d, final before %d", r->index, r->stream, v->has_final);
+	if (t->part != *next && !(v->recounted && t->part == 0))
+		breach(w, "part %lld of record %u comes where %d should", (long long)t->part, r->index, *next);
+	*told += count_partials(w, r, t);
+	if (*told > v->parts[t->attempts % PARTS_KEPT].said)
+		breach(w, "parts of record %u hold more than its worker said", r->index);
+	*next = (int32_t)t->part + 1;
+}
+
+/* What was said is told before the end, but for what would not fit. The end may count fewer attempts than there were runs: one that we
+ * ended does not count. */
+static void check_parts_end(struct world *w, const struct asked *r, const struct view *v, const struct told *t)
+{
+	int32_t next = v->parts[v->attempt % PARTS_KEPT].next;
+	int32_t kept = v->parts[v->attempt % PARTS_KEPT].said - v->parts[v->attempt % PARTS_KEPT].told;
+	struct buf one;
+
+	buf_init(&one, SIZE_MAX);
+	workers_payload(r, (int32_t)t->attempts, false, &one);
+	if (t->part != next && !(v->recounted && t->part == 0))
+		breach(w, "the final result of record %u is part %lld, not %d", r->index, (long long)t->part, next);
+	if (slice_is(t->status, "OK") && !v->recounted && kept > 0 && 2 * one.len + 1 <= w->k.engine.result_limit)
+		breach(w, "the end of record %u is told before %d partial answers", r->index, kept);
+	buf_free(&one);
+}
+
 static struct asked *produced_result(struct world *w, struct instance *i, const struct record *rec, struct known_serial *s)
 {
 	bool json = rec->value.len > 0 && *(const char *)rec->value.data == '{', again = s->record >= 0;
@@ -218,6 +270,14 @@ static struct asked *produced_result(struct world *w, struct instance *i, const 
 	if (!again) {
 		struct view *v = &i->views[r->index];
 
+		s->part = !t.final;
+		s->sum = sum_of(rec->value);
+		if (s->part) {
+			check_part(w, r, v, &t);
+			buf_free(&text);
+			return r;
+		}
+		check_parts_end(w, r, v, &t);
 		check_counted(w, i, r, v);
 		check_final_order(w, i, r, v);
 		verdict_check(w, i, r, v, &t);
@@ -279,6 +339,8 @@ void oracle_landed(struct world *w, struct instance *i, uint64_t serial)
 		r->dead_letters++;
 		return;
 	}
+	if (s->part)
+		return;
 	r->finals++;
 	if (s->learn && r->session >= 0)
 		memcpy(w->session[r->session].known_epoch, s->epoch, EPOCH_TEXT);
@@ -291,8 +353,8 @@ void oracle_reported(struct world *w, struct instance *i, uint64_t serial, enum 
 
 	(void)w;
 	s->with_producer = false;
-	s->closed = d == DELIVERY_OK;
-	if (d != DELIVERY_OK)
+	s->closed = d == DELIVERY_OK || s->part;
+	if (d != DELIVERY_OK || s->part)
 		return;
 	if (s->kind == RECORD_DEAD_LETTER)
 		v->dead_letter_acked = true;

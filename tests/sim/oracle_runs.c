@@ -77,6 +77,7 @@ static void begin_again(const struct owned *o, struct view *v)
 	if (o->full)
 		v->kills = v->certain_kills = 0;
 	v->again = v->began = false;
+	v->recounted |= v->attempt > 0;
 	v->was_lost = v->kills > 0;
 	v->run = RUN_NONE;
 	v->first_received_at = v->received_at;
@@ -383,6 +384,7 @@ static void request_runs(struct world *w, struct instance *i, struct proc *p, st
 		session_runs(w, i, p, k, r, c);
 	else
 		v->may_repeat = true;
+	v->recounted |= c->kind == CALL_REQUEST && v->run != RUN_OPENED && (int32_t)c->attempt <= v->attempt;
 	v->run = RUN_LIVE;
 	v->attempt = c->attempt;
 	v->dispatched_at = w->now;
@@ -455,6 +457,14 @@ static enum run_state state_after(const struct world *w, const struct work *k, c
 	if (k->kind == CALL_OPEN_SESSION)
 		return RUN_OPENED;
 	return a->payload.len > w->k.engine.result_limit ? RUN_HUGE : RUN_OK;
+}
+
+void oracle_partial(struct world *w, struct instance *i, const struct work *k)
+{
+	struct view *v = k->record >= 0 ? &i->views[k->record] : NULL;
+
+	if (v != NULL && k->kind == CALL_REQUEST && k->round == v->rounds && w->asked[k->record].stream)
+		v->parts[v->attempt % PARTS_KEPT].said++;
 }
 
 void oracle_answered(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct answer *a)

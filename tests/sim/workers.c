@@ -395,6 +395,8 @@ void workers_answer(struct world *w, struct instance *i, const struct event *ev)
 		p->nworks -= takes_place(k);
 		drop_work(p, k);
 	}
+	if (k != NULL && a.kind == ANSWER_PARTIAL && !outrageous(p, &a))
+		oracle_partial(w, i, k);
 	engine_answer(instance_enter(w, i), ev->worker, &a, w->now);
 	if (outrageous(p, &a) && !p->stopped)
 		breach(w, "17: worker %d.%u broke the protocol and is not replaced", p->ref.slot, p->ref.generation);

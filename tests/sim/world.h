@@ -31,7 +31,7 @@ struct asked {
 	struct slice key, value, headers; /* owned */
 	struct slice args;            /* owned; no two records have the same */
 	int session;                  /* -1: anonymous */
-	bool idempotent, poison, big, named, attributed, avro;
+	bool idempotent, poison, big, named, attributed, avro, stream;
 	char epoch[EPOCH_TEXT];       /* named: the session state that it expects */
 	int64_t deadline_ms;          /* wall clock; INT64_MAX: none */
 	uint32_t finals, dead_letters; /* in the output topics */
@@ -105,6 +105,8 @@ struct proc {
 
 enum run_state { RUN_NONE, RUN_LIVE, RUN_OPENED /* open_session was answered, the run begins */, RUN_OK, RUN_ERROR, RUN_RETRIABLE, RUN_UNREADABLE, RUN_HUGE, RUN_HOOK_ERROR, RUN_LOST, RUN_KILLED, RUN_UNSURE };
 
+enum { PARTS_KEPT = 8 };
+
 /* One record in the eyes of one instance. A round is the time of one unbroken ownership of its partition, from the first receipt: it
  * has one end, however often it is read again. */
 struct view {
@@ -122,6 +124,10 @@ struct view {
 	int64_t dispatched_at, ended_at, ran_us; /* ran_us: in all runs that ended */
 	int64_t not_before;           /* the worker said when to come again */
 	int32_t attempt;              /* as the engine said it last */
+	struct {
+		int32_t said, told, next; /* partial answers; next: number of the next part */
+	} parts[PARTS_KEPT]; /* by attempt; what is told lags behind while the broker takes nothing */
+	bool recounted;               /* two of its runs have the same number */
 	uint32_t kills, certain_kills; /* workers that it killed alone; certain: while its time was not over */
 	char epoch[EPOCH_TEXT];       /* of the session's state it ran in */
 	/* of all rounds */
@@ -187,6 +193,7 @@ struct known_serial {             /* what the engine published under a serial, w
 	enum record_kind kind;
 	bool with_producer, closed;   /* closed: reported as delivered */
 	bool wants_dead_letter;       /* beside this result */
+	bool part;                    /* a result that is not final */
 	uint64_t sum;                 /* of its value */
 	char epoch[EPOCH_TEXT];       /* that the client learns from it */
 	bool learn;

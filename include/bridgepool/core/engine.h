@@ -19,6 +19,7 @@ struct pool_config {
 	enum pool_state state;
 	enum session_loss on_session_loss;
 	int64_t request_timeout_us;  /* bound of one run */
+	int64_t partial_interval_us; /* between two parts of one result; what is said meanwhile is gathered */
 	int64_t kill_grace_us;       /* after a timed-out run's cancel, until its worker is replaced */
 	int64_t session_ttl_us;      /* idle time after which a session ends */
 	uint64_t max_sessions;       /* the longest idle ends to make room; all in use: REJECTED */

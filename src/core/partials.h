@@ -1,0 +1,29 @@
+/* partials.h: what a worker says before its answer, as results that are not final.
+ *
+ * What is said within partial_interval of the last part is gathered; a part's result is a JSON array of what was gathered, in order.
+ * Parts count from 0 in each run of a request; the final result has the next number. They are told, not promised: one that the
+ * broker does not take is not sent again, and its number is missing. */
+#ifndef CORE_PARTIALS_H
+#define CORE_PARTIALS_H
+
+#include "request.h"
+#include "slot.h"
+
+enum { PARTIALS_MOST = 10000 }; /* in one run; what is said after that is dropped */
+
+struct partials {
+	struct request *request;
+	struct buf gathered; /* JSON values with commas between them */
+	struct timer timer;  /* armed: something is gathered */
+	int64_t last_at;     /* when the last part went; INT64_MIN: none yet in this run */
+	int32_t next;
+};
+
+void partials_take(struct engine *e, struct call_entry *c, const struct answer *a); /* a partial answer of a running request */
+void partials_flush(struct engine *e, struct request *r);   /* what is gathered goes now */
+void partials_restart(struct engine *e, struct request *r); /* a new run begins: what is gathered is dropped */
+void partials_stop(struct engine *e, struct request *r);    /* no timer runs any more */
+void partials_free(struct request *r);
+int32_t partials_next(const struct request *r);
+
+#endif
