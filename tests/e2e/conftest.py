@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -42,18 +43,42 @@ class Cluster:
         subprocess.run([KAFKA, "stop", self.where], check=True, stdout=subprocess.DEVNULL)
 
 
+AUTHORIZER = ("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "allow.everyone.if.no.acl.found=true")
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
-    authorizer = ("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "allow.everyone.if.no.acl.found=true")
-    one = Cluster(tmp_path_factory.mktemp("kafka"), 1, *authorizer)
+    one = Cluster(tmp_path_factory.mktemp("kafka"), 1, *AUTHORIZER)
     yield one
     one.stop()
 
 
+class SharedBroker:
+    """Several runs of tests at a time (pytest -n) share one broker, which their controller starts and stops."""
+
+    def __init__(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="bridgepool-kafka-")
+        self.cluster = Cluster(pathlib.Path(self.directory.name), 1, *AUTHORIZER)
+
+    def pytest_configure_node(self, node):
+        node.workerinput["brokers"] = self.cluster.bootstrap
+
+    def pytest_unconfigure(self):
+        self.cluster.stop()
+        self.directory.cleanup()
+
+
+def pytest_configure(config):
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SharedBroker())
+
+
 @pytest.fixture(scope="session")
-def brokers(cluster):
+def brokers(request):
     """Bootstrap servers of one broker."""
-    return cluster.bootstrap
+    if hasattr(request.config, "workerinput"):
+        return request.config.workerinput["brokers"]
+    return request.getfixturevalue("cluster").bootstrap
 
 
 class Site:
