@@ -351,9 +351,11 @@ static bool kafka_ready(struct daemon *d)
 {
 	const struct preflight_report report = {d, log_finding};
 	char why[512];
-	struct admin *a = admin_new(d->settings->kafka.brokers, (const char *const *)d->settings->kafka.properties.items, why, sizeof why);
+	struct admin *a;
 	bool ready;
 
+	preflight_memory(d->settings, &report);
+	a = admin_new(d->settings->kafka.brokers, (const char *const *)d->settings->kafka.properties.items, why, sizeof why);
 	if (!a) {
 		log_line(LOG_ERROR, "kafka_configuration", "%s", why);
 		d->exit_code = EXIT_CONFIGURATION;

@@ -10,6 +10,7 @@
 #include "bridgepool/kafka/consumer.h"
 #include "bridgepool/kafka/producer.h"
 #include "bridgepool/ops/http.h"
+#include "bridgepool/worker/account.h"
 
 enum { TOPIC_MAX = 249, POOL_NAME_MAX = 48, INSTANCE_MAX = 79, FRAME_MARGIN = 64 * 1024 };
 
@@ -106,10 +107,20 @@ static const struct config_key table[] = {
     POOL(backoff_max, CONFIG_DURATION, "\"30s\"", "1ms..1d", RELOAD_LIVE, "The longest pause between failed starts."),
     POOL(stop_grace, CONFIG_DURATION, "\"2s\"", "1ms..1d", RELOAD_LIVE,
 	"Pause between the steps of stopping a worker: asked, input closed, SIGTERM, SIGKILL."),
-    POOL(memory, CONFIG_SIZE, "0", NULL, RELOAD_ROLL, "Memory that one worker may use; 0: no limit."),
+    POOL(memory, CONFIG_SIZE, "0", NULL, RELOAD_ROLL,
+	"Address space that one worker may have; programs map far more than they use. 0: no limit."),
     POOL(
 	open_files, CONFIG_INT, "0", "0..1048576", RELOAD_ROLL, "Open files that one worker may have; 0: as many as the daemon."),
     POOL(core, CONFIG_SIZE, "0", NULL, RELOAD_ROLL, "Size of a core dump of a worker; 0: none."),
+    POOL(cpu, CONFIG_DURATION, "0", "0..365d", RELOAD_ROLL,
+	"Processor time that one worker may use in its life, in whole seconds; 0: no limit."),
+    POOL(oom_score, CONFIG_INT, "500", "0..1000", RELOAD_ROLL,
+	"Added to the daemon's own oom_score_adj: when memory runs out, the kernel ends workers first."),
+    POOL(user, CONFIG_STRING, "\"\"", NULL, RELOAD_ROLL,
+	"User that the workers run as, by name or number, without supplementary groups; only root may set it. Empty: the daemon's."),
+    POOL(group, CONFIG_STRING, "\"\"", NULL, RELOAD_ROLL, "Their group, by name or number. Empty: the user's."),
+    POOL(no_new_privileges, CONFIG_BOOL, "true", NULL, RELOAD_ROLL,
+	"Workers cannot gain privileges, also not by set-user-ID programs such as sudo."),
     POOL(max_frame_bytes, CONFIG_SIZE, "\"16MiB\"", "64KiB..1GiB", RELOAD_ROLL,
 	"The longest message from or to a worker; above limits.request and limits.result."),
     POOL(directory, CONFIG_STRING, "\"\"", NULL, RELOAD_ROLL, "Working directory of the workers. Empty: the daemon's."),
@@ -232,6 +243,16 @@ static void check_process(const struct pool_settings *p, size_t i, struct config
 			config_fault(r, place(at, "pools", i, "environment"), "item %zu is not of the form \"NAME=value\"", j);
 }
 
+static void check_account(const struct pool_settings *p, size_t i, struct config_report *r)
+{
+	struct account unused;
+	char at[64], why[256];
+	enum account_fault fault = account_find(p->user, p->group, &unused, why, sizeof why);
+
+	if (fault)
+		config_fault(r, place(at, "pools", i, fault == ACCOUNT_GROUP ? "group" : "user"), "%s", why);
+}
+
 static void check_pool(const struct settings *s, size_t i, struct config_report *r)
 {
 	const struct pool_settings *p = pool_at(s, i);
@@ -244,6 +265,7 @@ static void check_pool(const struct settings *s, size_t i, struct config_report 
 		config_fault(
 		    r, place(at, "pools", i, "name"), "a pool \"%s\" stands before; each needs a name of its own", p->name);
 	check_process(p, i, r);
+	check_account(p, i, r);
 	if (p->backoff_min > p->backoff_max)
 		config_fault(r, place(at, "pools", i, "backoff_min"), "is above backoff_max; lower it or raise that");
 	if (p->max_frame_bytes < s->limits.request + FRAME_MARGIN || p->max_frame_bytes < s->limits.result + FRAME_MARGIN)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bridgepool/base/check.h"
+#include "bridgepool/base/clock.h"
 #include "bridgepool/base/random.h"
 
 enum { COMMIT_EVERY = 200 }; /* finished requests that bring a commit forward */
@@ -160,6 +161,11 @@ struct adapter_config wiring_adapter(const struct pool_settings *p)
 		.memory_limit = p->memory,
 		.open_files = p->open_files,
 		.core_bytes = p->core,
+		.cpu_seconds = (p->cpu + SECOND_US - 1) / SECOND_US,
+		.oom_score = p->oom_score,
+		.user = p->user,
+		.group = p->group,
+		.may_gain_privileges = !p->no_new_privileges,
 		.pool_name = p->name,
 		.script = p->script && *p->script ? p->script : NULL,
 	};

@@ -70,6 +70,7 @@ static int run(int argc, char **argv)
 		return EXIT_CONFIGURATION;
 	log_setup(LOG_ERROR, LOG_TEXT);
 	print_finding(NULL, VERDICT_OK, "the configuration is well-formed", NULL);
+	preflight_memory(&s, &report);
 	code = check_kafka(&s);
 	if (workers)
 		more = preflight_workers(&s, &report);

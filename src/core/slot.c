@@ -1,6 +1,7 @@
 /* slot.c: see slot.h. */
 #include "slot.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <stdio.h>
@@ -283,7 +284,7 @@ static void exit_text(const struct slot *w, const struct exit_report *x, char *o
 		[STOPPED_SILENT] = "stopped because it did not answer pings: ", [STOPPED_FAULT] = w->fault,
 		[STOPPED_START] = "stopped because it did not get ready: "};
 	int n = snprintf(out, size, "%s%s%s %d%s", why[w->stop], w->stop == STOPPED_FAULT ? ": " : "", x->exited ? "exit" : "signal", x->exited ? x->code : x->signal,
-		x->by_limit ? " (over its memory limit)" : "");
+		x->by_limit ? " (over its memory limit)" : x->signal == SIGXCPU ? " (over its processor time)" : "");
 
 	if (x->last.len > 0 && !(x->exited && x->code == 0) && n > 0 && (size_t)n < size)
 		snprintf(out + n, size - (size_t)n, ": %.*s", (int)(x->last.len < 200 ? x->last.len : 200), (const char *)x->last.data);

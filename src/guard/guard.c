@@ -1,6 +1,6 @@
 /* guard.c: bridgepool-guard stands between the daemon and one worker, so that whatever happens to either, nothing is left alive.
  *
- *     bridgepool-guard [-d DIRECTORY] [-f OPEN_FILES] [-c CORE_BYTES] [-m ADDRESS_SPACE] COMMAND [ARGUMENT...]
+ *     bridgepool-guard [OPTION...] COMMAND [ARGUMENT...]          options: guard_protocol.h
  *
  * Descriptors (constants in guard_protocol.h):
  *     0, 1, 2   the worker's; the guard lets go of them once the worker runs
@@ -25,21 +25,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guard_protocol.h"
+#include "become.h"
 
 enum { EXIT_NO_USE = 64, EXIT_NO_EXEC = 127, KILL_WAIT_MAX_MS = 100 };
-
-/* Limits are -1 where things stay as they are. */
-struct order_sheet {
-	const char *directory;
-	long long open_files, core_bytes, address_space;
-	char **command;
-};
 
 struct guard {
 	int signals;     /* signalfd: SIGCHLD, SIGTERM */
@@ -60,38 +52,19 @@ static void report(enum guard_word word, int a, int b)
 
 /* ---- the worker before its exec ---- */
 
-static bool limit(int resource, long long most)
-{
-	struct rlimit l = {(rlim_t)most, (rlim_t)most};
-
-	return most < 0 || setrlimit(resource, &l) == 0;
-}
-
-/* Returns the step that failed, errno says why. */
-static enum guard_step become_worker(const struct order_sheet *sheet, const sigset_t *mask, pid_t guard)
-{
-	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != guard)
-		_exit(EXIT_NO_EXEC); /* the guard died before it could be watched */
-	if (!limit(RLIMIT_NOFILE, sheet->open_files))
-		return GUARD_STEP_OPEN_FILES;
-	if (!limit(RLIMIT_CORE, sheet->core_bytes))
-		return GUARD_STEP_CORE;
-	if (sheet->directory && chdir(sheet->directory))
-		return GUARD_STEP_DIRECTORY;
-	if (!limit(RLIMIT_AS, sheet->address_space))
-		return GUARD_STEP_MEMORY;
-	sigprocmask(SIG_SETMASK, mask, NULL);
-	execvp(sheet->command[0], sheet->command);
-	return GUARD_STEP_EXEC;
-}
-
 static _Noreturn void run_worker(const struct order_sheet *sheet, const sigset_t *mask, pid_t guard, int result)
 {
-	enum guard_step step = become_worker(sheet, mask, guard);
-	struct guard_report r = {GUARD_FAILED, (int32_t)step, errno};
+	enum guard_step step;
+	struct guard_report r;
 
+	setpgid(0, 0);
+	step = become_prepare(sheet);
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user would have cleared it */
+	if (getppid() != guard)
+		_exit(EXIT_NO_EXEC); /* the guard died before it could be watched */
+	if (!step)
+		step = become_enter(sheet, mask);
+	r = (struct guard_report){GUARD_FAILED, (int32_t)step, errno};
 	if (write(result, &r, sizeof r) != (ssize_t)sizeof r)
 		_exit(EXIT_NO_EXEC + 1);
 	_exit(EXIT_NO_EXEC);
@@ -313,35 +286,9 @@ static void kill_all_below(struct guard *g)
 
 /* ---- start ---- */
 
-static bool read_number(const char *text, long long *out)
-{
-	char *end;
-
-	errno = 0;
-	*out = strtoll(text, &end, 10);
-	return !errno && end != text && !*end && *out >= 0;
-}
-
 static bool read_arguments(struct order_sheet *sheet, int argc, char **argv)
 {
-	bool good = true;
-	int option;
-
-	*sheet = (struct order_sheet){NULL, -1, -1, -1, NULL};
-	while ((option = getopt(argc, argv, GUARD_OPTIONS)) != -1) {
-		if (option == 'd')
-			sheet->directory = optarg;
-		else if (option == 'f')
-			good = good && read_number(optarg, &sheet->open_files);
-		else if (option == 'c')
-			good = good && read_number(optarg, &sheet->core_bytes);
-		else if (option == 'm')
-			good = good && read_number(optarg, &sheet->address_space);
-		else
-			good = false;
-	}
-	sheet->command = argv + optind;
-	return good && optind < argc && fcntl(GUARD_FD_ORDERS, F_GETFD) >= 0 && fcntl(GUARD_FD_REPORT, F_GETFD) >= 0;
+	return become_read(sheet, argc, argv) && fcntl(GUARD_FD_ORDERS, F_GETFD) >= 0 && fcntl(GUARD_FD_REPORT, F_GETFD) >= 0;
 }
 
 static bool guard_init(struct guard *g, sigset_t *old_mask)
@@ -354,7 +301,7 @@ static bool guard_init(struct guard *g, sigset_t *old_mask)
 	/* The orders' end must not be held by anything below. */
 	if (fcntl(GUARD_FD_ORDERS, F_SETFD, FD_CLOEXEC) || fcntl(GUARD_FD_REPORT, F_SETFD, FD_CLOEXEC))
 		return false;
-	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 		return false;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, old_mask);

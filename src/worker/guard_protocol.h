@@ -7,8 +7,9 @@
 /* 0, 1 and 2 are the worker's. */
 enum guard_fd { GUARD_FD_ORDERS = 3, GUARD_FD_REPORT = 4, GUARD_FD_END };
 
-/* getopt's letters: directory, open files, core bytes, address space in bytes. What follows is the command. */
-#define GUARD_OPTIONS "+d:f:c:m:"
+/* getopt's letters: directory, open files, core bytes, address space in bytes, CPU seconds, what is added to oom_score_adj, user and
+ * group as numbers, may gain privileges. What follows is the command. */
+#define GUARD_OPTIONS "+d:f:c:m:t:o:u:g:p"
 
 /* One byte each on the orders pipe; its end is the order to kill everything. */
 enum guard_order { GUARD_ORDER_TERM = 'T', GUARD_ORDER_KILL = 'K' };
@@ -21,12 +22,19 @@ enum guard_word {
 	GUARD_ALL_GONE,    /* last: nothing below the guard lives */
 };
 
+/* In the order in which they are taken. */
 enum guard_step {
 	GUARD_STEP_FORK = 1,
+	GUARD_STEP_OOM_SCORE,
 	GUARD_STEP_OPEN_FILES,
 	GUARD_STEP_CORE,
-	GUARD_STEP_MEMORY,
+	GUARD_STEP_CPU,
+	GUARD_STEP_GROUPS,
+	GUARD_STEP_GROUP,
+	GUARD_STEP_USER,
+	GUARD_STEP_PRIVILEGES,
 	GUARD_STEP_DIRECTORY,
+	GUARD_STEP_MEMORY,
 	GUARD_STEP_EXEC
 };
 

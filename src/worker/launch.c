@@ -34,6 +34,13 @@ static void argv_add(struct argv *a, const char *text)
 	a->items[a->n] = NULL;
 }
 
+static void argv_free(char **items)
+{
+	for (size_t i = 0; items && items[i]; i++)
+		free(items[i]);
+	free(items);
+}
+
 static void argv_add_number(struct argv *a, const char *option, int64_t value)
 {
 	char text[32];
@@ -58,12 +65,43 @@ static char **guard_argv(const struct launch_plan *p, const struct adapter_confi
 	argv_add_number(&a, "-c", c->core_bytes > 0 ? c->core_bytes : 0);
 	if (c->memory_limit > 0)
 		argv_add_number(&a, "-m", c->memory_limit);
+	if (c->cpu_seconds > 0)
+		argv_add_number(&a, "-t", c->cpu_seconds);
+	if (c->oom_score > 0)
+		argv_add_number(&a, "-o", c->oom_score);
+	if (p->account.changes) {
+		argv_add_number(&a, "-u", p->account.uid);
+		argv_add_number(&a, "-g", p->account.gid);
+	}
+	if (c->may_gain_privileges)
+		argv_add(&a, "-p");
 	argv_add(&a, "--");
 	first = a.n;
 	for (size_t i = 0; c->command[i]; i++)
 		argv_add(&a, c->command[i]);
 	*command = a.items[first];
 	return a.items;
+}
+
+/* A worker that is another user has that user's home; what the configuration sets wins. */
+static void plan_environment(struct launch_plan *p, const struct adapter_config *c)
+{
+	const struct account *a = &p->account;
+	const struct {
+		const char *name, *value;
+	} rows[] = {{"HOME", a->home}, {"USER", a->name}, {"LOGNAME", a->name}, {"SHELL", a->shell}};
+	struct argv set = {0};
+	char item[512];
+
+	for (size_t i = 0; a->changes && i < sizeof rows / sizeof *rows; i++) {
+		snprintf(item, sizeof item, "%s=%s", rows[i].name, rows[i].value);
+		if (*rows[i].value)
+			argv_add(&set, item);
+	}
+	for (size_t i = 0; c->environment && c->environment[i]; i++)
+		argv_add(&set, c->environment[i]);
+	environment_init(&p->environment, environ, c->pass, (const char *const *)set.items, c->pool_name, c->max_frame_bytes);
+	argv_free(set.items);
 }
 
 bool launch_plan_init(struct launch_plan *p, const struct adapter_config *c, char *errstr, size_t size)
@@ -75,13 +113,14 @@ bool launch_plan_init(struct launch_plan *p, const struct adapter_config *c, cha
 		snprintf(errstr, size, "there is no command; set pools[].command");
 		return false;
 	}
-	if (!program_find_guard(c->guard_path, guard, sizeof guard, errstr, size))
+	if (account_find(c->user, c->group, &p->account, errstr, size) != ACCOUNT_GOOD ||
+		!program_find_guard(c->guard_path, guard, sizeof guard, errstr, size))
 		return false;
 	p->guard = xstrdup(guard);
 	p->directory = c->directory && *c->directory ? xstrdup(c->directory) : NULL;
 	p->pool_name = xstrdup(c->pool_name ? c->pool_name : "");
 	p->argv = guard_argv(p, c, &p->command);
-	environment_init(&p->environment, environ, c->pass, c->environment, c->pool_name, c->max_frame_bytes);
+	plan_environment(p, c);
 	if (!launch_plan_explain(p, errstr, size))
 		return true;
 	launch_plan_free(p);
@@ -90,9 +129,7 @@ bool launch_plan_init(struct launch_plan *p, const struct adapter_config *c, cha
 
 void launch_plan_free(struct launch_plan *p)
 {
-	for (size_t i = 0; p->argv && p->argv[i]; i++)
-		free(p->argv[i]);
-	free(p->argv);
+	argv_free(p->argv);
 	free(p->guard);
 	free(p->directory);
 	free(p->pool_name);

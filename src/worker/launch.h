@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "environment.h"
+#include "bridgepool/worker/account.h"
 #include "bridgepool/worker/adapter.h"
 
 /* What all starts of an adapter have in common. */
@@ -14,6 +15,7 @@ struct launch_plan {
 	const char *command; /* borrows argv */
 	char *directory;     /* NULL: the daemon's */
 	char *pool_name;
+	struct account account;
 	struct environment environment;
 };
 

@@ -231,18 +231,27 @@ static void explain_failure(struct process *p, enum guard_step step, int error, 
 {
 	static const char *const what[] = {
 		[GUARD_STEP_FORK] = "no process could be made",
+		[GUARD_STEP_OOM_SCORE] = "pools[].oom_score cannot be set",
 		[GUARD_STEP_OPEN_FILES] = "pools[].open_files cannot be set: more than the daemon itself may have",
 		[GUARD_STEP_CORE] = "pools[].core cannot be set: more than the daemon itself may have",
+		[GUARD_STEP_CPU] = "pools[].cpu cannot be set: more than the daemon itself may have",
+		[GUARD_STEP_GROUPS] = "the daemon's supplementary groups cannot be dropped for pools[].user",
+		[GUARD_STEP_GROUP] = "pools[].group cannot be set",
+		[GUARD_STEP_USER] = "pools[].user cannot be set",
+		[GUARD_STEP_PRIVILEGES] = "privileges cannot be given up",
 		[GUARD_STEP_MEMORY] = "pools[].memory cannot be set: more than the daemon itself may have",
 		[GUARD_STEP_DIRECTORY] = "pools[].directory cannot be entered",
 		[GUARD_STEP_EXEC] = "the command cannot be run",
 	};
 	const struct launch_plan *plan = &p->fleet->plan;
+	char as[64] = "";
 
 	if (step >= GUARD_STEP_DIRECTORY && launch_plan_explain(plan, out, size))
 		return;
-	snprintf(out, size, "%s: %s: %s", plan->command,
-		step >= GUARD_STEP_FORK && step <= GUARD_STEP_EXEC ? what[step] : "not started", strerror(error));
+	if (plan->account.changes)
+		snprintf(as, sizeof as, " (as user %u, group %u)", (unsigned)plan->account.uid, (unsigned)plan->account.gid);
+	snprintf(out, size, "%s: %s: %s%s", plan->command,
+		step >= GUARD_STEP_FORK && step <= GUARD_STEP_EXEC ? what[step] : "not started", strerror(error), as);
 }
 
 static void hear_started(struct process *p, pid_t pid)

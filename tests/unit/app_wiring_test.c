@@ -12,7 +12,8 @@ static const char text[] = "instance = { id = \"one\"; };\n"
 			   "kafka = { brokers = \"a:1,b:2\"; group = \"g\"; properties = [ \"client.id=x\" ]; linger = \"5ms\"; };\n"
 			   "sources = ( { topic = \"t1\"; pool = \"fast\"; commands = [ \"ask*\" ]; }, { topic = \"t2\"; pool = \"slow\"; } );\n"
 			   "pools = ( { name = \"slow\"; command = [ \"worker\", \"--slow\" ]; size = 2; request_timeout = \"2m\"; state = \"none\"; },\n"
-			   "\t{ name = \"fast\"; command = [ \"worker\" ]; size = 7; concurrency = 16; on_session_loss = \"fail\"; } );\n"
+			   "\t{ name = \"fast\"; command = [ \"worker\" ]; size = 7; concurrency = 16; on_session_loss = \"fail\"; cpu = \"1500ms\"; oom_score = 7;\n"
+			   "\tno_new_privileges = false; } );\n"
 			   "delivery = { max_attempts = 5; retry_backoff = \"250ms\"; };\n"
 			   "limits = { memory = \"64MiB\"; };\n"
 			   "encoding = { results = \"%s\"; health = \"%s\"; };\n"
@@ -120,6 +121,13 @@ START_TEST(an_adapter_gets_its_command)
 	ck_assert_str_eq(a.pool_name, "slow");
 	ck_assert_ptr_null(a.script);
 	ck_assert_uint_eq(a.max_frame_bytes, 16u << 20);
+	ck_assert_int_eq(a.oom_score, 500);
+	ck_assert_int_eq(a.cpu_seconds, 0);
+	ck_assert(!a.may_gain_privileges);
+	a = wiring_adapter(wiring_pool(&settings, 1));
+	ck_assert_int_eq(a.cpu_seconds, 2); /* up to whole seconds */
+	ck_assert_int_eq(a.oom_score, 7);
+	ck_assert(a.may_gain_privileges);
 	unwire();
 }
 END_TEST

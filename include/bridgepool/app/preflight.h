@@ -18,6 +18,8 @@ struct preflight_report {
 int preflight_topics(struct admin *a, const struct settings *s, const struct preflight_report *r);
 /* Beyond existing: can these topics keep what is promised (cleanup.policy, record sizes, partitions)? Only warns. */
 void preflight_topic_settings(struct admin *a, const struct settings *s, const struct preflight_report *r);
+/* Do the limits of all workers together fit the memory that there is? Only warns. */
+void preflight_memory(const struct settings *s, const struct preflight_report *r);
 /* Starts one worker of each pool, pings it, ends it. Returns the exit code that a failure calls for, else 0. */
 int preflight_workers(const struct settings *s, const struct preflight_report *r);
 

@@ -29,6 +29,10 @@ struct adapter_config {
 	int64_t memory_limit;           /* bytes of address space per worker (RLIMIT_AS), 0: none */
 	int64_t open_files;             /* RLIMIT_NOFILE, 0: as it is */
 	int64_t core_bytes;             /* RLIMIT_CORE */
+	int64_t cpu_seconds;            /* RLIMIT_CPU, over its life, 0: none */
+	int64_t oom_score;              /* added to the daemon's oom_score_adj; not negative */
+	const char *user, *group;       /* see account.h; NULL or "": the daemon's */
+	bool may_gain_privileges;       /* by set-user-ID programs and the like; else PR_SET_NO_NEW_PRIVS */
 	const char *pool_name;          /* goes into BRIDGEPOOL_POOL; BRIDGEPOOL_WORKER_ID is pool/slot.generation */
 	const char *script;             /* mock: see mock.h; NULL: echo */
 };
