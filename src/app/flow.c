@@ -403,7 +403,7 @@ static void on_beat(uv_timer_t *timer)
 
 static bool open_adapters(struct flow *f, char *errstr, size_t size)
 {
-	const struct worker_events ev = {f, on_started, on_answer, on_worker_fault, on_gone, on_line};
+	const struct worker_events ev = {f, on_started, on_answer, on_worker_fault, on_gone, on_line, NULL};
 	char why[512];
 
 	f->adapters = xcalloc(f->settings->pools.n, sizeof *f->adapters);

@@ -149,7 +149,7 @@ static int probe_report(const struct probe *p, const struct preflight_report *r)
 static int probe_pool(const struct pool_settings *pool, const struct preflight_report *r)
 {
 	struct probe p = {.pool = pool};
-	const struct worker_events ev = {&p, on_started, on_answer, on_fault, on_gone, on_line};
+	const struct worker_events ev = {&p, on_started, on_answer, on_fault, on_gone, on_line, NULL};
 	struct adapter_config c = wiring_adapter(pool);
 	char why[512], what[640];
 	int code = EXIT_CONFIGURATION;

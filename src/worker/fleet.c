@@ -9,6 +9,7 @@
 
 enum {
 	FRAME_DEFAULT = 16 << 20, /* max_frame_bytes where none is set */
+	LOOK_AT = 8,              /* processes whose memory is read at a time */
 	CLOSE_WAIT_MS = 5000,     /* for guards to kill what they guard, before adapter_close goes without them */
 };
 
@@ -44,6 +45,7 @@ static void close_handles(struct fleet *f)
 	uv_close((uv_handle_t *)&f->child_signal, on_handle_closed);
 	uv_close((uv_handle_t *)&f->turn, on_handle_closed);
 	uv_close((uv_handle_t *)&f->patience, on_handle_closed);
+	uv_close((uv_handle_t *)&f->look, on_handle_closed);
 }
 
 static void on_patience(uv_timer_t *timer)
@@ -109,6 +111,7 @@ void fleet_due(struct fleet *f, struct process *p)
 static void unlink_process(struct fleet *f, struct process *p)
 {
 	HASH_DEL(f->processes, p);
+	TAILQ_REMOVE(&f->known, p, known_link);
 	if (p->is_unsaid)
 		TAILQ_REMOVE(&f->unsaid, p, unsaid_link);
 	if (p->is_due) {
@@ -131,6 +134,37 @@ void fleet_bury(struct fleet *f, struct process *p)
 		close_handles(f);
 }
 
+/* ---- memory ---- */
+
+static void on_look(uv_timer_t *timer);
+
+/* Each is looked at once a second: a few at a time, so that the loop does not stand still for a large fleet. */
+static unsigned looks_a_second(const struct fleet *f)
+{
+	return (HASH_COUNT(f->processes) + LOOK_AT - 1) / LOOK_AT;
+}
+
+static void look_later(struct fleet *f)
+{
+	uv_timer_start(&f->look, on_look, 1000 / looks_a_second(f), 0);
+}
+
+static void on_look(uv_timer_t *timer)
+{
+	struct fleet *f = timer->data;
+	unsigned n = HASH_COUNT(f->processes);
+	struct process *p;
+
+	if (n == 0 || f->adapter.closing)
+		return;
+	for (n = n < LOOK_AT ? n : LOOK_AT; n > 0 && (p = TAILQ_FIRST(&f->known)); n--) {
+		TAILQ_REMOVE(&f->known, p, known_link);
+		TAILQ_INSERT_TAIL(&f->known, p, known_link);
+		process_look(p);
+	}
+	look_later(f);
+}
+
 /* One signal may stand for several children, so all are looked at. */
 static void on_child_signal(uv_signal_t *signal, int number)
 {
@@ -149,8 +183,9 @@ static void open_handles(struct fleet *f)
 	uv_signal_init(f->loop, &f->child_signal);
 	uv_idle_init(f->loop, &f->turn);
 	uv_timer_init(f->loop, &f->patience);
-	f->handles = 3;
-	f->child_signal.data = f->turn.data = f->patience.data = f;
+	uv_timer_init(f->loop, &f->look);
+	f->handles = 4;
+	f->child_signal.data = f->turn.data = f->patience.data = f->look.data = f;
 	CHECK(uv_signal_start(&f->child_signal, on_child_signal, SIGCHLD) == 0);
 }
 
@@ -180,6 +215,7 @@ static struct adapter *fleet_open(
 	f->max_frame = full.max_frame_bytes;
 	TAILQ_INIT(&f->unsaid);
 	TAILQ_INIT(&f->due);
+	TAILQ_INIT(&f->known);
 	buf_init(&f->scratch, f->max_frame + 4096);
 	ignore_broken_pipes();
 	open_handles(f);
@@ -194,6 +230,9 @@ static void fleet_start(struct adapter *a, struct slot_ref w)
 	CHECK(!find(f, w));
 	p = process_start(f, w);
 	HASH_ADD(hh, f->processes, slot, sizeof p->slot, p);
+	TAILQ_INSERT_HEAD(&f->known, p, known_link);
+	if (f->events.memory && !uv_is_active((uv_handle_t *)&f->look))
+		look_later(f);
 }
 
 static void fleet_call(struct adapter *a, struct slot_ref w, const struct call *c)

@@ -23,13 +23,15 @@ struct fleet {
 	struct process *processes;  /* uthash by slot_ref, until their `gone` is said */
 	struct process_list unsaid; /* have calls that adapter_flush must write */
 	struct process_list due;    /* have something to do in the next turn of the loop */
+	struct process_list known;  /* all, those whose memory was looked at last behind */
 	size_t ndue;
 	struct buf scratch;   /* for bridge_read */
 	char bytes[READ_MAX]; /* for reads */
 	uv_signal_t child_signal;
 	uv_idle_t turn;      /* active while `due` is not empty */
 	uv_timer_t patience; /* how long adapter_close waits for the guards */
-	unsigned handles;    /* of the three, those whose close callback is to come */
+	uv_timer_t look;     /* at the memory of some; runs while there are any */
+	unsigned handles;    /* of the four, those whose close callback is to come */
 };
 
 /* For processes: */

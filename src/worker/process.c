@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bridgepool/base/check.h"
+#include "usage.h"
 #include "guard_protocol.h"
 
 enum {
@@ -520,6 +521,18 @@ static void finish(struct process *p, int status)
 	p->exit_known = true;
 	drain(p);
 	process_abandon(p);
+}
+
+void process_look(struct process *p)
+{
+	const struct worker_events *ev = &p->fleet->events;
+	uint64_t bytes;
+
+	if (!p->started || p->exit_known || is_silent(p))
+		return;
+	bytes = usage_resident(p->guard, p->worker);
+	if (bytes)
+		ev->memory(ev->ctx, p->slot, bytes);
 }
 
 void process_reap(struct process *p)

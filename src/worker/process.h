@@ -28,7 +28,7 @@ struct channel {
 struct process {
 	struct slot_ref slot;
 	UT_hash_handle hh;
-	TAILQ_ENTRY(process) unsaid_link, due_link;
+	TAILQ_ENTRY(process) unsaid_link, due_link, known_link;
 	struct fleet *fleet;
 	pid_t guard, worker; /* 0: none */
 	struct channel in, out, err, report;
@@ -57,6 +57,7 @@ void process_call(struct process *p, const struct call *c);
 void process_stop(struct process *p, enum stop_step s);
 void process_flush(struct process *p);   /* one write */
 void process_turn(struct process *p);    /* does what could not be done where it was found out */
+void process_look(struct process *p);    /* tells how much memory it holds */
 void process_reap(struct process *p);    /* looks whether its guard has ended */
 void process_abandon(struct process *p); /* closes everything without waiting; the guard goes on killing */
 void process_free(struct process *p);

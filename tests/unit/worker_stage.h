@@ -26,8 +26,9 @@ struct stage_answer {
 
 /* One slot, over all its generations. */
 struct stage_seen {
-	int started, gone, lines;
+	int started, gone, lines, looks;
 	int pid;
+	uint64_t memory; /* as it was told last */
 	struct {
 		enum worker_fault kind;
 		char detail[1024];
@@ -127,6 +128,14 @@ static inline void stage_on_line(void *ctx, struct slot_ref w, struct slice line
 	seen->text[seen->text_len] = '\0';
 }
 
+static inline void stage_on_memory(void *ctx, struct slot_ref w, uint64_t bytes)
+{
+	struct stage_seen *seen = stage_event(ctx, w);
+
+	seen->looks++;
+	seen->memory = bytes;
+}
+
 static inline void stage_on_patience(uv_timer_t *timer)
 {
 	((struct stage *)timer->data)->impatient = true;
@@ -150,7 +159,7 @@ static inline const char *stage_path(const char *below_build)
 /* The adapter is NULL if it could not be made; errstr says why. */
 static inline void stage_open(struct stage *s, const struct adapter_config *c)
 {
-	const struct worker_events ev = {s, stage_on_started, stage_on_answer, stage_on_fault, stage_on_gone, stage_on_line};
+	const struct worker_events ev = {s, stage_on_started, stage_on_answer, stage_on_fault, stage_on_gone, stage_on_line, stage_on_memory};
 	struct adapter_config full = *c;
 	char guard[4096];
 
