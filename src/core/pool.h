@@ -22,6 +22,7 @@ struct pool {
 	uint64_t places_used, queued, live, created, ended[END_REASONS], lost, starts, exits;
 	uint64_t finished[STATUS_COUNT], duration[DURATION_BUCKETS], exited[STOP_REASONS];
 	struct phase_times times[PHASES];
+	struct used_up used;
 	struct tally commands;
 	struct timer ttl;
 };

@@ -45,6 +45,7 @@ static void view_pool(const struct pool *p, struct pool_snapshot *out)
 	memcpy(out->requests, p->finished, sizeof(out->requests));
 	memcpy(out->duration, p->duration, sizeof(out->duration));
 	memcpy(out->times, p->times, sizeof(out->times));
+	out->used = p->used;
 	out->commands = tally_view(&p->commands, &out->ncommands);
 	out->ended = view_ended(p, &out->nended);
 	out->exited = view_exited(p, &out->nexited);

@@ -227,6 +227,19 @@ static void requests(struct buf *out, const struct snapshot *s)
 			requests_of(out, s->pools[i].name, &s->pools[i].commands[k]);
 }
 
+static void usage(struct buf *out, const struct snapshot *s)
+{
+	family(out, "tokens_total", "counter", "Tokens that runs said they used; other: in a total, but neither in the input nor in the output.");
+	for (size_t i = 0; i < s->npools; i++)
+		for (int k = 0; k < TOKEN_KINDS; k++)
+			sample(out, "tokens_total",
+				(const struct label[]){{"pool", s->pools[i].name}, {"kind", slice_of(token_kind_name((enum token_kind)k))}, {NULL}},
+				s->pools[i].used.tokens[k]);
+	family(out, "cost_dollars_total", "counter", "What runs said they cost, in US dollars.");
+	for (size_t i = 0; i < s->npools; i++)
+		sample(out, "cost_dollars_total", (const struct label[]){{"pool", s->pools[i].name}, {NULL}}, s->pools[i].used.cost);
+}
+
 static void histogram(struct buf *out, struct slice pool, enum phase phase, const struct phase_times *t)
 {
 	struct label labels[] = {{"pool", pool}, {"phase", slice_of(phase_name(phase))}, {"le", {NULL, 0}}, {NULL, {NULL, 0}}};
@@ -262,6 +275,7 @@ void metrics_write(const struct snapshot *s, const struct process_facts *p, stru
 	states(out, s);
 	reasons(out, s);
 	requests(out, s);
+	usage(out, s);
 	durations(out, s);
 }
 

@@ -74,6 +74,15 @@ static json_t *requests_document(const struct pool_snapshot *p)
 	return o;
 }
 
+static json_t *usage_document(const struct used_up *u)
+{
+	json_t *tokens = json_object();
+
+	for (int i = 0; i < TOKEN_KINDS; i++)
+		json_object_set_new(tokens, token_kind_name((enum token_kind)i), json_real(u->tokens[i]));
+	return json_pack("{s:o, s:f}", "tokens", tokens, "cost_dollars", u->cost);
+}
+
 static size_t workers_of(const struct pool_snapshot *p)
 {
 	size_t n = 0;
@@ -88,9 +97,9 @@ static json_t *pool_document(const struct engine *e, uint16_t index, const struc
 	json_t *sessions = json_pack("{s:I, s:I, s:I, s:o}", "live", (json_int_t)p->sessions, "created", (json_int_t)p->sessions_created, "lost",
 		(json_int_t)p->sessions_lost, "ended", counts_document(p->ended, p->nended));
 
-	return json_pack("{s:o, s:s, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:o}", "pool", text(p->name), "state", health_state_name(p->state), "places_used",
+	return json_pack("{s:o, s:s, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "pool", text(p->name), "state", health_state_name(p->state), "places_used",
 		(int)p->slots_used, "places", (int)p->slots_total, "queued", (json_int_t)p->queued, "starts", (json_int_t)p->starts, "exits",
-		counts_document(p->exited, p->nexited), "sessions", sessions, "requests", requests_document(p), "workers",
+		counts_document(p->exited, p->nexited), "sessions", sessions, "requests", requests_document(p), "usage", usage_document(&p->used), "workers",
 		workers_document(e, index, workers_of(p), now));
 }
 

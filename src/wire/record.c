@@ -89,6 +89,13 @@ const char *phase_name(enum phase p)
 	return names[p];
 }
 
+const char *token_kind_name(enum token_kind k)
+{
+	static const char *const names[TOKEN_KINDS] = {"input", "output", "other"};
+
+	return names[k];
+}
+
 static void free_counts(struct command_count *c, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

@@ -6,7 +6,7 @@ types. As a program it prints its port on one line and serves until its standard
     python tests/python/openai_stub.py [--port 0] [--delay SECONDS]
 
 Words anywhere in the last user message steer it: STUB_FAIL_429, STUB_FAIL_500, STUB_SLOW (waits --slow seconds), STUB_GARBAGE
-(text that is no answer), STUB_OMIT_<field> (leaves that output out).
+(text that is no answer), STUB_OMIT_<field> (leaves that output out), STUB_HALF_SLOW (a stream waits in its middle).
 """
 
 import argparse
@@ -143,10 +143,34 @@ class _Handler(BaseHTTPRequestHandler):
         text = "no fields here" if "STUB_GARBAGE" in user else answer_for(body["messages"])
         usage = {"prompt_tokens": sum(len(text_of(m)) for m in body["messages"]) // 4, "completion_tokens": len(text) // 4}
         usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
+        if body.get("stream"):
+            return self._stream(body, text, usage)
         self._json(200, {
             "id": "stub-1", "object": "chat.completion", "created": int(time.time()), "model": body["model"], "usage": usage,
             "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
         })
+
+    def _stream(self, body, text, usage):
+        """Server-sent events, a few characters each; STUB_HALF_SLOW waits in the middle."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        pieces = re.findall(r"\[\[|\]\]| ?##| ?\w+|\s+|[^\w\s]", text)  # as models cut it
+        user = next(text_of(m) for m in reversed(body["messages"]) if m["role"] == "user")
+        for i, piece in enumerate(pieces):
+            if i == len(pieces) // 2 and "STUB_HALF_SLOW" in user:
+                self.server.ending.wait(self.server.slow)
+            self._event(body, [{"index": 0, "finish_reason": None, "delta": {"role": "assistant", "content": piece}}])
+        self._event(body, [{"index": 0, "finish_reason": "stop", "delta": {}}])
+        if (body.get("stream_options") or {}).get("include_usage"):
+            self._event(body, [], usage=usage)
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def _event(self, body, choices, **more):
+        event = {"id": "stub-1", "object": "chat.completion.chunk", "created": int(time.time()), "model": body["model"], "choices": choices, **more}
+        self.wfile.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+        self.wfile.flush()
 
     def _json(self, status, value):
         data = json.dumps(value).encode()

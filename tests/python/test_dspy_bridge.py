@@ -1,13 +1,14 @@
 """bridgepool.dspy: the DSPex-compatible bridge, with DSPy's dummy model and with an OpenAI-compatible server on loopback."""
 
 import os
+import textwrap
 import time
 
 import pytest
 
 pytest.importorskip("dspy")
 
-from conftest import Worker  # noqa: E402
+from conftest import PACKAGE, Worker  # noqa: E402
 from openai_stub import Stub  # noqa: E402
 
 COMMANDS = ["configure_lm", "create_program", "delete_program", "execute_program", "get_program_info", "get_stats", "list_programs"]
@@ -339,9 +340,74 @@ def test_dspy_in_an_app_of_ones_own(stub, tmp_path):
     worker = other_worker(tmp_path, "app:app", STUB=stub.base_url)
     try:
         answer = worker.call("ask", {"question": "one"}, session="s")
-        assert answer["result"] == {"answer": "echo: one", "asked": 1} and answer["usage"]["openai/stub.total_tokens"] > 0
+        assert answer["result"] == {"answer": "echo: one", "asked": 1} and answer["usage"]["total_tokens"] > 0
         many = [worker.send("ask", {"question": f"q{i}"}, session=f"s{i}") for i in range(16)]
         assert [worker.answer(call_id)["result"] for call_id in many] == [{"answer": f"echo: q{i}", "asked": 1} for i in range(16)]
         assert worker.result("ask_plain", {"question": "two"}) == {"reasoning": "Thinking about two", "answer": "echo: two"}
+    finally:
+        worker.kill()
+
+
+# ---- parts ----
+
+
+def fields(parts):
+    """What came for each field, put together."""
+    out = {}
+    for part in parts:
+        assert set(part) == {"field", "text"} and part["text"]
+        out[part["field"]] = out.get(part["field"], "") + part["text"]
+    return out
+
+
+def test_a_program_streams_its_outputs_if_asked_to(worker, stub, here):
+    worker.result("create_program", {**SIMPLE, "program_type": "chain_of_thought"}, session=here)
+    question, parts = "how many words does it take to see a stream", []
+    call_id = worker.send("execute_program", {"program_id": "qa", "inputs": {"question": question}}, session=here, stream=True)
+    answer = worker.answer(call_id, parts)
+    assert answer["result"]["outputs"] == {"reasoning": f"Thinking about {question}", "answer": f"echo: {question}"} == fields(parts)
+    assert len(parts) > 10 and stub.requests[-1]["body"]["stream"] is True
+    assert answer["usage"]["total_tokens"] == answer["usage"]["prompt_tokens"] + answer["usage"]["completion_tokens"] > 0
+    assert worker.result("execute_program", {"program_id": "qa", "inputs": {"question": question}}, session=here)["outputs"] == fields(parts)
+    assert not stub.requests[-1]["body"].get("stream")
+
+
+def test_parts_come_before_the_model_is_done_and_end_with_the_time(worker, here):
+    worker.result("create_program", SIMPLE, session=here)
+    call_id = worker.send("execute_program", {"program_id": "qa", "inputs": {"question": "STUB_HALF_SLOW " + "word " * 20}}, session=here, stream=True)
+    first = worker.next_frame()
+    assert first["id"] == call_id and first["partial"] == {"field": "answer", "text": "echo"}
+    cancel = worker.send("cancel", {"id": call_id, "reason": "client"})
+    assert worker.answer(call_id, [])["error"]["code"] == "CANCELLED" and worker.answer(cancel)["result"] == {"found": True}
+
+
+def test_fields_that_are_no_text_come_whole(worker, here):
+    worker.result("create_program", {"id": "sort", "signature": COMPLEX}, session=here)
+    inputs, parts = {"subject": "lunch today", "people": []}, []
+    call_id = worker.send("execute_program", {"program_id": "sort", "inputs": inputs}, session=here, stream=True)
+    outputs = worker.answer(call_id, parts)["result"]["outputs"]
+    assert set(fields(parts)) <= {"note"} and outputs["category"] == "work" and outputs["words"] == ["lunch", "today"]
+
+
+def test_failures_while_streaming_are_the_same(worker, here):
+    worker.result("create_program", SIMPLE, session=here)
+    for stream in (False, True):
+        call_id = worker.send("execute_program", {"program_id": "qa", "inputs": {"question": "STUB_FAIL_429"}}, session=here, stream=stream)
+        error = worker.answer(call_id, [])["error"]
+        assert error["retriable"] is True and error["details"] == {"status": 429}
+
+
+def test_the_readmes_example_streams(stub, tmp_path):
+    text = (PACKAGE.parents[2] / "README.md").read_text().split("stream with DSPy's `streamify`:\n", 1)[1]
+    source = textwrap.dedent("\n".join(line for line in text.split("\n#", 1)[0].splitlines() if line.startswith("    ") or not line))
+    assert 'dspy.LM("openai/gpt-4o-mini")' in source
+    (tmp_path / "app.py").write_text(source.replace('"openai/gpt-4o-mini"', f'"openai/gpt-4o-mini", api_base="{stub.base_url}", api_key="any", cache=False'))
+    worker = other_worker(tmp_path, "app:app")
+    try:
+        parts = []
+        answer = worker.answer(worker.send("ask", {"question": "where do the words go"}, session="s", stream=True), parts)
+        assert "".join(part["text"] for part in parts) == "echo: where do the words go" == answer["result"]["answer"] and len(parts) > 3
+        assert answer["usage"]["total_tokens"] > 0
+        assert worker.result("ask", {"question": "no parts"}, session="s") == {"answer": "echo: no parts"}
     finally:
         worker.kill()

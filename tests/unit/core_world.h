@@ -211,7 +211,7 @@ static void world_answer_as(struct world *w, struct told_call *t, struct answer 
 	engine_check(w->e);
 }
 
-static void world_ok(struct world *w, struct told_call *t)
+static inline void world_ok(struct world *w, struct told_call *t)
 {
 	world_answer_as(w, t, (struct answer){.kind = ANSWER_OK, .payload = SLICE("{\"a\":1.10}"), .retry_after_ms = TIME_NONE});
 }
@@ -256,7 +256,7 @@ static void world_send(struct world *w, const char *session, const char *json)
 	world_send_to(w, 0, session, json);
 }
 
-static void world_ack(struct world *w)
+static inline void world_ack(struct world *w)
 {
 	for (size_t i = 0; i < w->nrecords; i++) {
 		if (w->acked[i])
@@ -275,7 +275,7 @@ static inline struct told_call *world_last(struct world *w, enum call_kind kind)
 	return NULL;
 }
 
-static size_t world_count(const struct world *w, enum call_kind kind)
+static inline size_t world_count(const struct world *w, enum call_kind kind)
 {
 	size_t n = 0;
 
@@ -294,7 +294,7 @@ static inline const char *world_code(struct world *w, size_t record)
 	return json_string_value(json_object_get(json_object_get(w->results[record], "error"), "code"));
 }
 
-static void world_die(struct world *w, struct slot_ref ref)
+static inline void world_die(struct world *w, struct slot_ref ref)
 {
 	struct exit_report x = {.signal = 11};
 

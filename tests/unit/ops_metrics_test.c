@@ -10,7 +10,8 @@ static char command[] = "ask \"x\"\\\n";
 static struct command_count counts[] = {{command, {[STATUS_OK] = 3, [STATUS_ERROR] = 1}}};
 static struct named_count exited[] = {{"crash", 2}}, ended[] = {{"ttl", 5}}, memory[] = {{"requests", 77}};
 static struct pool_snapshot pool = {.state = HEALTH_READY, .busy = 1, .slots_used = 2, .slots_total = 8, .sessions = 4, .sessions_created = 11, .sessions_lost = 2,
-	.starts = 6, .commands = counts, .ncommands = 1, .ended = ended, .nended = 1, .exited = exited, .nexited = 1};
+	.starts = 6, .commands = counts, .ncommands = 1, .ended = ended, .nended = 1, .exited = exited, .nexited = 1,
+	.used = {.tokens = {[TOKENS_INPUT] = 120, [TOKENS_OTHER] = 5}, .cost = 0.25}};
 static struct partition_snapshot partition = {.partition = 3, .base = 100, .next = 110, .backlog = 7, .window = 10, .oldest_ms = 1500, .metadata_bytes = 40};
 static struct snapshot snapshot = {.npools = 1, .npartitions = 1, .pools = &pool, .partitions = &partition, .memory_limit = 1000, .memory = memory, .nmemory = 1,
 	.rebalances = 2, .last_commit_ms = 250};
@@ -60,6 +61,10 @@ START_TEST(everything_is_said)
 	says("bridgepool_sessions_lost_total{pool=\"default\"} 2");
 	says("bridgepool_worker_exits_total{pool=\"default\",reason=\"crash\"} 2");
 	says("bridgepool_sessions_ended_total{pool=\"default\",reason=\"ttl\"} 5");
+	says("bridgepool_tokens_total{pool=\"default\",kind=\"input\"} 120");
+	says("bridgepool_tokens_total{pool=\"default\",kind=\"output\"} 0");
+	says("bridgepool_tokens_total{pool=\"default\",kind=\"other\"} 5");
+	says("bridgepool_cost_dollars_total{pool=\"default\"} 0.25");
 }
 END_TEST
 

@@ -121,6 +121,16 @@ struct phase_times {
 	double sum_s;
 };
 
+/* What runs said that they used up, of the names that are known. Each token counts once: what is in a total, but neither in the
+ * input nor in the output, is other. */
+enum token_kind { TOKENS_INPUT, TOKENS_OUTPUT, TOKENS_OTHER, TOKEN_KINDS };
+const char *token_kind_name(enum token_kind k); /* "input", ... */
+
+struct used_up {
+	double tokens[TOKEN_KINDS];
+	double cost; /* US dollars */
+};
+
 struct named_count {
 	const char *name; /* borrowed */
 	uint64_t n;
@@ -144,6 +154,7 @@ struct pool_snapshot {
 	uint64_t starts, exits;
 	/* for metrics */
 	struct phase_times times[PHASES];
+	struct used_up used;
 	struct command_count *commands; /* owned */
 	struct named_count *ended, *exited; /* owned; sessions and workers, by reason */
 	size_t ncommands, nended, nexited;

@@ -46,7 +46,8 @@ class Context:
     request_id  its name, as the client gave it or the daemon made it
     attempt     1 the first time; more when the request is run again
     command     the command's name
-    headers     those of the record that go to workers, such as ``traceparent``: a dict of strings
+    headers     those of the record that go to workers, such as ``tracestate``: a dict of strings
+    traceparent the one that names the client's span, or None
     attributes  the client's own words, repeated in the result: a dict of strings
     source      where the record stood: ``topic``, ``partition``, ``offset``
     session     its Session, or None
@@ -92,14 +93,27 @@ class Context:
     def usage(self, numbers: Optional[Mapping[str, Any]] = None, **more: float) -> None:
         """Add to what this request has used up: ``ctx.usage(tokens=120)``; it goes into the result, also into an error's.
 
-        Nested mappings become dotted names; repeats add up; what is no finite number is left out.
+        Any names are good. These are also counted in the daemon's metrics: ``prompt_tokens`` or ``input_tokens``,
+        ``completion_tokens`` or ``output_tokens``, ``total_tokens`` or ``tokens``, and ``cost`` (US dollars).
+
+        Numbers by model, as DSPy's ``prediction.get_lm_usage()`` gives them, are summed over the models: so is every mapping
+        that holds nothing but mappings. Else nested mappings become dotted names. Repeats add up; what is no finite number is
+        left out.
         """
         if self._usage is None:
             self._usage = {}
-        if numbers:
+        if numbers and all(isinstance(value, Mapping) for value in numbers.values()):
+            for of_model in numbers.values():
+                _add_numbers(self._usage, of_model, "")
+        elif numbers:
             _add_numbers(self._usage, numbers, "")
         if more:
             _add_numbers(self._usage, more, "")
+
+    @property
+    def traceparent(self) -> Optional[str]:
+        """The request's header of that name (W3C Trace Context), for what does not know OpenTelemetry; see the package's README."""
+        return self.headers.get("traceparent")
 
     @property
     def logger(self) -> Any:

@@ -9,20 +9,26 @@ import asyncio
 import json
 import os
 import sys
+import threading
 import time
-from typing import Any, Callable, Dict, List, Optional
+from collections import deque
+from types import FrameType
+from typing import Any, Callable, Deque, Dict, List, Optional
 
+from . import _stacks
 from ._app import App, Command, is_async
 from ._channel import PENDING_HIGH
 from ._context import Context, Session
 from ._errors import CommandError, InvalidArguments, InvalidResult, error_body, text_of
 from ._results import encode_error, encode_partial, encode_result
+from ._spans import Spans, find_spans
 from ._threads import Threads
 from ._trace import log_exception, say
 from ._version import __version__
 
 PROTOCOL = 1
 CAPABILITIES = ["partial", "cancel", "ping_busy", "sessions"]
+STACKS_MAX, STACKS_TIME = 20, 60.0  # stacks in the log within so many seconds; a storm of timeouts has one cause, seldom twenty
 TURN = 0.002  # seconds of work after which finished answers are written, before further frames of the same read
 
 _raw_decode = json.JSONDecoder().raw_decode
@@ -65,7 +71,7 @@ def decode(body: bytes) -> dict:
 class Run:
     """A request that is being worked on."""
 
-    __slots__ = ("id", "command", "args", "meta", "ctx", "session", "task", "timer", "ended", "waiting")
+    __slots__ = ("id", "command", "args", "meta", "ctx", "session", "task", "thread", "timer", "ended", "waiting")
 
     def __init__(self, call_id: int, command: Command, args: dict, meta: dict) -> None:
         self.id = call_id
@@ -75,6 +81,7 @@ class Run:
         self.ctx: Optional[Context] = None
         self.session: Optional[Session] = None
         self.task: Optional[asyncio.Task] = None
+        self.thread: Optional[int] = None      # that runs it, while it does
         self.timer: Optional[asyncio.TimerHandle] = None
         self.ended = ""                        # why it was told to stop: TIMEOUT or CANCELLED
         self.waiting: List[bytes] = []         # answers to calls that asked for its end
@@ -106,6 +113,8 @@ class Server:
         }
         self._started_at = time.time()
         self._idle: Optional[asyncio.Future] = None
+        self._stacks: Deque[float] = deque(maxlen=STACKS_MAX)  # when the last ones were shown
+        self._spans: Optional[Spans] = None
         self.closing = False
         self._pid = os.getpid()
 
@@ -238,17 +247,25 @@ class Server:
             if not run.command.is_async:
                 run.task = None
                 return self._start_thread(run)
-            result = await run.command.function(*self._arguments(run), **run.args)
+            if self._spans is None:
+                result = await run.command.function(*self._arguments(run), **run.args)
+            else:
+                with self._spans.around(run):
+                    result = await run.command.function(*self._arguments(run), **run.args)
             frame = self._good(run, result)
         except BaseException as error:
             frame = self._failed(run, error)
         self._finish(run, frame)
 
     def _call_plain(self, run: Run) -> Any:
-        return run.command.function(*self._arguments(run), **run.args)
+        if self._spans is None:
+            return run.command.function(*self._arguments(run), **run.args)
+        with self._spans.around(run):
+            return run.command.function(*self._arguments(run), **run.args)
 
     def _start_thread(self, run: Run) -> None:
         def job() -> None:
+            run.thread = threading.get_ident()
             try:
                 if run.ended:
                     raise CommandError(run.ended, "it was over before a thread was free")
@@ -256,6 +273,7 @@ class Server:
                 frame = self._good(run, result)
             except BaseException as error:
                 frame = self._failed(run, error)
+            run.thread = None
             self._threads.post(self._finish, run, frame)
 
         self._threads.run(job)
@@ -265,10 +283,38 @@ class Server:
         if run.ended:
             return
         run.ended = why
+        if why == "TIMEOUT":
+            self._show_stack(run)
         if run.ctx is not None:
             run.ctx.cancelled = True
         if run.task is not None:
             run.task.cancel()
+
+    def _show_stack(self, run: Run) -> None:
+        """What it was at when its time was over: what else would tell?"""
+        if run.id not in self._running:
+            return
+        name, now = f"command {run.command.name}{_of(run)}", time.monotonic()
+        if len(self._stacks) == STACKS_MAX and now - self._stacks[0] < STACKS_TIME:
+            say(f"bridgepool: {name} is over its time; its stack is left out, after {STACKS_MAX} others in {STACKS_TIME:.0f} s")
+            return
+        self._stacks.append(now)
+        where = self._where(run)
+        say(f"bridgepool: {name} is over its time; it is here:\n{where}" if where else f"bridgepool: {name} is over its time; it waits for a free thread")
+
+    def _where(self, run: Run) -> str:
+        if run.task is not None:
+            return _stacks.of_task(run.task)
+        thread = run.thread
+        where = _stacks.of_thread(thread) if thread is not None else ""
+        return where if run.thread == thread else "  its last line\n"  # if it has come to its end meanwhile, this is another's stack
+
+    def name_of(self, frame: Optional[FrameType]) -> str:
+        """Whose frame that is, for a sentence: " in command ask (request 'r1')"."""
+        while frame is not None and frame.f_code is not Server._drive.__code__:
+            frame = frame.f_back
+        run = frame.f_locals.get("run") if frame is not None else None
+        return f" in command {run.command.name}{_of(run)}" if isinstance(run, Run) else ""
 
     def _good(self, run: Run, result: Any) -> bytes:
         if os.getpid() != self._pid:
@@ -441,7 +487,7 @@ class Server:
             self._answer(call_id, {"found": False})
             return
         run.waiting.append(encode_result(call_id, {"found": True}, None))
-        self._stop(run, "CANCELLED")
+        self._stop(run, "TIMEOUT" if args.get("reason") == "timeout" else "CANCELLED")
 
     # ---- life ----
 
@@ -451,6 +497,7 @@ class Server:
                 await hook()
             else:
                 hook()  # in the main thread, on purpose
+        self._spans = find_spans()
 
     async def finish(self, grace: float) -> None:
         """Lets what runs come to its end, at most for so many seconds, then ends sessions and the app."""

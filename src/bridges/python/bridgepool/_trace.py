@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import List, Optional
 
 from ._errors import text_of
@@ -66,11 +66,3 @@ def reason_of(error: BaseException) -> str:
         trace = trace.tb_next
     text = " ".join(text_of(error).split())[:_REASON_MAX]
     return (f"{name}: {text}" if text else name) + (place or first)
-
-
-def stack_of(frame: Optional[FrameType]) -> str:
-    """Where the event loop's thread is, from the application's first frame on."""
-    entries = traceback.extract_stack(frame)
-    around = (_HERE, os.path.join(os.path.dirname(os.__file__), "asyncio"))
-    last = max((i for i, entry in enumerate(entries) if os.path.dirname(entry.filename) in around), default=-1)
-    return "".join(traceback.format_list(entries[last + 1 :] or entries))

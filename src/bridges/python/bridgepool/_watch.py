@@ -6,9 +6,11 @@ import asyncio
 import sys
 import threading
 import time
-from typing import Callable
+from types import FrameType
+from typing import Callable, Optional
 
-from ._trace import say, stack_of
+from . import _stacks
+from ._trace import say
 
 PATIENCE = 2.0  # seconds; well below the 10 that the daemon gives a ping
 
@@ -16,10 +18,11 @@ PATIENCE = 2.0  # seconds; well below the 10 that the daemon gives a ping
 class Watch(threading.Thread):
     """Asks the loop for a sign of life every few seconds while it has work."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, is_busy: Callable[[], bool], patience: float = PATIENCE) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, is_busy: Callable[[], bool], name_of: Callable[[Optional[FrameType]], str], patience: float = PATIENCE) -> None:
         super().__init__(name="bridgepool-watch", daemon=True)
         self._loop = loop
         self._is_busy = is_busy
+        self._name_of = name_of
         self._patience = patience
         self._sign = threading.Event()
         self._loop_thread = threading.get_ident()
@@ -39,10 +42,11 @@ class Watch(threading.Thread):
         self._loop.call_soon_threadsafe(self._sign.set)
         if self._sign.wait(self._patience):
             return
-        where = stack_of(sys._current_frames().get(self._loop_thread))
+        frame = sys._current_frames().get(self._loop_thread)
         say(
-            f"bridgepool: the event loop has been held up for {time.monotonic() - asked:.0f} s, and nothing else is answered meanwhile: an async "
-            f"command must await what takes time; make it a plain def to run it in a thread. It is here:\n{where}"
+            f"bridgepool: the event loop has been held up for {time.monotonic() - asked:.0f} s{self._name_of(frame)}, and nothing else is answered "
+            f"meanwhile: an async command must await what takes time; make it a plain def to run it in a thread. It is here:\n{_stacks.of_frame(frame)}"
         )
+        del frame
         self._sign.wait()
         say(f"bridgepool: the event loop goes on after {time.monotonic() - asked:.0f} s")

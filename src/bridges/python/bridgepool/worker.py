@@ -130,7 +130,7 @@ async def _serve(app, loop, read_fd: int, write_fd: int, max_frame: int, grace: 
         say(f"bridgepool: the app's startup failed: {reason_of(error)}")
         # The daemon shows the last line; a startup that failed may work the next time, so it is no wrong configuration.
         return EXIT_FAILED
-    Watch(loop, lambda: server.is_busy).start()
+    Watch(loop, lambda: server.is_busy, server.name_of).start()
     gc.freeze()  # what was loaded stays: not looked at again by every full collection
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)

@@ -35,6 +35,7 @@ except ImportError as missing:
 
 from ._lm import default_lm, lm_failure, make_lm, warm_up
 from ._programs import Program, program_kind
+from ._stream import stream
 
 PROGRAMS_MAX = 1000  # in one session
 
@@ -129,7 +130,10 @@ async def create_program(session: Session, id: str, signature: Any, program_type
 
 @_command
 async def execute_program(session: Session, program_id: str, inputs: Dict[str, Any], *, ctx: Context, **ignored: Any) -> dict:
-    """Runs a program of this session on the session's language model."""
+    """Runs a program of this session on the session's language model.
+
+    A request that wants to stream gets the text of the outputs as it comes, in parts {"field", "text"}.
+    """
     program = _program(session, program_id)
     arguments = program.inputs(inputs)
     lm = session.get("lm") or dspy.settings.lm
@@ -137,24 +141,19 @@ async def execute_program(session: Session, program_id: str, inputs: Dict[str, A
         raise CommandError("lm_not_configured", "No LM is loaded. Send configure_lm first, or let the operator set BRIDGEPOOL_DSPY_LM.")
     began = time.monotonic()
     try:
-        with dspy.context(lm=lm, trace=[]):
-            prediction = await program.module.acall(**arguments)
+        with dspy.context(lm=lm, trace=[]), dspy.track_usage() as used:
+            try:
+                prediction = await (stream(program, arguments, ctx) if ctx.streaming else program.module.acall(**arguments))
+            finally:  # what a run that failed has used up was paid for too
+                ctx.usage(used.get_total_tokens())
     except Exception as error:
         failure = lm_failure(error)
         if failure is error:
             raise
         raise failure from error
-    _add_usage(ctx, prediction.get_lm_usage())
     program.executions += 1
     program.last_executed = time.time()
     return {"program_id": program_id, "outputs": program.outputs(prediction), "execution_time": round(time.monotonic() - began, 6)}
-
-
-def _add_usage(ctx: Context, usage: Optional[Dict[str, Any]]) -> None:
-    """Flat numbers, summed over the models."""
-    for numbers in (usage or {}).values():
-        if isinstance(numbers, dict):
-            ctx.usage({name: value for name, value in numbers.items() if not isinstance(value, dict)})
 
 
 @_command

@@ -182,6 +182,10 @@ class Program:
             raise InvalidArguments("execute_program", problems)
         return out
 
+    def reasoning(self) -> Dict[str, str]:
+        """The output that a chain of thought has beside those of its signature, as attribute: name."""
+        return {"reasoning": "reasoning"} if self.kind == "chain_of_thought" and "reasoning" not in self.spec.outputs else {}
+
     def outputs(self, prediction: Any) -> Dict[str, Any]:
         """The prediction's fields under the client's names."""
         out = {}

@@ -1,0 +1,28 @@
+"""Parts of a program's outputs while the language model still writes, by DSPy's streamify."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import dspy
+
+from .._context import Context
+from ._programs import Program
+
+
+async def stream(program: Program, arguments: Dict[str, Any], ctx: Context) -> Any:
+    """The prediction. Each piece of an output that is text goes ahead as a part {"field": its name, "text": what came}.
+
+    Where DSPy cannot tell the fields apart there are no parts: outputs of other types, an answer from its cache, one that came whole.
+    """
+    names = {**{field.attribute: field.name for field in program.spec.outputs.values() if field.type is str}, **program.reasoning()}
+    listeners = [dspy.streaming.StreamListener(signature_field_name=attribute) for attribute in names]
+    if not listeners:
+        return await program.module.acall(**arguments)
+    prediction = None
+    async for piece in dspy.streamify(program.module, stream_listeners=listeners, is_async_program=True)(**arguments):
+        if isinstance(piece, dspy.Prediction):
+            prediction = piece
+        elif isinstance(piece, dspy.streaming.StreamResponse) and piece.chunk:
+            await ctx.partial({"field": names[piece.signature_field_name], "text": piece.chunk})
+    return prediction

@@ -1,0 +1,120 @@
+"""What the Python package promises to programs, through Kafka: Retry, usage, time limits that reach what runs, traces."""
+import json
+import subprocess
+import time
+
+import pytest
+from conftest import PYTHON, Site, eventually
+
+APP = '''
+import asyncio, time
+from bridgepool import App, Retry
+app = App()
+tries, ended = {}, []
+
+@app.command
+async def flaky(good_at: int, *, ctx) -> list:
+    seen = tries.setdefault(ctx.request_id, [])
+    seen.append(time.monotonic())
+    ctx.usage({"some/model": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 15}, "other/model": {"cost": 0.5}})
+    if ctx.attempt < good_at:
+        raise Retry("rate_limited", "too fast", after=0.7)
+    return [later - earlier for earlier, later in zip(seen, seen[1:])]
+
+async def waits_for_the_model():
+    try:
+        await asyncio.sleep(600)
+    finally:
+        ended.append(time.monotonic())
+
+@app.command
+async def slow(session): await waits_for_the_model()
+
+@app.command
+def block(session, seconds: float): time.sleep(seconds)
+
+@app.command
+async def what(session): return ended
+
+@app.command
+async def trace(*, ctx): return [ctx.traceparent, ctx.headers]
+'''
+
+
+@pytest.fixture(scope="module")
+def site(brokers, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("python")
+    (directory / "app.py").write_text(APP)
+    s = Site(brokers, directory, PYTHON + " size = 1;", 'delivery = { retry_backoff = "10ms"; };', partitions=1)
+    s.start()
+    s.wait_joined()
+    yield s
+    assert s.end() == [0]
+    s.wait_no_workers()
+
+
+def send(site, *requests):
+    """(request ID, session, command, members).. at once."""
+    site.produce([(session, json.dumps({"request_id": name, "command": command, **members})) for name, session, command, members in requests])
+
+
+def results(site, *names):
+    """The final results of these requests, in order of arrival."""
+    of = lambda seen: [r for r in map(json.loads, (m.value() for m in seen)) if r["request_id"] in names]  # noqa: E731
+    site.read_results(lambda seen: len(of(seen)) >= len(names), 60)
+    return of(site.seen)
+
+
+def samples(site, name):
+    """What /metrics says of that name: {labels: value}."""
+    lines = [line for line in site.get("/metrics")[1].splitlines() if line.startswith(name)]
+    return {line[len(name) : line.rindex(" ")]: float(line.rsplit(" ", 1)[1]) for line in lines}
+
+
+def test_retry_waits_as_long_as_it_asks_and_ends_with_its_error(site):
+    send(site, ("again", "s1", "flaky", {"args": {"good_at": 2}}), ("never", "s2", "flaky", {"args": {"good_at": 9}}))
+    told = {r["request_id"]: r for r in results(site, "again", "never")}
+    again, never = told["again"], told["never"]
+    assert again["status"] == "OK" and again["attempts"] == 2 and again["timings"]["retry_wait_us"] >= 700_000
+    [pause] = again["result"]
+    assert 0.69 <= pause < 5
+    assert never["status"] == "ERROR" and never["attempts"] == 3
+    assert never["error"] == {"code": "rate_limited", "message": "too fast", "retriable": True, "retry_after_ms": 700, "details": None}
+    [dead] = site.read_all(site.dead)
+    assert json.loads(dead.value())["request_id"] == "never" and dict(dead.headers())["bridgepool.attempts"] == b"3"
+    # usage: of the last run in the result, of all runs in the metrics
+    assert again["usage"] == never["usage"] == {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 15, "cost": 0.5}
+    assert samples(site, "bridgepool_tokens_total") == {f'{{pool="default",kind="{kind}"}}': n for kind, n in (("input", 50), ("output", 10), ("other", 15))}
+    assert samples(site, "bridgepool_cost_dollars_total") == {'{pool="default"}': 2.5}
+    assert site.status()["pools"][0]["usage"] == {"tokens": {"input": 50.0, "output": 10.0, "other": 15.0}, "cost_dollars": 2.5}
+    checked = subprocess.run(["promtool", "check", "metrics"], input=site.get("/metrics")[1], capture_output=True, text=True)
+    assert checked.returncode == 0 and not checked.stdout and not checked.stderr, checked
+
+
+def test_a_time_limit_reaches_an_asynchronous_command_and_shows_where_it_was(site):
+    began = time.monotonic()
+    send(site, ("slow-one", "s3", "slow", {"timeout_ms": 400}), ("after", "s3", "what", {}))
+    first, after = results(site, "slow-one", "after")
+    assert first["status"] == "TIMEOUT" and after["status"] == "OK" and len(after["result"]) == 1
+    assert 0.4 <= after["result"][0] - began < 5  # the same clock, on the same machine
+    eventually(lambda: "command slow (request 'slow-one', session 's3') is over its time; it is here:" in site.log_text())
+    assert "in waits_for_the_model" in site.log_text()
+
+
+def test_a_time_limit_leaves_a_plain_command_its_place_until_it_returns(site):
+    send(site, ("blocked", "s4", "block", {"timeout_ms": 400, "args": {"seconds": 1.5}}), ("behind", "s4", "what", {}), ("beside", "s5", "what", {}))
+    told = {r["request_id"]: r for r in results(site, "blocked", "behind", "beside")}
+    assert [told[name]["status"] for name in ("blocked", "behind", "beside")] == ["TIMEOUT", "OK", "OK"]
+    assert told["blocked"]["timings"]["run_us"] < 1_200_000 and told["behind"]["completed_at"] - told["blocked"]["completed_at"] > 700  # ms
+    assert told["behind"]["worker_id"] == told["blocked"]["worker_id"] and not told["behind"]["session_new"]
+    assert told["beside"]["completed_at"] < told["behind"]["completed_at"]
+    eventually(lambda: "command block (request 'blocked', session 's4') is over its time; it is here:" in site.log_text())
+    assert "def block(session, seconds: float): time.sleep(seconds)" in site.log_text() and site.log_text().count("request 'blocked'") == 1
+
+
+def test_a_trace_goes_through(site):
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    site.produce([("s6", json.dumps({"request_id": "traced", "command": "trace"}), [("traceparent", parent.encode()), ("authorization", b"secret")])])
+    [result] = results(site, "traced")
+    assert result["result"] == [parent, {"traceparent": parent}]
+    assert dict(site.seen[-1].headers())["traceparent"] == parent.encode()
