@@ -30,6 +30,8 @@ enum option_id {
 	OPT_VERSION,
 	OPT_CAPABILITIES,
 	OPT_PROTOCOL_LESS,
+	OPT_BRIDGE_MODE,
+	OPT_BRIDGE_ID,
 	OPT_IGNORE,
 	OPT_HELP,
 	OPT_FAULT /* + enum mock_fault */
@@ -47,7 +49,9 @@ static const struct option_row {
 	{OPT_SEED, "seed", "N", "for what is random (1)"},
 	{OPT_VERSION, "version", "TEXT", "the version it tells (mock-1)"},
 	{OPT_CAPABILITIES, "capabilities", "LIST", "what it says it can (partial,cancel,ping_busy,sessions)"},
-	{OPT_PROTOCOL_LESS, "dspex", NULL, "answers as bridges written for DSPex do; no concurrency, no capabilities"},
+	{OPT_PROTOCOL_LESS, "dspex", NULL, "behaves as bridges written for DSPex do: one call at a time, errors are texts, no capabilities"},
+	{OPT_BRIDGE_MODE, "mode", "MODE", "as command lines of such bridges have it; it makes no difference"},
+	{OPT_BRIDGE_ID, "worker-id", "ID", "the same"},
 	{OPT_IGNORE, "ignore", "WHAT", "does not end on: shutdown, close (of stdin) or term; may be repeated"},
 	{OPT_HELP, "help", NULL, "this help"},
 };
@@ -71,7 +75,8 @@ static void print_help(FILE *out)
 	}
 	fprintf(out,
 		"\nCommands: echo, count (per session), sleep {ms}, fail {code, message, retriable}, crash, hang, state, stream {parts}, and\n"
-		"those of bridgepool.dspy: create_program, execute_program, list_programs, get_program_info, delete_program. Any request may ask for a fault of its own: {\"mock\": {\"fault\": \"twice\", \"delay_ms\": 50}}.\n");
+		"those of bridgepool.dspy: create_program, execute_program, list_programs, get_program_info, delete_program, get_stats, configure_lm.\n"
+		"Any request may ask for a fault of its own: {\"mock\": {\"fault\": \"twice\", \"delay_ms\": 50}}.\n");
 }
 
 static void fill_long_options(struct option out[OPTION_ROWS + MOCK_FAULTS])
@@ -132,8 +137,8 @@ static bool read_option(struct mock_options *o, int id, const char *arg)
 		o->capabilities = arg;
 	else if (id == OPT_PROTOCOL_LESS)
 		o->plain = true;
-	else
-		return id == OPT_IGNORE && read_ignored(arg, &o->ignored);
+	else if (id == OPT_IGNORE)
+		return read_ignored(arg, &o->ignored);
 	return true;
 }
 
@@ -199,18 +204,34 @@ static bool read_call(struct slice frame, struct mock_call *c)
 	return true;
 }
 
+static void pause_for(int64_t ms)
+{
+	struct timespec left = {ms / 1000, ms % 1000 * 1000000};
+
+	while (nanosleep(&left, &left) && errno == EINTR)
+		;
+}
+
 static void take_frame(struct mock_worker *m, struct slice frame)
 {
 	struct mock_call c;
 
-	if (!read_call(frame, &c) || !mock_command_run(m, &c))
+	if (!read_call(frame, &c)) {
+		m->stopping = m->failed = m->options.plain; /* such bridges end then */
+		return;
+	}
+	if (!mock_command_run(m, &c))
 		return;
 	if (c.fault == MOCK_LATE)
 		c.delay_ms += m->options.late_ms;
-	if (c.delay_ms > 0)
+	if (c.delay_ms > 0 && !m->options.plain) {
 		mock_worker_later(m, &c);
-	else
-		mock_fault_answer(m, c.fault, c.id, buf_slice(&m->body));
+		return;
+	}
+	pause_for(c.delay_ms); /* the plain kind hears nothing meanwhile */
+	mock_fault_answer(m, c.fault, c.id, buf_slice(&m->body));
+	if (m->options.plain)
+		mock_worker_flush(m);
 }
 
 static void close_all(struct mock_worker *m)
@@ -271,13 +292,10 @@ static void free_leaks(void *block)
 
 static void start(struct mock_worker *m)
 {
-	struct timespec delay = {m->options.start_delay_ms / 1000, m->options.start_delay_ms % 1000 * 1000000};
-
 	signal(SIGPIPE, SIG_IGN);
 	if (m->options.ignored & MOCK_IGNORE_TERM)
 		signal(SIGTERM, SIG_IGN);
-	while (nanosleep(&delay, &delay) && errno == EINTR)
-		;
+	pause_for(m->options.start_delay_ms);
 	m->started_ms = clock_wall_ms();
 	TAILQ_INIT(&m->tasks);
 	random_seed(&m->random, (uint64_t)m->options.seed);
@@ -317,5 +335,5 @@ int mock_worker_main(int argc, char **argv)
 	while (m.options.ignored & MOCK_IGNORE_CLOSE && !m.stopping)
 		pause();
 	finish(&m);
-	return 0;
+	return m.failed ? EXIT_FAILURE : 0;
 }

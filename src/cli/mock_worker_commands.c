@@ -35,10 +35,11 @@ static void answer_text(struct mock_worker *m, const struct mock_call *c, const 
 	finish(m);
 }
 
-/* Takes result. */
+/* Takes result. Errors of the plain kind are texts. */
 static bool answer_json(struct mock_worker *m, const struct mock_call *c, bool success, json_t *result)
 {
-	char *text = json_dumps(result, JSON_COMPACT);
+	json_t *message = success || !m->options.plain ? NULL : json_object_get(result, "message");
+	char *text = json_dumps(message ? message : result, JSON_COMPACT | JSON_ENCODE_ANY);
 
 	CHECK(text);
 	begin(m, c->id, success);
@@ -199,9 +200,29 @@ static bool run_stream(struct mock_worker *m, struct mock_call *c)
 static bool run_program(struct mock_worker *m, struct mock_call *c)
 {
 	json_t *answer = NULL;
-	bool done = mock_programs_run(m->programs, session_id(c), c->command, c->args, &answer);
+	bool done;
+
+	if (m->options.plain && !m->configured && slice_is(c->command, "execute_program"))
+		return answer_error(m, c, "lm_not_configured", "No LM is loaded.");
+	done = mock_programs_run(m->programs, session_id(c), c->command, c->args, &answer);
 
 	return answer_json(m, c, done, answer);
+}
+
+/* For the whole worker, as bridges of the plain kind do. */
+static bool run_configure_lm(struct mock_worker *m, struct mock_call *c)
+{
+	m->configured = true;
+	answer_text(m, c, "{\"status\":\"configured\"}");
+	return true;
+}
+
+/* Bridges of the plain kind have no counts in this mode. */
+static bool run_get_stats(struct mock_worker *m, struct mock_call *c)
+{
+	if (m->options.plain)
+		return answer_error(m, c, "AttributeError", "programs are not counted in pool-worker mode");
+	return answer_json(m, c, true, json_pack("{s:I}", "command_count", (json_int_t)m->requests));
 }
 
 /* ---- the daemon's own calls ---- */
@@ -258,7 +279,7 @@ static bool run_cleanup_session(struct mock_worker *m, struct mock_call *c)
 		close_session(m, s);
 	if (id.data)
 		mock_programs_forget(m->programs, id);
-	answer_text(m, c, s ? "{\"cleaned\":true}" : "{\"cleaned\":false}");
+	answer_text(m, c, m->options.plain ? "{\"status\":\"cleaned\"}" : s ? "{\"cleaned\":true}" : "{\"cleaned\":false}");
 	return true;
 }
 
@@ -302,6 +323,8 @@ static const struct command {
 	{"list_programs", run_program, false},
 	{"get_program_info", run_program, false},
 	{"delete_program", run_program, false},
+	{"configure_lm", run_configure_lm, false},
+	{"get_stats", run_get_stats, false},
 	{"count", run_count, false},
 	{"sleep", run_sleep, false},
 	{"fail", run_fail, false},
@@ -371,7 +394,9 @@ bool mock_command_run(struct mock_worker *m, struct mock_call *c)
 		m->requests++;
 	if (!c->own && !read_wishes(m, c))
 		return true;
+	if (m->options.plain)
+		fprintf(stderr, "mock-worker: command %.*s\n", (int)c->command.len, (const char *)c->command.data);
 	if (!command)
-		return answer_error(m, c, "UNKNOWN_COMMAND", "this worker has no such command; see mock-worker --help");
+		return answer_error(m, c, "UNKNOWN_COMMAND", m->options.plain ? "Unknown command" : "this worker has no such command; see mock-worker --help");
 	return command->run(m, c);
 }

@@ -47,7 +47,7 @@ struct mock_options {
 	int64_t concurrency, delay_ms, jitter_ms, start_delay_ms, late_ms, seed;
 	const char *version, *capabilities; /* capabilities: names with commas */
 	unsigned ignored;                   /* enum mock_ignored */
-	bool plain;                         /* answers as bridges without the first ping's members do */
+	bool plain;                         /* behaves as bridges written for DSPex do */
 	struct mock_when when[MOCK_FAULTS];
 };
 
@@ -82,7 +82,7 @@ struct mock_worker {
 	uint64_t requests, sequence; /* requests answered; calls of commands that faults can hit */
 	void *leaked;                /* a chain of blocks */
 	int64_t started_ms;
-	bool stopping;
+	bool stopping, failed /* ends with another exit code than 0 */, configured /* plain: a language model was named */;
 };
 
 /* One call, read from a frame that it borrows. */

@@ -1,6 +1,6 @@
 /* answer.c: what an answer means for its call. */
 #include "state.h"
-#include "usage.h"
+#include "spent.h"
 
 static void answered_request(struct engine *e, struct call_entry *c, const struct answer *a)
 {
@@ -97,7 +97,7 @@ void answer_take(struct engine *e, struct call_entry *c, const struct answer *a)
 		answer_cleaned_up(e, c, a->kind == ANSWER_OK ? a->payload : (struct slice){NULL, 0});
 		return;
 	case CALL_REQUEST:
-		usage_add(&c->slot->pool->used, a->usage);
+		spent_add(&c->slot->pool->used, a->usage);
 		if (c->request != NULL)
 			answered_request(e, c, a);
 		slot_finish(e, c);

@@ -1,5 +1,5 @@
-/* core_usage_test.c: what runs say that they used up: whose names count, and that every run counts. */
-#include "usage.h"
+/* core_spent_test.c: what runs say that they used up: whose names count, and that every run counts. */
+#include "spent.h"
 
 #include "core_world.h"
 
@@ -16,13 +16,13 @@ static void says(double input, double output, double other, double cost)
 START_TEST(known_names_add_up_and_each_token_counts_once)
 {
 	total = (struct used_up){0};
-	usage_add(&total, SLICE("{\"prompt_tokens\":10,\"completion_tokens\":4,\"total_tokens\":14,\"cost\":0.25}"));
+	spent_add(&total, SLICE("{\"prompt_tokens\":10,\"completion_tokens\":4,\"total_tokens\":14,\"cost\":0.25}"));
 	says(10, 4, 0, 0.25);
-	usage_add(&total, SLICE("{\"input_tokens\":1,\"output_tokens\":2,\"total_tokens\":8}")); /* 5 of reasoning */
+	spent_add(&total, SLICE("{\"input_tokens\":1,\"output_tokens\":2,\"total_tokens\":8}")); /* 5 of reasoning */
 	says(11, 6, 5, 0.25);
-	usage_add(&total, SLICE("{\"tokens\":100}"));
+	spent_add(&total, SLICE("{\"tokens\":100}"));
 	says(11, 6, 105, 0.25);
-	usage_add(&total, SLICE("{\"prompt_tokens\":3,\"input_tokens\":3}"));
+	spent_add(&total, SLICE("{\"prompt_tokens\":3,\"input_tokens\":3}"));
 	says(14, 6, 105, 0.25);
 }
 END_TEST
@@ -30,9 +30,9 @@ END_TEST
 START_TEST(anything_else_counts_nothing)
 {
 	total = (struct used_up){0};
-	usage_add(&total, (struct slice){NULL, 0});
-	usage_add(&total, SLICE("{}"));
-	usage_add(&total, SLICE("{\"pages\":3,\"prompt_tokens\":-5,\"cost\":-1,\"tokens\":1e999,\"m.prompt_tokens\":7}"));
+	spent_add(&total, (struct slice){NULL, 0});
+	spent_add(&total, SLICE("{}"));
+	spent_add(&total, SLICE("{\"pages\":3,\"prompt_tokens\":-5,\"cost\":-1,\"tokens\":1e999,\"m.prompt_tokens\":7}"));
 	says(0, 0, 0, 0);
 }
 END_TEST
@@ -75,8 +75,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("usage");
-	TCase *t = tcase_create("usage");
+	Suite *suite = suite_create("spent");
+	TCase *t = tcase_create("spent");
 	SRunner *runner;
 	int failed;
 

@@ -1,5 +1,5 @@
-/* usage.c: see usage.h. */
-#include "usage.h"
+/* spent.c: see spent.h. */
+#include "spent.h"
 
 #include <stddef.h>
 
@@ -39,7 +39,7 @@ static bool take(void *ctx, struct slice key, struct slice value, enum json_kind
 	return true;
 }
 
-void usage_add(struct used_up *total, struct slice json)
+void spent_add(struct used_up *total, struct slice json)
 {
 	struct said s = {0};
 
