@@ -12,7 +12,7 @@
 #include "words.h"
 
 const struct cli_command *const cli_commands[] = {&command_run, &command_demo, &command_check, &command_submit, &command_tail,
-	&command_topics, &command_mock_worker, &command_broker, &command_version, &command_help, &command_man, NULL};
+	&command_watch, &command_topics, &command_mock_worker, &command_broker, &command_version, &command_help, &command_man, NULL};
 
 void words_usage(FILE *out)
 {
@@ -126,7 +126,7 @@ static int run_man(int argc, char **argv)
 	man_text(
 		"0 done; 1 a request did not end OK (submit), a topic was not created (topics), something went otherwise than told (demo),\n"
 		"or output could not be written; 64 usage; 69 no broker; 70 internal, or stopped at once; 75 not all results came in\n"
-		"time (submit); 78 configuration, topics or workers must be mended; 130 interrupted (submit, demo).\n");
+		"time (submit), nobody was heard (watch --once); 78 configuration, topics or workers must be mended; 130 interrupted (submit, demo).\n");
 	printf(".SH FILES\n.I ./bridgepool.cfg\n.br\n.I /etc/bridgepool/bridgepool.cfg\n");
 	return EXIT_OK;
 }

@@ -14,7 +14,7 @@
 #include "headers.h"
 #include "props.h"
 
-enum { RETRY_US = 100 * 1000, LEARN_MS = 1000 };
+enum { RETRY_US = 100 * 1000, LEARN_MS = 1000, RECENT = 300 /* records of a partition */ };
 
 struct client {
 	char *brokers;
@@ -205,28 +205,67 @@ static bool start_reading(struct client *c, rd_kafka_topic_partition_list_t *fro
 	return !err;
 }
 
-bool client_follow(struct client *c, const char *topic, bool from_beginning, int timeout_ms, char *errstr, size_t size)
+/* Where the answer to a time is "the end", the end may be meant, or that this broker does not look for times. */
+static rd_kafka_resp_err_t replace_ends(struct client *c, int64_t until, rd_kafka_topic_partition_list_t *from)
+{
+	rd_kafka_topic_partition_list_t *first = NULL;
+	rd_kafka_resp_err_t err = ask_patiently(c, until, RD_KAFKA_OFFSET_BEGINNING, &first);
+
+	for (int i = 0; !err && i < from->cnt; i++) {
+		int64_t recent = c->ends->elems[i].offset - RECENT;
+
+		if (from->elems[i].offset < 0)
+			from->elems[i].offset = recent > first->elems[i].offset ? recent : first->elems[i].offset;
+	}
+	if (first)
+		rd_kafka_topic_partition_list_destroy(first);
+	return err;
+}
+
+/* from: an offset as rd_kafka_offsets_for_times takes it: END, BEGINNING, or a time. */
+static rd_kafka_resp_err_t find_start(struct client *c, int64_t until, int64_t from, rd_kafka_topic_partition_list_t **list)
+{
+	rd_kafka_resp_err_t err;
+
+	if (from == RD_KAFKA_OFFSET_END) {
+		*list = rd_kafka_topic_partition_list_copy(c->ends);
+		return RD_KAFKA_RESP_ERR_NO_ERROR;
+	}
+	err = ask_patiently(c, until, from, list);
+	return !err && from >= 0 ? replace_ends(c, until, *list) : err;
+}
+
+static bool follow(struct client *c, const char *topic, int64_t where, int timeout_ms, char *errstr, size_t size)
 {
 	int64_t until = clock_mono_us() + timeout_ms * MS_US;
 	rd_kafka_topic_partition_list_t *from = NULL;
 	rd_kafka_resp_err_t err;
-	bool good;
+	bool good = false;
 
 	CHECK(!c->topic);
 	if (!open_reader(c, errstr, size))
 		return false;
 	c->topic = xstrdup(topic);
 	err = ask_patiently(c, until, RD_KAFKA_OFFSET_END, &c->ends);
-	if (!err && from_beginning)
-		err = ask_patiently(c, until, RD_KAFKA_OFFSET_BEGINNING, &from);
-	if (err) {
+	if (!err)
+		err = find_start(c, until, where, &from);
+	if (err)
 		snprintf(errstr, size, "topic %s at %s: %s%s", topic, c->brokers, rd_kafka_err2str(err), mend(err));
-		return false;
-	}
-	good = start_reading(c, from_beginning ? from : c->ends, errstr, size);
+	else
+		good = start_reading(c, from, errstr, size);
 	if (from)
 		rd_kafka_topic_partition_list_destroy(from);
 	return good;
+}
+
+bool client_follow(struct client *c, const char *topic, bool from_beginning, int timeout_ms, char *errstr, size_t size)
+{
+	return follow(c, topic, from_beginning ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END, timeout_ms, errstr, size);
+}
+
+bool client_follow_since(struct client *c, const char *topic, int64_t since_ms, int timeout_ms, char *errstr, size_t size)
+{
+	return follow(c, topic, since_ms, timeout_ms, errstr, size);
 }
 
 static void note_progress(struct client *c, int32_t partition, int64_t next)

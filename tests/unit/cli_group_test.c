@@ -1,0 +1,237 @@
+/* cli_group_test.c: the picture of a group that `bridgepool watch` draws, from health events alone. */
+#include <check.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "picture.h"
+
+static struct group group;
+static struct picture picture;
+
+static void setup(void)
+{
+	group_init(&group, 10000);
+}
+
+static void teardown(void)
+{
+	group_free(&group);
+	picture_free(&picture);
+}
+
+/* event: members of a HealthEvent beside those that each has. */
+static const struct member *take(const char *instance, int sequence, int64_t seen_ms, const char *event)
+{
+	json_t *o = json_loads(event, 0, NULL);
+	const struct member *m;
+
+	ck_assert_ptr_nonnull(o);
+	json_object_set_new(o, "instance_id", json_string(instance));
+	json_object_set_new(o, "sequence", json_integer(sequence));
+	json_object_set_new(o, "at", json_integer(1767225600000 + seen_ms));
+	if (!json_object_get(o, "incarnation"))
+		json_object_set_new(o, "incarnation", json_string("one"));
+	json_object_set_new(o, "host", json_string("h"));
+	m = group_take(&group, o, seen_ms);
+	json_decref(o);
+	return m;
+}
+
+static const struct member *beat(const char *instance, int sequence, int64_t seen_ms, int finished, int failed)
+{
+	char text[1024];
+
+	snprintf(text, sizeof text,
+		"{\"kind\":\"HEARTBEAT\",\"severity\":\"INFO\",\"snapshot\":{\"state\":\"READY\",\"memory_used\":2048,\"memory_limit\":1048576,"
+		"\"pools\":[{\"name\":\"fast\",\"state\":\"READY\",\"workers\":{\"READY\":3,\"INITIALIZING\":1},\"busy\":2,\"slots_used\":5,\"slots_total\":24,"
+		"\"queued\":7,\"sessions\":11,\"sessions_lost\":1,\"requests\":{\"OK\":%d,\"ERROR\":%d},\"durations\":[0,0,%d,0,0,0,0,0,0,0,0,0]}],"
+		"\"partitions\":[{\"topic\":\"t\",\"partition\":0,\"backlog\":4,\"oldest_ms\":1500,\"held\":false},"
+		"{\"topic\":\"t\",\"partition\":1,\"backlog\":5,\"oldest_ms\":200,\"held\":true}]}}",
+		finished - failed, failed, finished);
+	return take(instance, sequence, seen_ms, text);
+}
+
+static void state(const char *instance, int sequence, int64_t seen_ms, const char *to)
+{
+	char text[256];
+
+	snprintf(text, sizeof text, "{\"kind\":\"INSTANCE_STATE\",\"severity\":\"INFO\",\"to_state\":\"%s\",\"reason\":\"because\"}", to);
+	ck_assert_ptr_null(take(instance, sequence, seen_ms, text));
+}
+
+static const char *find_line(const char *text)
+{
+	for (size_t i = 0; i < picture.n; i++)
+		if (strstr(picture.lines[i].text, text))
+			return picture.lines[i].text;
+	return NULL;
+}
+
+/* A line has these words, in this order. */
+static void expect(int64_t now_ms, const char *line, ...)
+{
+	const char *at, *word;
+	va_list words;
+
+	picture_draw(&picture, &group, "title", now_ms, 1767225600000 + now_ms, 10);
+	at = find_line(line);
+	if (!at)
+		for (size_t i = 0; i < picture.n; i++)
+			fprintf(stderr, "%s\n", picture.lines[i].text);
+	ck_assert_msg(at != NULL, "no line with \"%s\"", line);
+	va_start(words, line);
+	while ((word = va_arg(words, const char *))) {
+		const char *next = strstr(at, word);
+		ck_assert_msg(next != NULL, "no \"%s\" in \"%s\"", word, at);
+		at = next + strlen(word);
+	}
+	va_end(words);
+}
+
+START_TEST(a_heartbeat_shows_instance_and_pool)
+{
+	ck_assert_ptr_nonnull(beat("a", 5, 1000, 100, 10));
+	ck_assert(group_is_whole(&group));
+	expect(3500, "a  ", " READY ", " 2.5s ", " 2 ", " 9 ", " 1.5s ", "2.0K/1.0M", " - ", " - ", " h", "1 held", NULL);
+	expect(3500, "fast", " READY ", " 3 ", " 2 ", " 1 ", " 0 ", " 0 ", " 5/24 ", " 7 ", " 11 ", " 1 ", " - ", " - ", " - ", " -", NULL);
+}
+END_TEST
+
+START_TEST(rates_are_those_between_two_heartbeats)
+{
+	beat("a", 1, 1000, 100, 10);
+	beat("a", 2, 6000, 200, 20);
+	beat("b", 1, 1000, 0, 0);
+	beat("b", 2, 6000, 50, 0);
+	expect(6000, "a  ", " 20.0 ", " 2.0 ", NULL);
+	expect(6000, "b  ", " 10.0 ", " 0.0 ", NULL);
+	expect(6000, "fast", " 6 ", " 4 ", " 2 ", " 10/48 ", " 14 ", " 22 ", " 2 ", " 30.0 ", " 2.0 ", " 10ms ", " 10ms", NULL);
+}
+END_TEST
+
+START_TEST(a_new_incarnation_begins_anew)
+{
+	beat("a", 1, 1000, 100, 10);
+	beat("a", 2, 2000, 200, 10);
+	ck_assert(member_rate(group.members, false) > 99);
+	take("a", 1, 2500, "{\"kind\":\"INSTANCE_STATE\",\"severity\":\"INFO\",\"to_state\":\"STARTING\",\"incarnation\":\"two\"}");
+	ck_assert(!group_is_whole(&group));
+	ck_assert(member_rate(group.members, false) < 0);
+	ck_assert_int_eq(group.members->missed, 0);
+	expect(2600, "a  ", " STARTING ", NULL);
+}
+END_TEST
+
+START_TEST(who_is_not_heard_for_three_intervals_is_told_once)
+{
+	beat("a", 1, 1000, 0, 0);
+	beat("a", 2, 2000, 0, 0); /* so its interval is one second */
+	beat("b", 1, 2000, 0, 0); /* nobody knows its; ten seconds were given */
+	group_look(&group, 4900, 0);
+	ck_assert_uint_eq(group.nevents, 0);
+	group_look(&group, 5100, 0);
+	group_look(&group, 5200, 0);
+	ck_assert_uint_eq(group.nevents, 1);
+	ck_assert_str_eq(group.events[0].text, "a is not heard any more: no heartbeat for 3 s; it was READY");
+	expect(5200, "a  ", " READY ", "no heartbeat for 3.2s", NULL);
+	expect(5200, "fast", " 3 ", NULL); /* those of b alone */
+	ck_assert(group_is_whole(&group));
+	beat("a", 3, 6000, 0, 0);
+	ck_assert_str_eq(group.events[1].text, "a is heard again");
+	ck_assert(member_lives(group.members));
+	group_look(&group, 6000 + 4000 * 31, 0);
+	ck_assert_uint_eq(HASH_COUNT(group.members), 1); /* a is forgotten by then, b not yet */
+}
+END_TEST
+
+START_TEST(who_stops_is_not_missed)
+{
+	beat("a", 1, 1000, 0, 0);
+	state("a", 2, 1500, "STOPPED");
+	group_look(&group, 50000, 0);
+	ck_assert_uint_eq(group.nevents, 1);
+	ck_assert(!group_is_whole(&group));
+	expect(50000, "a  ", " STOPPED ", NULL);
+	group_look(&group, 70000, 0);
+	ck_assert_ptr_null(group.members);
+	expect(70000, "nothing was heard yet", NULL);
+}
+END_TEST
+
+START_TEST(events_that_did_not_come_are_counted)
+{
+	beat("a", 7, 1000, 0, 0);
+	beat("a", 8, 2000, 0, 0);
+	beat("a", 11, 3000, 0, 0);
+	ck_assert_int_eq(group.members->missed, 2);
+	expect(3000, "a  ", "2 events lost", NULL);
+}
+END_TEST
+
+START_TEST(events_are_lines_the_newest_first)
+{
+	take("a", 1, 1000, "{\"kind\":\"WORKER_EXIT\",\"severity\":\"WARN\",\"worker_id\":\"fast/1.3\",\"reason\":\"signal\\n9\",\"count\":4,"
+			   "\"from_state\":\"READY\",\"to_state\":\"TERMINATED\"}");
+	take("a", 2, 2000, "{\"kind\":\"POOL_STATE\",\"severity\":\"ERROR\",\"pool\":\"fast\",\"to_state\":\"UNAVAILABLE\"}");
+	expect(2000, "WORKER_EXIT", "WARN ", " a WORKER_EXIT fast/1.3 READY -> TERMINATED: signal 9 (4)", NULL);
+	expect(2000, "POOL_STATE", "ERROR a POOL_STATE fast UNAVAILABLE", NULL);
+	ck_assert(find_line("POOL_STATE") < find_line("WORKER_EXIT"));
+	for (int i = 0; i < 3 * GROUP_EVENTS; i++)
+		state("a", 3 + i, 3000 + i, i % 2 ? "READY" : "UNAVAILABLE");
+	picture_draw(&picture, &group, "title", 5000, 5000, 1000);
+	ck_assert_uint_lt(picture.n, GROUP_EVENTS + 20);
+	ck_assert_ptr_null(find_line("WORKER_EXIT"));
+}
+END_TEST
+
+START_TEST(what_is_no_event_changes_nothing)
+{
+	static const char *const texts[] = {"{}", "[]", "{\"instance_id\":5,\"kind\":\"X\"}", "{\"instance_id\":\"a\"}", "3"};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		json_t *o = json_loads(texts[i], JSON_DECODE_ANY, NULL);
+
+		ck_assert_ptr_null(group_take(&group, o, 1));
+		json_decref(o);
+	}
+	ck_assert_ptr_null(group.members);
+	take("a", 1, 1, "{\"kind\":\"NEWER\",\"severity\":\"STRANGE\",\"to_state\":\"ODD\",\"snapshot\":{\"pools\":[3,{}],\"partitions\":{}}}");
+	expect(1, "a  ", " UNKNOWN ", NULL);
+}
+END_TEST
+
+START_TEST(a_heartbeat_is_one_line_too)
+{
+	char text[PICTURE_WIDTH];
+
+	picture_beat(beat("a", 1, 1000, 100, 10), text, sizeof text);
+	ck_assert_ptr_nonnull(strstr(text, " INFO  a HEARTBEAT READY workers=4 ready=3 sessions=11 queued=7 partitions=2 backlog=9 done/s=-"));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("cli_group");
+	TCase *t = tcase_create("group");
+	SRunner *runner;
+	int failed;
+
+	setenv("TZ", "UTC", 1);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, a_heartbeat_shows_instance_and_pool);
+	tcase_add_test(t, rates_are_those_between_two_heartbeats);
+	tcase_add_test(t, a_new_incarnation_begins_anew);
+	tcase_add_test(t, who_is_not_heard_for_three_intervals_is_told_once);
+	tcase_add_test(t, who_stops_is_not_missed);
+	tcase_add_test(t, events_that_did_not_come_are_counted);
+	tcase_add_test(t, events_are_lines_the_newest_first);
+	tcase_add_test(t, what_is_no_event_changes_nothing);
+	tcase_add_test(t, a_heartbeat_is_one_line_too);
+	suite_add_tcase(suite, t);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
