@@ -13,6 +13,8 @@ static const struct note_row rows[NOTE_KINDS] = {
 	[NOTE_WORKER_PROTOCOL] = {"worker_protocol", "a worker broke the protocol", LOG_WARN, KIND_WORKER_STATE, false},
 	[NOTE_WORKER_BACKOFF] = {"worker_backoff", "a worker did not start; count says after how many milliseconds it is tried again", LOG_WARN,
 		KIND_UNKNOWN, false},
+	[NOTE_WORKER_LEAVING] = {"worker_leaving", "a worker is being replaced by a fresh one; count says how many sessions live on it", LOG_INFO,
+		KIND_WORKER_STATE, false},
 	[NOTE_POOL_STATE] = {"pool_state", "a pool changed its state", LOG_INFO, KIND_POOL_STATE, true},
 	[NOTE_INSTANCE_STATE] = {"instance_state", "this instance changed its state", LOG_INFO, KIND_INSTANCE_STATE, true},
 	[NOTE_SESSIONS_LOST] = {"sessions_lost", "sessions lost the state that a worker held for them", LOG_WARN, KIND_SESSIONS_LOST, false},

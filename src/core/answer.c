@@ -72,6 +72,7 @@ void answer_cleaned_up(struct engine *e, struct call_entry *c, struct slice payl
 	struct session *s = c->session;
 	struct request *r = c->request;
 	struct outcome o = {.status = STATUS_OK, .result = payload, .worker = c->slot, .retry_after_ms = TIME_NONE};
+	bool recycled = s->ending == END_RECYCLE && !c->by_client;
 
 	if (r != NULL) {
 		o.encoding = r->fields.encoding;
@@ -79,7 +80,8 @@ void answer_cleaned_up(struct engine *e, struct call_entry *c, struct slice payl
 	}
 	slot_finish(e, c);
 	session_unbind(e, s);
-	session_next(e, s);
+	if (!recycled || !loss_fails_line(e, s, true))
+		session_next(e, s);
 }
 
 void answer_take(struct engine *e, struct call_entry *c, const struct answer *a)
@@ -93,7 +95,7 @@ void answer_take(struct engine *e, struct call_entry *c, const struct answer *a)
 		opened(e, c, a);
 		return;
 	case CALL_CLEANUP_SESSION:
-		c->slot->pool->ended[s->ending != END_NONE ? s->ending : END_CLIENT]++;
+		c->slot->pool->ended[c->by_client ? END_CLIENT : s->ending]++;
 		answer_cleaned_up(e, c, a->kind == ANSWER_OK ? a->payload : (struct slice){NULL, 0});
 		return;
 	case CALL_REQUEST:

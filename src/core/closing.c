@@ -63,7 +63,7 @@ static bool still_working(const struct engine *e)
 		if (p->state == PARTITION_CLOSING && (p->running > 0 || p->unacked > 0))
 			return true;
 	for (size_t i = 0; i < e->cfg.npools; i++)
-		for (uint32_t k = 0; k < e->pools[i].cfg.size; k++)
+		for (uint32_t k = 0; k < e->pools[i].nslots; k++)
 			if (overdue(&e->pools[i].slots[k]))
 				return true;
 	return false;

@@ -77,6 +77,7 @@ static void begin_cleanup(struct engine *e, struct slot *w, struct session *s, s
 	epoch_text(s->epoch, epoch);
 	c.session_epoch = slice_of(epoch);
 	entry = slot_begin(e, w, CALL_CLEANUP_SESSION, s, r, &c);
+	entry->by_client = r != NULL;
 	if (r == NULL)
 		timers_arm(&e->timers, &entry->timer, e->now + w->pool->cfg.session_hook_timeout_us);
 	else

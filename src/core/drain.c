@@ -52,7 +52,7 @@ static void finish(struct engine *e)
 	e->drain.done = true;
 	timers_disarm(&e->timers, &e->drain.timer);
 	for (size_t i = 0; i < e->cfg.npools; i++) {
-		for (uint32_t k = 0; k < e->pools[i].cfg.size; k++)
+		for (uint32_t k = 0; k < e->pools[i].nslots; k++)
 			slot_stop(e, &e->pools[i].slots[k], STOPPED_DRAIN, "shutdown");
 		pool_judge(e, &e->pools[i]);
 	}

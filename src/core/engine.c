@@ -8,6 +8,7 @@
 
 #include "mutant.h"
 #include "partials.h"
+#include "replace.h"
 #include "state.h"
 
 enum { CREDIT = 256 };
@@ -90,7 +91,7 @@ static void enter(struct engine *e, int64_t now)
 static void leave(struct engine *e)
 {
 	for (size_t i = 0; i < e->cfg.npools; i++)
-		pool_feed(e, &e->pools[i]);
+		pool_settle(e, &e->pools[i]);
 	outbox_pump(e);
 	closing_progress(e);
 	drain_progress(e);
@@ -106,7 +107,7 @@ struct slot *engine_slot(struct engine *e, struct slot_ref ref)
 {
 	struct slot *w;
 
-	if (ref.pool >= e->cfg.npools || ref.slot >= e->pools[ref.pool].cfg.size) {
+	if (ref.pool >= e->cfg.npools || ref.slot >= e->pools[ref.pool].nslots) {
 		e->counters.stale++;
 		return NULL;
 	}
@@ -128,7 +129,7 @@ void engine_start(struct engine *e, int64_t now)
 	enter(e, now);
 	e->started = true;
 	for (size_t i = 0; i < e->cfg.npools; i++)
-		pool_reconcile(e, &e->pools[i]);
+		e->pools[i].restless = true;
 	leave(e);
 }
 
@@ -298,6 +299,28 @@ void engine_gone(struct engine *e, struct slot_ref ref, const struct exit_report
 	leave(e);
 }
 
+void engine_memory(struct engine *e, struct slot_ref ref, uint64_t resident, int64_t now)
+{
+	struct slot *w;
+
+	enter(e, now);
+	w = engine_slot(e, ref);
+	if (w != NULL)
+		replace_memory(e, w, resident);
+	leave(e);
+}
+
+/* ---- people say ---- */
+
+void engine_roll(struct engine *e, uint16_t pool, int64_t now)
+{
+	enter(e, now);
+	for (uint32_t i = 0; i < e->pools[pool].nslots; i++)
+		if (e->pools[pool].slots[i].state != HEALTH_TERMINATED)
+			replace_worn(&e->pools[pool].slots[i], WEAR_ROLL);
+	leave(e);
+}
+
 /* ---- time, life, views ---- */
 
 int64_t engine_next(const struct engine *e)
@@ -344,7 +367,7 @@ bool engine_idle(const struct engine *e)
 	if (!e->drain.done)
 		return false;
 	for (size_t i = 0; i < e->cfg.npools; i++)
-		if (e->pools[i].by_state[HEALTH_TERMINATED] != e->pools[i].cfg.size)
+		if (e->pools[i].by_state[HEALTH_TERMINATED] != e->pools[i].nslots)
 			return false;
 	return true;
 }

@@ -2,9 +2,7 @@
 #include "mutant.h"
 #include "state.h"
 
-/* The queued requests of a session whose state died with its worker; with `waiting` also one that waits for its next run. True: at
- * least one ended, and s may be gone. */
-static bool fail_line(struct engine *e, struct session *s, bool waiting)
+bool loss_fails_line(struct engine *e, struct session *s, bool waiting)
 {
 	struct request *r, *next;
 	bool any = false;
@@ -23,7 +21,7 @@ static bool fail_line(struct engine *e, struct session *s, bool waiting)
 
 void loss_of_state(struct engine *e, struct session *s)
 {
-	if (s->at.generation != 0 && fail_line(e, s, true))
+	if (s->at.generation != 0 && loss_fails_line(e, s, true))
 		return;
 	if (s->state != SESSION_WAITING)
 		session_next(e, s);
@@ -84,6 +82,6 @@ void loss_of_worker(struct engine *e, struct call_entry *c, bool alone, bool by_
 	if (r != NULL)
 		lost_request(e, worker, r, failure);
 	session_unbind(e, s);
-	if (!fail_line(e, s, false)) /* what runs again after this loss is allowed to */
+	if (!loss_fails_line(e, s, false)) /* what runs again after this loss is allowed to */
 		session_next(e, s);
 }

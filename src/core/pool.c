@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "mutant.h"
+#include "replace.h"
 #include "state.h"
 
 enum { SESSIONS_ENDED_AT_ONCE = 64 }; /* by TTL, in one step of the loop */
@@ -29,17 +30,22 @@ void pool_init(struct pool *p, uint16_t index, const struct pool_config *cfg)
 	TAILQ_INIT(&p->ready);
 	TAILQ_INIT(&p->waiting);
 	TAILQ_INIT(&p->idle);
-	p->slots = xcalloc(cfg->size, sizeof(*p->slots));
-	for (uint32_t i = 0; i < cfg->size; i++) {
+	TAILQ_INIT(&p->strays);
+	p->nslots = cfg->size + cfg->spare + 1;
+	p->slots = xcalloc(p->nslots, sizeof(*p->slots));
+	for (uint32_t i = 0; i < p->nslots; i++) {
 		struct slot *w = &p->slots[i];
 
 		w->ref = (struct slot_ref){index, (uint16_t)i, 0};
 		w->pool = p;
 		w->state = HEALTH_TERMINATED;
+		w->role = i < cfg->size ? ROLE_SERVING : i < cfg->size + cfg->spare ? ROLE_SPARE : ROLE_UNUSED;
 		w->timer.fire = slot_timer_fired;
+		w->wear_timer.fire = replace_timer_fired;
 		TAILQ_INIT(&w->ready);
+		TAILQ_INIT(&w->sessions);
 	}
-	p->by_state[HEALTH_TERMINATED] = cfg->size;
+	p->by_state[HEALTH_TERMINATED] = p->nslots;
 }
 
 /* Nothing is settled any more. */
@@ -56,7 +62,7 @@ static void free_calls(struct slot *w)
 
 void pool_cleanup(struct pool *p)
 {
-	for (uint32_t i = 0; i < p->cfg.size; i++)
+	for (uint32_t i = 0; i < p->nslots; i++)
 		free_calls(&p->slots[i]);
 	free(p->slots);
 	tally_cleanup(&p->commands);
@@ -65,16 +71,24 @@ void pool_cleanup(struct pool *p)
 /* A slot whose timer runs is in its back-off. */
 static bool may_start(const struct slot *w)
 {
-	return w->state == HEALTH_TERMINATED && w->timer.place == 0;
+	return w->role != ROLE_UNUSED && w->state == HEALTH_TERMINATED && w->timer.place == 0;
+}
+
+static void start_those(struct engine *e, struct pool *p, bool serving)
+{
+	for (uint32_t i = 0; i < p->nslots && (p->by_state[HEALTH_INITIALIZING] < p->cfg.start_batch || MUTANT(42)); i++)
+		if (may_start(&p->slots[i]) && (p->slots[i].role == ROLE_SERVING) == serving)
+			slot_start(e, &p->slots[i]);
 }
 
 void pool_reconcile(struct engine *e, struct pool *p)
 {
+	p->restless = false;
 	if (!e->started || e->drain.active)
 		return;
-	for (uint32_t i = 0; i < p->cfg.size && (p->by_state[HEALTH_INITIALIZING] < p->cfg.start_batch || MUTANT(42)); i++)
-		if (may_start(&p->slots[i]))
-			slot_start(e, &p->slots[i]);
+	replace_step(e, p);
+	start_those(e, p, true);
+	start_those(e, p, false);
 }
 
 static int64_t later(int64_t a, int64_t b)
@@ -108,11 +122,11 @@ static struct slot *pick(struct pool *p)
 {
 	struct slot *best = NULL;
 
-	for (uint32_t i = 0; i < p->cfg.size; i++) {
+	for (uint32_t i = 0; i < p->nslots; i++) {
 		struct slot *w = &p->slots[i];
 		uint32_t room = w->concurrency - w->places;
 
-		if (w->state != HEALTH_READY || !slot_has_room(w))
+		if (!replace_serves(w) || w->state != HEALTH_READY || !slot_has_room(w))
 			continue;
 		if (best == NULL || room > best->concurrency - best->places || (room == best->concurrency - best->places && w->bound < best->bound))
 			best = w;
@@ -144,7 +158,7 @@ static void run(struct engine *e, struct slot *w, struct session *s)
 static struct session *next_for(struct slot *w)
 {
 	struct session *own = TAILQ_FIRST(&w->ready);
-	struct session *any = w->state == HEALTH_READY ? TAILQ_FIRST(&w->pool->ready) : NULL;
+	struct session *any = w->state == HEALTH_READY && replace_serves(w) ? TAILQ_FIRST(&w->pool->ready) : NULL;
 
 	w->turn = !w->turn;
 	if (own == NULL || (any != NULL && w->turn))
@@ -164,7 +178,7 @@ static void feed_slot(struct engine *e, struct slot *w)
 		run(e, w, s);
 }
 
-void pool_feed(struct engine *e, struct pool *p)
+static void feed(struct engine *e, struct pool *p)
 {
 	struct session *s;
 	struct slot *w;
@@ -181,30 +195,50 @@ void pool_feed(struct engine *e, struct pool *p)
 		run(e, w, s);
 }
 
-static enum health_state judge(const struct pool *p, const struct engine *e)
+void pool_settle(struct engine *e, struct pool *p)
 {
-	uint32_t able = p->by_state[HEALTH_READY] + p->by_state[HEALTH_DEGRADED];
+	replace_stop_empty(e, p);
+	while (p->restless)
+		pool_reconcile(e, p);
+	feed(e, p);
+}
+
+static uint32_t serving(const struct pool *p, bool ready_only)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < p->nslots; i++)
+		n += p->slots[i].role == ROLE_SERVING &&
+		     (p->slots[i].state == HEALTH_READY || (p->slots[i].state == HEALTH_DEGRADED && !ready_only));
+	return n;
+}
+
+static enum health_state judge(const struct engine *e, struct pool *p, uint32_t ready)
+{
+	uint32_t able = serving(p, false), least = p->cfg.min_ready ? p->cfg.min_ready : 1;
+	uint32_t first = p->cfg.min_ready || p->exits > 0 ? least : p->cfg.size;
 
 	if (e->drain.active)
-		return p->by_state[HEALTH_TERMINATED] == p->cfg.size && e->drain.done ? HEALTH_STOPPED : HEALTH_DRAINING;
-	if (p->by_state[HEALTH_READY] == p->cfg.size)
+		return p->by_state[HEALTH_TERMINATED] == p->nslots && e->drain.done ? HEALTH_STOPPED : HEALTH_DRAINING;
+	p->ever_able |= able >= first;
+	if (ready == p->cfg.size)
 		return HEALTH_READY;
-	if (!p->ever_ready && p->exits == 0)
+	if (!p->ever_able && p->exits == 0)
 		return HEALTH_STARTING;
-	return able > 0 ? HEALTH_DEGRADED : HEALTH_UNAVAILABLE;
+	return able >= least ? HEALTH_DEGRADED : HEALTH_UNAVAILABLE;
 }
 
 void pool_judge(struct engine *e, struct pool *p)
 {
-	enum health_state to = judge(p, e);
+	uint32_t ready = serving(p, true);
+	enum health_state to = judge(e, p, ready);
 	char reason[64];
 	struct note n = {.kind = NOTE_POOL_STATE, .worker = {p->index, 0, 0}, .has_pool = true, .from = p->state, .to = to};
 
-	p->ever_ready |= to == HEALTH_READY;
 	if (to == p->state)
 		return;
 	p->state = to;
-	snprintf(reason, sizeof(reason), "%u of %u workers are READY", p->by_state[HEALTH_READY], p->cfg.size);
+	snprintf(reason, sizeof(reason), "%u of %u workers are READY", ready, p->cfg.size);
 	n.reason = slice_of(reason);
 	engine_note(e, &n);
 }

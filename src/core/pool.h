@@ -12,12 +12,15 @@ struct pool {
 	struct pool_config cfg;
 	uint16_t index;
 	enum health_state state;
-	struct slot *slots;          /* cfg.size */
+	struct slot *slots;          /* nslots: those that serve, the spare ones, and one for the successor of a slot that leaves */
+	uint32_t nslots;
+	struct session_line strays;  /* bound to processes that are gone; nobody has looked at them since */
 	struct slot_line feed;       /* slots that may have room */
 	struct session_line ready;   /* bound to none, may run anywhere */
 	struct session_line waiting; /* their heads wait for their next run */
 	struct session_line idle;    /* least recently used first */
-	bool ever_ready, hungry /* `ready` may have work for a slot with room */;
+	bool restless;               /* something has changed that a worker may start, serve or leave for */
+	bool ever_able, hungry /* `ready` may have work for a slot with room */;
 	uint32_t by_state[HEALTH_STATE_COUNT];
 	uint64_t places_used, queued, live, created, ended[END_REASONS], lost, starts, exits;
 	uint64_t finished[STATUS_COUNT], duration[DURATION_BUCKETS], exited[STOP_REASONS];
@@ -30,7 +33,7 @@ struct pool {
 void pool_init(struct pool *p, uint16_t index, const struct pool_config *cfg);
 void pool_cleanup(struct pool *p);
 void pool_reconcile(struct engine *e, struct pool *p); /* starts what may be started */
-void pool_feed(struct engine *e, struct pool *p);      /* gives work to slots that have room */
+void pool_settle(struct engine *e, struct pool *p);    /* at the end of a turn: processes in their roles, work to slots that have room */
 void pool_judge(struct engine *e, struct pool *p);     /* the pool's state from its slots' */
 void pool_idle_session(struct engine *e, struct pool *p); /* arms the TTL timer */
 bool pool_make_room(struct engine *e, struct pool *p); /* false: max_sessions reached and all are in use */

@@ -11,7 +11,7 @@
 #include "mutant.h"
 #include "state.h"
 
-static const char *const end_reasons[END_REASONS] = {"none", "end_session", "ttl", "max_sessions", "partition"};
+static const char *const end_reasons[END_REASONS] = {"none", "end_session", "ttl", "max_sessions", "partition", "recycle"};
 
 const char *end_reason_name(enum end_reason why)
 {
@@ -150,6 +150,7 @@ void session_bind(struct engine *e, struct session *s, struct slot *w)
 	s->fresh = true;
 	s->ran = false;
 	w->bound++;
+	TAILQ_INSERT_TAIL(&w->sessions, s, of_slot);
 	e->pools[s->pool].created++;
 }
 
@@ -160,9 +161,12 @@ void session_unbind(struct engine *e, struct session *s)
 	if (s->at.generation == 0)
 		return;
 	w = &e->pools[s->pool].slots[s->at.slot];
-	if (w->ref.generation == s->at.generation && w->state != HEALTH_TERMINATED) {
+	if (session_bound(e, s)) {
 		CHECK(w->bound > 0);
 		w->bound--;
+		TAILQ_REMOVE(&w->sessions, s, of_slot);
+	} else {
+		TAILQ_REMOVE(&w->pool->strays, s, of_slot);
 	}
 	s->at = (struct slot_ref){0};
 	s->epoch = 0;

@@ -16,11 +16,12 @@
 #include "uthash_setup.h"
 
 enum session_state { SESSION_NEW, SESSION_IDLE, SESSION_READY, SESSION_RUNNING, SESSION_WAITING };
-enum end_reason { END_NONE, END_CLIENT, END_TTL, END_ROOM, END_PARTITION, END_REASONS };
+enum end_reason { END_NONE, END_CLIENT, END_TTL, END_ROOM, END_PARTITION, END_RECYCLE, END_REASONS };
 
 struct session {
 	UT_hash_handle hh;
 	TAILQ_ENTRY(session) of_partition; /* sessions whose home is there; anonymous: all of them */
+	TAILQ_ENTRY(session) of_slot;      /* bound: sessions of its slot, or of the pool's dead workers */
 	TAILQ_ENTRY(session) line;         /* ready line, or line of least recent use: by state */
 	struct request_line requests;
 	struct partition *home;            /* NULL: its partition went away, or anonymous. May be GONE */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "mutant.h"
+#include "replace.h"
 #include "state.h"
 
 /* A worker that was READY for so long begins with a clean record when it dies. */
@@ -43,6 +44,7 @@ void slot_start(struct engine *e, struct slot *w)
 	w->concurrency = 1;
 	w->ready_at = INT64_MAX;
 	w->version[0] = '\0';
+	replace_new_process(e, w);
 	engine_worker_id(e, w->ref, w->name);
 	w->pool->starts++;
 	slot_set(e, w, HEALTH_INITIALIZING, "start");
@@ -52,7 +54,7 @@ void slot_start(struct engine *e, struct slot *w)
 
 bool slot_has_room(const struct slot *w)
 {
-	return (w->state == HEALTH_READY || w->state == HEALTH_DEGRADED) && w->places < w->concurrency && !w->solo && w->reserved == NULL;
+	return (w->role == ROLE_SERVING || w->role == ROLE_LEAVING) && (w->state == HEALTH_READY || w->state == HEALTH_DEGRADED) && w->places < w->concurrency && !w->solo && w->reserved == NULL;
 }
 
 void slot_feed_later(struct slot *w)
@@ -79,6 +81,8 @@ struct call_entry *slot_begin(struct engine *e, struct slot *w, enum call_kind k
 	entry->session = s;
 	entry->request = r;
 	entry->timer.fire = patience_call_fired;
+	if (kind == CALL_REQUEST && ++w->runs >= w->runs_most)
+		replace_worn(w, WEAR_REQUESTS);
 	if (takes_place(kind)) {
 		w->places++;
 		w->pool->places_used++;
@@ -178,8 +182,8 @@ static bool first_answer(struct engine *e, struct slot *w, const struct answer *
 	w->ready_at = e->now;
 	slot_set(e, w, HEALTH_READY, "its first ping was answered");
 	slot_feed_later(w);
+	replace_ready(e, w);
 	pool_judge(e, w->pool);
-	pool_reconcile(e, w->pool);
 	return true;
 }
 
@@ -210,7 +214,7 @@ static void ladder_step(struct engine *e, struct slot *w, enum stop_step step)
 
 static void lose_calls(struct engine *e, struct slot *w, uint32_t running)
 {
-	bool by_us = w->stop == STOPPED_HUNG || w->stop == STOPPED_DRAIN;
+	bool by_us = w->stop == STOPPED_HUNG || w->stop == STOPPED_DRAIN || w->stop == STOPPED_RECYCLED;
 
 	while (w->calls != NULL) /* each takes its call out, a cancelled one also its cancel */
 		loss_of_worker(e, w->calls, running == 1, by_us);
@@ -220,18 +224,19 @@ static void lose_calls(struct engine *e, struct slot *w, uint32_t running)
 void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const char *reason)
 {
 	struct call shutdown = {0};
-	bool talking = w->state == HEALTH_READY || w->state == HEALTH_DEGRADED;
+	bool talking = w->state == HEALTH_READY || w->state == HEALTH_DEGRADED, gently = why == STOPPED_DRAIN || why == STOPPED_RECYCLED;
 
 	if (w->state == HEALTH_TERMINATING || w->state == HEALTH_TERMINATED)
 		return;
 	w->stop = why;
-	if (why == STOPPED_FAULT)
+	if (why == STOPPED_FAULT || why == STOPPED_MEMORY)
 		snprintf(w->fault, sizeof(w->fault), "%s", reason);
 	slot_set(e, w, HEALTH_TERMINATING, reason);
 	pool_judge(e, w->pool);
-	if (why == STOPPED_DRAIN && talking)
+	if (gently && talking)
 		slot_begin(e, w, CALL_SHUTDOWN, NULL, NULL, &shutdown);
-	ladder_step(e, w, why == STOPPED_DRAIN ? STOP_CLOSE : STOP_TERM);
+	w->pool->restless = true;
+	ladder_step(e, w, gently ? STOP_CLOSE : why == STOPPED_MEMORY ? STOP_KILL : STOP_TERM);
 	if (MUTANT(5))
 		lose_calls(e, w, w->places);
 }
@@ -258,7 +263,7 @@ void slot_timer_fired(struct engine *e, struct timer *t)
 		ladder_step(e, w, w->step == STOP_CLOSE ? STOP_TERM : STOP_KILL);
 		break;
 	default:
-		pool_reconcile(e, w->pool);
+		w->pool->restless = true;
 	}
 }
 
@@ -282,8 +287,9 @@ static void exit_text(const struct slot *w, const struct exit_report *x, char *o
 {
 	const char *const why[] = {[STOPPED_NOT] = "", [STOPPED_DRAIN] = "stopped for shutdown: ", [STOPPED_HUNG] = "stopped because a run did not end: ",
 		[STOPPED_SILENT] = "stopped because it did not answer pings: ", [STOPPED_FAULT] = w->fault,
-		[STOPPED_START] = "stopped because it did not get ready: "};
-	int n = snprintf(out, size, "%s%s%s %d%s", why[w->stop], w->stop == STOPPED_FAULT ? ": " : "", x->exited ? "exit" : "signal", x->exited ? x->code : x->signal,
+		[STOPPED_START] = "stopped because it did not get ready: ", [STOPPED_RECYCLED] = "stopped to be replaced: ", [STOPPED_MEMORY] = w->fault};
+	bool told = w->stop == STOPPED_FAULT || w->stop == STOPPED_MEMORY;
+	int n = snprintf(out, size, "%s%s%s %d%s", why[w->stop], told ? ": " : "", x->exited ? "exit" : "signal", x->exited ? x->code : x->signal,
 		x->by_limit ? " (over its memory limit)" : x->signal == SIGXCPU ? " (over its processor time)" : "");
 
 	if (x->last.len > 0 && !(x->exited && x->code == 0) && n > 0 && (size_t)n < size)
@@ -293,7 +299,8 @@ static void exit_text(const struct slot *w, const struct exit_report *x, char *o
 const char *stop_reason_name(enum stop_reason why)
 {
 	static const char *const names[STOP_REASONS] = {[STOPPED_NOT] = "crash", [STOPPED_DRAIN] = "shutdown", [STOPPED_HUNG] = "hung",
-		[STOPPED_SILENT] = "silent", [STOPPED_FAULT] = "protocol", [STOPPED_START] = "start_failed"};
+		[STOPPED_SILENT] = "silent", [STOPPED_FAULT] = "protocol", [STOPPED_START] = "start_failed",
+		[STOPPED_RECYCLED] = "recycled", [STOPPED_MEMORY] = "memory"};
 
 	return names[why];
 }
@@ -325,13 +332,20 @@ void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x)
 	w->pool->lost += w->bound;
 	slot_set(e, w, HEALTH_TERMINATED, reason);
 	w->bound = 0;
+	TAILQ_CONCAT(&w->pool->strays, &w->sessions, of_slot);
 	timers_disarm(&e->timers, &w->timer);
+	timers_disarm(&e->timers, &w->wear_timer);
 	lose_calls(e, w, running);
 	lose_line(e, w);
 	engine_note(e, &n);
 	if (n.count > 0 && w->stop != STOPPED_DRAIN)
 		engine_note(e, &(struct note){.kind = NOTE_SESSIONS_LOST, .worker = w->ref, .has_pool = true, .count = n.count, .reason = slice_of(reason)});
 	pool_judge(e, w->pool);
-	if (!e->drain.active)
+	replace_gone(w);
+	if (e->drain.active)
+		return;
+	if (w->stop == STOPPED_RECYCLED)
+		w->failures = 0;
+	else
 		start_later(e, w, reason);
 }

@@ -12,7 +12,16 @@
 #include "bridgepool/core/port.h"
 #include "session.h"
 
-enum stop_reason { STOPPED_NOT, STOPPED_DRAIN, STOPPED_HUNG, STOPPED_SILENT, STOPPED_FAULT, STOPPED_START, STOP_REASONS };
+enum stop_reason { STOPPED_NOT, STOPPED_DRAIN, STOPPED_HUNG, STOPPED_SILENT, STOPPED_FAULT, STOPPED_START, STOPPED_RECYCLED, STOPPED_MEMORY, STOP_REASONS };
+/* What a slot is there for; replace.c moves it on. A pool has always `size` that serve. */
+enum slot_role {
+	ROLE_UNUSED,  /* no process is wanted */
+	ROLE_SERVING, /* runs requests */
+	ROLE_SPARE,   /* its process waits, warm, for a place of one that serves */
+	ROLE_LEAVING, /* its process is replaced: it keeps the sessions that live there for a while, and gets no new ones */
+	ROLES
+};
+enum wear { WEAR_NOT, WEAR_REQUESTS, WEAR_AGE, WEAR_MEMORY, WEAR_ROLL, WEARS }; /* why a process is to be replaced */
 enum answer_match { MATCH_FOUND, MATCH_LATE, MATCH_NEVER };
 
 struct call_entry {
@@ -22,6 +31,7 @@ struct call_entry {
 	struct slot *slot;
 	struct session *session; /* NULL for ping, cancel, shutdown */
 	struct request *request; /* NULL: ended before the answer, or a call without one */
+	bool by_client;          /* cleanup_session for an end_session */
 	bool cancelled;          /* its request ended before the answer */
 	uint64_t cancel;         /* id of the cancel call that was sent for it; 0: none */
 	struct timer timer;      /* when patience ends */
@@ -31,6 +41,8 @@ struct slot {
 	struct slot_ref ref;
 	struct pool *pool;
 	enum health_state state;
+	enum slot_role role;
+	enum wear wear;
 	enum stop_reason stop;
 	enum stop_step step;      /* last order of the ladder */
 	struct call_entry *calls; /* by id */
@@ -46,6 +58,11 @@ struct slot {
 	bool pinging;
 	bool turn;                /* whose turn: its own line or the pool's */
 	uint64_t bound;           /* sessions whose state lives here */
+	struct session_line sessions; /* those; of a slot that leaves: what is being ended is at the end */
+	uint64_t runs, runs_most; /* of this process; runs_most: it is worn then */
+	uint64_t resident;        /* bytes, as last heard; 0: not heard of yet */
+	int64_t leave_until;      /* ROLE_LEAVING: its sessions may live until then */
+	struct timer wear_timer;  /* serving or spare: its age; leaving: the end of its sessions */
 	uint32_t failures;        /* in a row; sets the back-off */
 	int64_t ready_at;         /* when the process was READY first; INT64_MAX: not yet */
 	struct timer timer;       /* by state: start patience, next ping or its patience, next stop step, next start */

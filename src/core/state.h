@@ -88,6 +88,9 @@ void answer_cleaned_up(struct engine *e, struct call_entry *c, struct slice payl
 
 /* loss.c */
 void loss_of_worker(struct engine *e, struct call_entry *c, bool alone, bool by_us); /* its worker is gone; alone: nothing else was in flight */
+/* The queued requests of a session whose state is gone end, if the pool wants that; with `waiting` also one that waits for its next
+ * run. True: at least one ended, and s may be gone. */
+bool loss_fails_line(struct engine *e, struct session *s, bool waiting);
 void loss_of_state(struct engine *e, struct session *s); /* in a dead slot's line: on_session_loss decides */
 
 /* patience.c */

@@ -4,21 +4,30 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "replace.h"
 #include "state.h"
 
 static void view_worker(const struct slot *w, int64_t now, struct worker_view *out)
 {
-	*out = (struct worker_view){.state = w->state, .version = w->version, .in_flight = w->places, .concurrency = w->concurrency,
+	*out = (struct worker_view){.state = w->state, .role = role_name(w->role), .runs = w->runs, .resident = w->resident, .version = w->version, .in_flight = w->places, .concurrency = w->concurrency,
 		.unanswered = w->overdue, .sessions = w->bound, .ready_ms = w->ready_at == INT64_MAX ? TIME_NONE : (now - w->ready_at) / MS_US};
 	memcpy(out->id, w->name, sizeof(out->id));
 }
 
-void engine_view_workers(const struct engine *e, uint16_t pool, int64_t now, struct worker_view *out)
+size_t engine_workers_most(const struct engine *e, uint16_t pool)
+{
+	return e->pools[pool].nslots;
+}
+
+size_t engine_view_workers(const struct engine *e, uint16_t pool, int64_t now, struct worker_view *out)
 {
 	const struct pool *p = &e->pools[pool];
+	size_t n = 0;
 
-	for (uint32_t i = 0; i < p->cfg.size; i++)
-		view_worker(&p->slots[i], now, &out[i]);
+	for (uint32_t i = 0; i < p->nslots; i++)
+		if (p->slots[i].role != ROLE_UNUSED)
+			view_worker(&p->slots[i], now, &out[n++]);
+	return n;
 }
 
 static void worker_of(const struct engine *e, const struct session *s, char out[96])

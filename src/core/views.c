@@ -41,7 +41,6 @@ static void view_pool(const struct pool *p, struct pool_snapshot *out)
 		.slots_used = (uint32_t)p->places_used, .sessions_created = p->created, .sessions_lost = p->lost, .starts = p->starts, .exits = p->exits};
 	for (int i = 0; i < END_REASONS; i++)
 		out->sessions_ended += p->ended[i];
-	memcpy(out->workers, p->by_state, sizeof(out->workers));
 	memcpy(out->requests, p->finished, sizeof(out->requests));
 	memcpy(out->duration, p->duration, sizeof(out->duration));
 	memcpy(out->times, p->times, sizeof(out->times));
@@ -49,10 +48,11 @@ static void view_pool(const struct pool *p, struct pool_snapshot *out)
 	out->commands = tally_view(&p->commands, &out->ncommands);
 	out->ended = view_ended(p, &out->nended);
 	out->exited = view_exited(p, &out->nexited);
-	for (uint32_t i = 0; i < p->cfg.size; i++) {
+	for (uint32_t i = 0; i < p->nslots; i++) {
 		const struct slot *w = &p->slots[i];
 		bool able = w->state == HEALTH_READY || w->state == HEALTH_DEGRADED;
 
+		out->workers[w->state] += w->role != ROLE_UNUSED || w->state != HEALTH_TERMINATED;
 		bound += w->bound;
 		out->busy += able && w->places > 0;
 		out->slots_total += able ? w->concurrency : 0;
@@ -103,6 +103,8 @@ void engine_snapshot(const struct engine *e, int64_t now, struct snapshot *s)
 
 /* ---- invariants ---- */
 
+enum { BOUND_STRIDE = 1104 }; /* slots of a pool at most */
+
 static void check_slot(const struct engine *e, const struct slot *w, uint64_t *places)
 {
 	const struct call_entry *c;
@@ -122,9 +124,28 @@ static void check_slot(const struct engine *e, const struct slot *w, uint64_t *p
 	CHECK(!w->solo || n == 1);
 	CHECK(w->state != HEALTH_TERMINATED || (w->calls == NULL && w->bound == 0 && TAILQ_EMPTY(&w->ready)));
 	CHECK(w->reserved == NULL || w->reserved->reserved);
+	CHECK(w->role != ROLE_UNUSED || w->state == HEALTH_TERMINATED);
+	CHECK(w->role == ROLE_SERVING || w->role == ROLE_LEAVING || w->state == HEALTH_TERMINATING || (w->places == 0 && w->bound == 0));
 	TAILQ_FOREACH(s, &w->ready, line)
 		CHECK(s->state == SESSION_READY && !s->in_pool_line && session_bound(e, s));
 	*places += n;
+}
+
+/* As many serve as are wanted, and no warm one waits while the place of one that serves is empty. */
+static void check_roles(const struct engine *e, const struct pool *p)
+{
+	uint32_t n[ROLES] = {0};
+	bool empty = false, warm = false;
+
+	for (uint32_t i = 0; i < p->nslots; i++) {
+		const struct slot *w = &p->slots[i];
+
+		n[w->role]++;
+		empty |= w->role == ROLE_SERVING && w->state != HEALTH_READY && w->state != HEALTH_DEGRADED;
+		warm |= w->role == ROLE_SPARE && w->state == HEALTH_READY;
+	}
+	CHECK(n[ROLE_SERVING] == p->cfg.size);
+	CHECK(!(empty && warm) || e->drain.active || !e->started);
 }
 
 static void check_pool(const struct engine *e, const struct pool *p)
@@ -133,11 +154,12 @@ static void check_pool(const struct engine *e, const struct pool *p)
 	const struct session *s;
 	uint64_t places = 0;
 
-	for (uint32_t i = 0; i < p->cfg.size; i++) {
+	for (uint32_t i = 0; i < p->nslots; i++) {
 		check_slot(e, &p->slots[i], &places);
 		by_state[p->slots[i].state]++;
 	}
 	CHECK(memcmp(by_state, p->by_state, sizeof(by_state)) == 0);
+	check_roles(e, p);
 	CHECK(places == p->places_used);
 	TAILQ_FOREACH(s, &p->ready, line)
 		CHECK(s->state == SESSION_READY && s->in_pool_line && !TAILQ_EMPTY(&s->requests));
@@ -159,7 +181,7 @@ static void check_session(const struct engine *e, const struct session *s, uint6
 	CHECK((s->call != NULL) == (s->state == SESSION_RUNNING));
 	CHECK(s->state != SESSION_NEW);
 	if (session_bound(e, s))
-		bound[s->pool * 1024u + s->at.slot]++;
+		bound[s->pool * BOUND_STRIDE + s->at.slot]++;
 }
 
 static uint64_t check_partition(const struct engine *e, const struct partition *p)
@@ -187,7 +209,7 @@ static uint64_t check_partition(const struct engine *e, const struct partition *
 
 void engine_check(const struct engine *e)
 {
-	uint64_t *bound = xcalloc(e->cfg.npools * 1024u, sizeof(*bound)), charge = 0;
+	uint64_t *bound = xcalloc(e->cfg.npools * BOUND_STRIDE, sizeof(*bound)), charge = 0;
 	const struct partition *p;
 
 	timers_check(&e->timers);
@@ -197,8 +219,8 @@ void engine_check(const struct engine *e)
 		for (const struct session *s = e->sessions.shard[i]; s != NULL; s = s->hh.next)
 			check_session(e, s, bound);
 	for (size_t i = 0; i < e->cfg.npools; i++)
-		for (uint32_t k = 0; k < e->pools[i].cfg.size; k++)
-			CHECK(bound[i * 1024u + k] == e->pools[i].slots[k].bound);
+		for (uint32_t k = 0; k < e->pools[i].nslots; k++)
+			CHECK(bound[i * BOUND_STRIDE + k] == e->pools[i].slots[k].bound);
 	TAILQ_FOREACH(p, &e->partitions, all)
 		charge += check_partition(e, p);
 	CHECK(charge == e->budget.used[BUDGET_REQUESTS]);

@@ -39,17 +39,18 @@ static void write_document(json_t *document, struct buf *out)
 
 static json_t *worker_document(const struct worker_view *w)
 {
-	return json_pack("{s:s, s:s, s:o, s:i, s:i, s:i, s:I, s:o}", "worker_id", w->id, "state", health_state_name(w->state), "version",
+	return json_pack("{s:s, s:s, s:s, s:o, s:i, s:i, s:i, s:I, s:I, s:I, s:o}", "worker_id", w->id, "state", health_state_name(w->state), "role",
+		w->role, "version",
 		text_or_null(w->version), "in_flight", (int)w->in_flight, "concurrency", (int)w->concurrency, "unanswered", (int)w->unanswered,
-		"sessions", (json_int_t)w->sessions, "ready_ms", milliseconds(w->ready_ms));
+		"sessions", (json_int_t)w->sessions, "runs", (json_int_t)w->runs, "resident_bytes", (json_int_t)w->resident, "ready_ms", milliseconds(w->ready_ms));
 }
 
-static json_t *workers_document(const struct engine *e, uint16_t pool, size_t n, int64_t now)
+static json_t *workers_document(const struct engine *e, uint16_t pool, int64_t now)
 {
-	struct worker_view *views = xcalloc(n, sizeof *views);
+	struct worker_view *views = xcalloc(engine_workers_most(e, pool), sizeof *views);
+	size_t n = engine_view_workers(e, pool, now, views);
 	json_t *list = json_array();
 
-	engine_view_workers(e, pool, now, views);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(list, worker_document(&views[i]));
 	free(views);
@@ -83,15 +84,6 @@ static json_t *usage_document(const struct used_up *u)
 	return json_pack("{s:o, s:f}", "tokens", tokens, "cost_dollars", u->cost);
 }
 
-static size_t workers_of(const struct pool_snapshot *p)
-{
-	size_t n = 0;
-
-	for (int i = 0; i < HEALTH_STATE_COUNT; i++)
-		n += p->workers[i];
-	return n;
-}
-
 static json_t *pool_document(const struct engine *e, uint16_t index, const struct pool_snapshot *p, int64_t now)
 {
 	json_t *sessions = json_pack("{s:I, s:I, s:I, s:o}", "live", (json_int_t)p->sessions, "created", (json_int_t)p->sessions_created, "lost",
@@ -100,7 +92,7 @@ static json_t *pool_document(const struct engine *e, uint16_t index, const struc
 	return json_pack("{s:o, s:s, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "pool", text(p->name), "state", health_state_name(p->state), "places_used",
 		(int)p->slots_used, "places", (int)p->slots_total, "queued", (json_int_t)p->queued, "starts", (json_int_t)p->starts, "exits",
 		counts_document(p->exited, p->nexited), "sessions", sessions, "requests", requests_document(p), "usage", usage_document(&p->used), "workers",
-		workers_document(e, index, workers_of(p), now));
+		workers_document(e, index, now));
 }
 
 static json_t *partition_document(const struct partition_snapshot *p)

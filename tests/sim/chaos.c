@@ -131,6 +131,28 @@ static void strike_worker(struct world *w, struct instance *i)
 		world_plan(w, i, 0, (struct event){.kind = EV_CRASH, .worker = p->ref});
 }
 
+static void grow_worker(struct world *w, struct instance *i)
+{
+	static const uint64_t sizes[] = {1 << 20, MODEL_WORN_BYTES + 1, MODEL_MOST_BYTES + 1};
+	struct proc *p = workers_any(w, i);
+	uint64_t bytes = sizes[random_below(&w->random, 3)], most;
+
+	if (p == NULL)
+		return;
+	most = w->k.pool[p->ref.pool].memory_limit;
+	p->greedy |= most > 0 && bytes > most;
+	engine_memory(instance_enter(w, i), p->ref, bytes, w->now);
+	if (p->greedy && !p->stopped)
+		breach(w, "27: worker %d.%u holds too much memory and is not stopped", p->ref.slot, p->ref.generation);
+	instance_leave(w, i);
+}
+
+static void roll(struct world *w, struct instance *i)
+{
+	engine_roll(instance_enter(w, i), (uint16_t)random_below(&w->random, w->k.npools), w->now);
+	instance_leave(w, i);
+}
+
 static void refuse(struct world *w)
 {
 	int kind = (int)random_below(&w->random, 2);
@@ -161,6 +183,12 @@ static void strike(struct world *w, enum chaos kind, struct instance *i)
 		return;
 	case CHAOS_STALE:
 		stale(w, i);
+		return;
+	case CHAOS_ROLL:
+		roll(w, i);
+		return;
+	case CHAOS_MEMORY:
+		grow_worker(w, i);
 		return;
 	default:
 		refuse(w);

@@ -114,7 +114,7 @@ static void end(struct world *w, struct instance *i)
 {
 	TRACE(w, ENDED, i->index);
 	for (int p = 0; p < MAX_POOLS; p++)
-		for (int s = 0; s < MAX_WORKERS; s++)
+		for (int s = 0; s < MAX_SLOTS; s++)
 			if (i->procs[p][s] != NULL)
 				breach(w, "24: instance %d is idle, but its worker %d/%d lives", i->index, p, s);
 	instance_free(w, i);

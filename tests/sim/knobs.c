@@ -35,6 +35,13 @@ static void draw_pool(struct random *r, const struct knobs *k, struct pool_confi
 {
 	memset(p, 0, sizeof(*p));
 	p->size = (uint32_t)between(r, 1, MAX_WORKERS);
+	p->spare = (uint32_t)PICK(r, 0, 0, 1, MAX_SPARE);
+	p->min_ready = one_in(r, 2) ? 0 : (uint32_t)between(r, 1, p->size);
+	p->recycle_requests = (uint64_t)PICK(r, 0, 0, 0, 5, 30, 200);
+	p->recycle_age_us = PICK(r, 0, 0, 0, 2 * SECOND_US, 20 * SECOND_US);
+	p->recycle_grace_us = PICK(r, 0, 50 * MS_US, SECOND_US, 60 * SECOND_US);
+	p->recycle_memory = one_in(r, 2) ? 0 : MODEL_WORN_BYTES;
+	p->memory_limit = one_in(r, 2) ? 0 : MODEL_MOST_BYTES;
 	p->concurrency = (uint32_t)PICK(r, 0, 1, 1, 2, 4, 8);
 	p->state = one_in(r, 4) ? POOL_STATE_NONE : POOL_STATE_MEMORY;
 	p->on_session_loss = one_in(r, 3) ? SESSION_LOSS_FAIL : SESSION_LOSS_RUN;
@@ -202,8 +209,11 @@ void knobs_print(const struct knobs *k)
 		(unsigned long long)k->engine.memory_limit, k->engine.max_attempts, k->cooperative ? "cooperative" : "eager",
 		k->fixed_members ? ", static members" : "");
 	for (unsigned i = 0; i < k->npools; i++)
-		fprintf(stderr, "pool %u: %u workers, concurrency %u, state %s, on loss %s, timeout %lld us, grace %lld us, ttl %lld us, %llu sessions at most\n",
+		fprintf(stderr, "pool %u: %u workers, concurrency %u, state %s, on loss %s, timeout %lld us, grace %lld us, ttl %lld us, %llu sessions at most, "
+				"%u spare, recycled after %llu runs or %lld us, grace %lld us\n",
 			i, k->pool[i].size, k->pool[i].concurrency, k->pool[i].state == POOL_STATE_NONE ? "none" : "memory",
 			k->pool[i].on_session_loss == SESSION_LOSS_FAIL ? "fail" : "run", (long long)k->pool[i].request_timeout_us,
-			(long long)k->pool[i].kill_grace_us, (long long)k->pool[i].session_ttl_us, (unsigned long long)k->pool[i].max_sessions);
+			(long long)k->pool[i].kill_grace_us, (long long)k->pool[i].session_ttl_us, (unsigned long long)k->pool[i].max_sessions,
+			k->pool[i].spare, (unsigned long long)k->pool[i].recycle_requests, (long long)k->pool[i].recycle_age_us,
+			(long long)k->pool[i].recycle_grace_us);
 }

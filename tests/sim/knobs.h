@@ -7,7 +7,10 @@
 
 #include "bridgepool/core/engine.h"
 
-enum { MAX_ENGINES = 4, MAX_TOPICS = 2, MAX_PARTITIONS = 6, MAX_POOLS = 2, MAX_WORKERS = 8, MAX_SESSIONS = 64 };
+enum { MAX_ENGINES = 4, MAX_TOPICS = 2, MAX_PARTITIONS = 6, MAX_POOLS = 2, MAX_WORKERS = 8, MAX_SPARE = 2, MAX_SLOTS = MAX_WORKERS + MAX_SPARE + 1, MAX_SESSIONS = 64 };
+
+/* What a worker may hold, where it is limited. */
+enum { MODEL_WORN_BYTES = 100 << 20, MODEL_MOST_BYTES = 200 << 20 };
 
 /* What a run does on a worker. Rates are per thousand runs. */
 enum behaviour {
@@ -35,6 +38,8 @@ enum chaos {
 	CHAOS_WORKER,     /* a worker dies on its own */
 	CHAOS_STALE,      /* late and foreign things knock at the engine */
 	CHAOS_REFUSE,     /* the output topics are refused for a while */
+	CHAOS_ROLL,       /* somebody wants fresh workers */
+	CHAOS_MEMORY,     /* a worker grows */
 	CHAOS_KINDS
 };
 

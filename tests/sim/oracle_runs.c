@@ -123,7 +123,7 @@ void oracle_started(struct world *w, struct instance *i, struct slot_ref ref)
 	int64_t gone = i->gone_at[ref.pool][ref.slot];
 	unsigned starting = 0;
 
-	for (unsigned s = 0; s < MAX_WORKERS; s++) {
+	for (unsigned s = 0; s < MAX_SLOTS; s++) {
 		const struct proc *p = i->procs[ref.pool][s];
 
 		starting += p != NULL && !p->ready && p->cause == CAUSE_NONE;
@@ -199,6 +199,21 @@ static void check_elsewhere(struct world *w, const struct instance *i, const str
 	}
 }
 
+/* 27: who leaves keeps what lives there for a while, and gets nothing new. */
+static void check_leaving(struct world *w, const struct instance *i, const struct proc *p, bool fresh)
+{
+	int64_t until;
+
+	if (p->leaving_at == INT64_MAX)
+		return;
+	until = p->leaving_at + pool_of(w, p)->recycle_grace_us + SECOND_US;
+	if (fresh)
+		breach(w, "27: worker %d.%u is being replaced and gets something new", p->ref.slot, p->ref.generation);
+	if (w->now > until && i->thawed_at < p->leaving_at)
+		breach(w, "27: worker %d.%u is being replaced since %lld us and still runs requests", p->ref.slot, p->ref.generation,
+			(long long)(w->now - p->leaving_at));
+}
+
 static void new_state(struct world *w, struct instance *i, struct session_view *s, const struct asked *r, const struct proc *p, const struct call *c)
 {
 	const struct view *v = &i->views[r->index];
@@ -209,6 +224,7 @@ static void new_state(struct world *w, struct instance *i, struct session_view *
 	if (pool_of(w, p)->on_session_loss == SESSION_LOSS_FAIL && s->made_lost_at > v->received_at && v->run == RUN_NONE &&
 	    w->k.engine.window_cap == OFFSETMAP_SPAN_MAX && w->k.gap_permille == 0) /* nothing was parked */
 		breach(w, "on_session_loss=fail: record %u waited when its session's worker died, and runs in a new state", r->index);
+	check_leaving(w, i, p, true);
 	s->at = p->ref;
 	s->since = place_of(i, r)->since;
 	s->opened = false;
@@ -378,6 +394,8 @@ static void request_runs(struct world *w, struct instance *i, struct proc *p, st
 		begin_again(place_of(i, r), v);
 	check_words(w, i, r, c);
 	check_repeat(w, r, v, c->attempt);
+	check_leaving(w, i, p, r->session < 0 || pool_of(w, p)->state == POOL_STATE_NONE);
+	p->ran = true;
 	k->round = v->rounds;
 	k->solo = v->was_lost;
 	if (r->session >= 0)
@@ -405,6 +423,8 @@ static void check_reason(struct world *w, const struct instance *i, const struct
 			(long long)pool_of(w, p)->session_ttl_us);
 	if (slice_is(reason, "max_sessions") && pool_of(w, p)->max_sessions >= w->k.sessions)
 		breach(w, "session %d is ended for want of room, and there is room for all", k->session);
+	if (slice_is(reason, "recycle") && (p->leaving_at == INT64_MAX || w->now - p->leaving_at < pool_of(w, p)->recycle_grace_us))
+		breach(w, "27: session %d is ended for a new worker before recycle_grace is over", k->session);
 	if (slice_is(reason, "partition") && here && !c->violates)
 		breach(w, "23: session %d is ended as if its partition had gone, and it is here", k->session);
 }
@@ -422,6 +442,7 @@ static void session_is_cleaned(struct world *w, struct instance *i, struct proc 
 	check_reason(w, i, s, k, p, c->reason);
 	s->cleaned = true;
 	s->busy = k;
+	k->by_recycling = slice_is(c->reason, "recycle");
 	k->by_client = slice_is(c->reason, "end_session");
 }
 
@@ -436,6 +457,14 @@ void oracle_call(struct world *w, struct instance *i, struct proc *p, struct wor
 
 /* ---- what becomes of calls ---- */
 
+/* What a request that has not ended had made there is no loss to the others. */
+static bool had_made_something(const struct instance *i, const struct session_view *s)
+{
+	bool unfinished = s->last_record >= 0 && !i->views[s->last_record].has_final;
+
+	return s->requests > (unfinished ? 1u : 0u);
+}
+
 static void session_is_free(const struct world *w, struct instance *i, const struct work *k)
 {
 	struct session_view *s = k->session >= 0 ? &i->sessions[k->session] : NULL;
@@ -446,6 +475,11 @@ static void session_is_free(const struct world *w, struct instance *i, const str
 	s->orphan = false;
 	s->free_at = w->now;
 	s->ends += k->by_client;
+	if (!k->by_recycling)
+		return;
+	s->lost_at = w->now;
+	if (had_made_something(i, s))
+		s->made_lost_at = w->now;
 }
 
 static enum run_state state_after(const struct world *w, const struct work *k, const struct answer *a)
@@ -509,14 +543,6 @@ static void run_is_lost(struct world *w, struct instance *i, const struct proc *
 	w->asked[k->record].kills += v->run != RUN_KILLED && v->alone;
 }
 
-/* What a request that has not ended had made there is no loss to the others. */
-static bool had_made_something(const struct instance *i, const struct session_view *s)
-{
-	bool unfinished = s->last_record >= 0 && !i->views[s->last_record].has_final;
-
-	return s->requests > (unfinished ? 1u : 0u);
-}
-
 static void states_are_lost(struct world *w, struct instance *i, const struct proc *p)
 {
 	for (unsigned n = 0; n < w->k.sessions; n++) {
@@ -540,6 +566,35 @@ void oracle_gone(struct world *w, struct instance *i, struct proc *p)
 		if (k->record >= 0)
 			run_is_lost(w, i, p, k);
 	}
+}
+
+/* ---- replacing ---- */
+
+/* 27: one that has run nothing yet is READY beside it. */
+void oracle_leaving(struct world *w, struct instance *i, struct slot_ref ref)
+{
+	struct proc *p = workers_find(i, ref);
+	bool successor = false;
+
+	if (p == NULL || p->leaving_at != INT64_MAX)
+		breach(w, "27: worker %d.%u is to be replaced and is gone, or for the second time", ref.slot, ref.generation);
+	for (unsigned s = 0; s < MAX_SLOTS; s++) {
+		const struct proc *other = i->procs[ref.pool][s];
+
+		successor |= other != NULL && other != p && other->ready && !other->ran && other->cause == CAUSE_NONE;
+	}
+	if (!successor)
+		breach(w, "27: worker %d.%u is to be replaced and no other is warm", ref.slot, ref.generation);
+	p->leaving_at = w->now;
+}
+
+void oracle_recycled(struct world *w, struct proc *p)
+{
+	if (p->nworks > 0)
+		breach(w, "27: worker %d.%u is stopped to be replaced, with %u calls in flight", p->ref.slot, p->ref.generation, p->nworks);
+	if (p->leaving_at == INT64_MAX && p->ran)
+		breach(w, "27: worker %d.%u is stopped and has not been told to leave", p->ref.slot, p->ref.generation);
+	p->orderly = true;
 }
 
 /* ---- cancelling ---- */

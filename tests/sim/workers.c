@@ -16,7 +16,7 @@ enum saying { SAY_OK, SAY_ERROR, SAY_RETRIABLE, SAY_PARTIAL, SAY_UNREADABLE, SAY
 
 struct proc *workers_find(struct instance *i, struct slot_ref ref)
 {
-	struct proc *p = ref.pool < MAX_POOLS && ref.slot < MAX_WORKERS ? i->procs[ref.pool][ref.slot] : NULL;
+	struct proc *p = ref.pool < MAX_POOLS && ref.slot < MAX_SLOTS ? i->procs[ref.pool][ref.slot] : NULL;
 
 	return p != NULL && p->ref.generation == ref.generation ? p : NULL;
 }
@@ -27,7 +27,7 @@ struct proc *workers_any(struct world *w, struct instance *i)
 	unsigned n = 0;
 
 	for (int p = 0; p < MAX_POOLS; p++)
-		for (int s = 0; s < MAX_WORKERS; s++)
+		for (int s = 0; s < MAX_SLOTS; s++)
 			if (i->procs[p][s] != NULL && !i->procs[p][s]->dead && random_below(&w->random, ++n) == 0)
 				found = i->procs[p][s];
 	return found;
@@ -55,6 +55,7 @@ void workers_start(struct world *w, struct instance *i, struct slot_ref ref)
 	i->procs[ref.pool][ref.slot] = p;
 	w->starts++;
 	p->ref = ref;
+	p->leaving_at = INT64_MAX;
 	TAILQ_INIT(&p->works);
 	p->deaf = world_chance(w, w->k.deaf_permille);
 	p->mute = !w->quiet && world_chance(w, w->k.mute_ping_permille);
@@ -138,7 +139,7 @@ void workers_gone(struct world *w, struct instance *i, const struct event *ev)
 		p->cause = CAUSE_ITSELF;
 	oracle_gone(w, i, p);
 	i->procs[ev->worker.pool][ev->worker.slot] = NULL;
-	i->gone_at[ev->worker.pool][ev->worker.slot] = w->now;
+	i->gone_at[ev->worker.pool][ev->worker.slot] = p->orderly ? 0 : w->now;
 	i->exits[ev->worker.pool]++;
 	while (!TAILQ_EMPTY(&p->works))
 		drop_work(p, TAILQ_FIRST(&p->works));
@@ -150,15 +151,15 @@ void workers_gone(struct world *w, struct instance *i, const struct event *ev)
 void workers_forget(struct world *w, struct instance *i)
 {
 	(void)w;
-	for (int s = 0; s < MAX_POOLS * MAX_WORKERS; s++) {
-		struct proc *p = i->procs[s / MAX_WORKERS][s % MAX_WORKERS];
+	for (int s = 0; s < MAX_POOLS * MAX_SLOTS; s++) {
+		struct proc *p = i->procs[s / MAX_SLOTS][s % MAX_SLOTS];
 
 		if (p == NULL)
 			continue;
 		while (!TAILQ_EMPTY(&p->works))
 			drop_work(p, TAILQ_FIRST(&p->works));
 		free(p);
-		i->procs[s / MAX_WORKERS][s % MAX_WORKERS] = NULL;
+		i->procs[s / MAX_SLOTS][s % MAX_SLOTS] = NULL;
 	}
 }
 
@@ -175,9 +176,11 @@ void workers_stop(struct world *w, struct instance *i, struct slot_ref ref, enum
 		breach(w, "16: instance %d stops worker %d.%u, which is gone", i->index, ref.slot, ref.generation);
 	TAILQ_FOREACH(k, &p->works, line)
 		pinged |= k->kind == CALL_PING && w->now - k->since >= w->k.pool[ref.pool].ping_timeout_us;
+	if (step == STOP_CLOSE && !i->draining)
+		oracle_recycled(w, p);
 	p->stopped = true;
 	if (p->cause == CAUSE_NONE)
-		p->cause = pinged ? CAUSE_UNSURE : CAUSE_ENGINE;
+		p->cause = p->greedy ? CAUSE_ITSELF : pinged ? CAUSE_UNSURE : CAUSE_ENGINE;
 	if (step == STOP_KILL || (!p->deaf && random_below(&w->random, 4)))
 		plan(w, i, p, step == STOP_KILL ? 0 : world_delay(w, 20 * MS_US), (struct event){.kind = EV_CRASH});
 }

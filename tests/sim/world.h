@@ -79,7 +79,7 @@ struct work {                     /* a call whose answer the engine waits for */
 	uint64_t id;
 	enum call_kind kind;
 	uint32_t round;               /* of the record's view */
-	bool initialization, solo, by_client, cancelled; /* solo: nothing may run beside it; by_client: end_session; cancelled: a cancel was sent */
+	bool initialization, solo, by_client, by_recycling, cancelled; /* solo: nothing may run beside it; by_client: end_session; cancelled: a cancel was sent */
 	int record, session;          /* -1: none */
 	int32_t attempt;
 	int64_t since;
@@ -96,6 +96,8 @@ struct proc {
 	bool ready;                   /* the engine has the answer to its first ping */
 	bool dead, deaf, mute;        /* runs no more; obeys nothing but KILL; answers no ping but the first */
 	bool gone_planned, stopped;   /* stopped: ordered by the engine */
+	bool ran, orderly, greedy;             /* orderly: it may end without having failed; greedy: it was heard to hold more than it may */
+	int64_t leaving_at;           /* INT64_MAX: it is not told to be replaced */
 	enum cause cause;
 	uint32_t concurrency, capabilities;
 	uint64_t last_id;
@@ -232,9 +234,9 @@ struct instance {
 	bool poll_planned;
 	unsigned poll_turn;
 
-	struct proc *procs[MAX_POOLS][MAX_WORKERS];
-	uint32_t generation[MAX_POOLS][MAX_WORKERS];
-	int64_t gone_at[MAX_POOLS][MAX_WORKERS]; /* 0: never */
+	struct proc *procs[MAX_POOLS][MAX_SLOTS];
+	uint32_t generation[MAX_POOLS][MAX_SLOTS];
+	int64_t gone_at[MAX_POOLS][MAX_SLOTS]; /* 0: never */
 	uint64_t starts[MAX_POOLS], exits[MAX_POOLS];
 
 	struct sent_line sent;

@@ -14,7 +14,9 @@ enum session_loss { SESSION_LOSS_RUN, SESSION_LOSS_FAIL };
 
 struct pool_config {
 	const char *name;
-	uint32_t size;               /* workers, 1..1000 */
+	uint32_t size;               /* workers that serve, 1..1000 */
+	uint32_t spare;              /* warm workers beside them that take the place of one that dies or leaves, 0..100 */
+	uint32_t min_ready;          /* workers that must be READY before the pool counts as able; 0: all at its start, one later */
 	uint32_t concurrency;        /* calls in flight per worker at most; a worker may say less or more in its first answer up to this; 0: what the worker says */
 	enum pool_state state;
 	enum session_loss on_session_loss;
@@ -30,6 +32,11 @@ struct pool_config {
 	int64_t ping_timeout_us;
 	int64_t backoff_min_us, backoff_max_us; /* between failed starts, doubling, with jitter */
 	int64_t stop_grace_us;       /* between the steps shutdown, close, TERM, KILL */
+	uint64_t recycle_requests;   /* a worker is replaced after so many runs, up to a fifth earlier; 0: never */
+	int64_t recycle_age_us;      /* after so long, up to a fifth earlier; 0: never */
+	uint64_t recycle_memory;     /* when it holds more bytes than that; 0: never */
+	int64_t recycle_grace_us;    /* for the sessions that live on a worker that is replaced; then they are ended */
+	uint64_t memory_limit;       /* a worker that holds more bytes is killed; 0: none */
 };
 
 struct source_config {
@@ -81,6 +88,10 @@ void engine_started(struct engine *e, struct slot_ref w, int64_t now);
 void engine_answer(struct engine *e, struct slot_ref w, const struct answer *a, int64_t now);
 void engine_fault(struct engine *e, struct slot_ref w, enum worker_fault f, struct slice detail, int64_t now);
 void engine_gone(struct engine *e, struct slot_ref w, const struct exit_report *x, int64_t now); /* last word of that generation */
+void engine_memory(struct engine *e, struct slot_ref w, uint64_t resident, int64_t now); /* bytes that its processes hold; about once a second */
+
+/* People say */
+void engine_roll(struct engine *e, uint16_t pool, int64_t now); /* every worker is replaced by a fresh one, warm first, one after the other */
 
 /* Time, life, views */
 int64_t engine_next(const struct engine *e);                      /* when engine_tick is due; INT64_MAX: never */

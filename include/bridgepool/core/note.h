@@ -10,6 +10,7 @@ enum note_kind {
 	NOTE_WORKER_EXIT,        /* worker, reason, count = sessions lost with it */
 	NOTE_WORKER_PROTOCOL,    /* worker, reason: what it said that it may not say */
 	NOTE_WORKER_BACKOFF,     /* worker, reason, count = milliseconds until the next start */
+	NOTE_WORKER_LEAVING,     /* worker, from = to, reason; count = sessions that live there */
 	NOTE_POOL_STATE,         /* pool in worker.pool, from, to, reason */
 	NOTE_INSTANCE_STATE,     /* from, to, reason */
 	NOTE_SESSIONS_LOST,      /* worker, count */

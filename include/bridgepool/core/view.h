@@ -7,14 +7,16 @@
 struct worker_view {
 	char id[96]; /* "pool/slot.generation" */
 	enum health_state state;
+	const char *role;    /* "serving", "spare", "leaving" */
 	const char *version; /* borrowed until the next call of the engine; "" while it is not known */
 	uint32_t in_flight, concurrency, unanswered; /* unanswered: runs whose time was over and that have not answered their cancel */
-	uint64_t sessions;
+	uint64_t sessions, runs, resident; /* runs: of this process; resident: bytes, 0 while it is not known */
 	int64_t ready_ms; /* since it was READY first; TIME_NONE: not yet */
 };
 
-/* out: pools[pool].size of them. */
-void engine_view_workers(const struct engine *e, uint16_t pool, int64_t now, struct worker_view *out);
+/* The pool's workers; out has room for engine_workers_most of them. Returns how many there are. */
+size_t engine_workers_most(const struct engine *e, uint16_t pool);
+size_t engine_view_workers(const struct engine *e, uint16_t pool, int64_t now, struct worker_view *out);
 
 struct session_view {
 	const char *pool;

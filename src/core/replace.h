@@ -1,0 +1,24 @@
+/* replace.h: which process of a pool serves, which waits, warm, to serve, and which leaves.
+ *
+ *   a serving one dies          a READY spare takes its place in the same turn; the dead one's slot starts the next spare
+ *   a serving one is worn       (runs, age, memory, a roll) its successor is a READY spare, or one started for that; only then does the
+ *                               worn one leave: no new sessions, its own for recycle_grace, then they are ended; stopped when it is empty
+ *
+ * pool->restless asks for replace_step at the end of the turn. */
+#ifndef CORE_REPLACE_H
+#define CORE_REPLACE_H
+
+#include "pool.h"
+
+void replace_new_process(struct engine *e, struct slot *w); /* draws when it will be worn */
+void replace_ready(struct engine *e, struct slot *w);       /* its age counts from now */
+void replace_worn(struct slot *w, enum wear why);
+void replace_memory(struct engine *e, struct slot *w, uint64_t resident);
+void replace_gone(struct slot *w);                          /* what its slot is for now */
+void replace_step(struct engine *e, struct pool *p);
+void replace_stop_empty(struct engine *e, struct pool *p);  /* those that leave and hold nothing any more */
+void replace_timer_fired(struct engine *e, struct timer *t);
+bool replace_serves(const struct slot *w);                  /* takes sessions that are bound to none */
+const char *role_name(enum slot_role role);
+
+#endif
