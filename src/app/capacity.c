@@ -22,7 +22,9 @@ static const char *size_text(char out[32], int64_t bytes)
 /* What the pool's workers may use together; 0: nothing bounds them. As a double: 1000 workers of any size fit. */
 static double most_of(const struct pool_settings *p)
 {
-	return (double)p->memory * (double)p->size;
+	int64_t one = p->resident_limit && (!p->memory || p->resident_limit < p->memory) ? p->resident_limit : p->memory;
+
+	return (double)one * (double)(p->size + p->spare);
 }
 
 void preflight_memory(const struct settings *s, const struct preflight_report *r)
@@ -35,8 +37,8 @@ void preflight_memory(const struct settings *s, const struct preflight_report *r
 		most += most_of(wiring_pool(s, i));
 	if (m.bytes == 0 || most == 0 || most + (double)s->limits.memory <= (double)m.bytes)
 		return;
-	snprintf(what, sizeof what, "all workers together may use %s (pools[].size x pools[].memory), beside limits.memory of %s; %s has %s",
+	snprintf(what, sizeof what, "all workers together may use %s ((pools[].size + spare) x resident_limit, or memory), beside limits.memory of %s; %s has %s",
 		size_text(most_text, most < INT64_MAX / 2 ? (int64_t)most : INT64_MAX / 2), size_text(own_text, s->limits.memory), m.who,
 		size_text(there_text, m.bytes));
-	r->found(r->ctx, VERDICT_WARN, what, "lower pools[].memory or pools[].size, or else the kernel may end workers where memory runs out");
+	r->found(r->ctx, VERDICT_WARN, what, "lower pools[].resident_limit, memory or size, or else the kernel may end workers where memory runs out");
 }

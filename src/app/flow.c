@@ -319,6 +319,15 @@ static void on_gone(void *ctx, struct slot_ref w, const struct exit_report *x)
 	flow_exit(f);
 }
 
+static void on_memory(void *ctx, struct slot_ref w, uint64_t bytes)
+{
+	struct flow *f = ctx;
+	int64_t now = flow_enter(f);
+
+	engine_memory(f->engine, w, bytes, now);
+	flow_exit(f);
+}
+
 static void on_line(void *ctx, struct slot_ref w, struct slice line)
 {
 	struct flow *f = ctx;
@@ -403,7 +412,7 @@ static void on_beat(uv_timer_t *timer)
 
 static bool open_adapters(struct flow *f, char *errstr, size_t size)
 {
-	const struct worker_events ev = {f, on_started, on_answer, on_worker_fault, on_gone, on_line, NULL};
+	const struct worker_events ev = {f, on_started, on_answer, on_worker_fault, on_gone, on_line, on_memory};
 	char why[512];
 
 	f->adapters = xcalloc(f->settings->pools.n, sizeof *f->adapters);

@@ -76,11 +76,15 @@ static const struct config_key table[] = {
 	"tests."),
     {"pools[].command", CONFIG_STRINGS, offsetof(struct pool_settings, command), 0, "[ ]", NULL, RELOAD_ROLL,
 	"The worker's program and its arguments. No shell reads it.", COMMAND_EXAMPLE},
-    POOL(size, CONFIG_INT, "4", "1..1000", RELOAD_LIVE, "Workers that are kept running."),
-    RESERVED("pools[].spare", "0", "spare workers, started before they are needed"),
+    POOL(size, CONFIG_INT, "4", "1..1000", RELOAD_RESTART, "Workers that are kept running."),
+    POOL(spare, CONFIG_INT, "0", "0..100", RELOAD_RESTART,
+	"Workers beside them that are started and wait, to take the place of one that dies or is replaced at once."),
+    POOL(min_ready, CONFIG_INT, "0", "0..1000", RELOAD_LIVE,
+	"Workers that must be READY before requests are read, and below which the pool is UNAVAILABLE; 0: all of them at the "
+	"start, one later."),
     POOL(concurrency, CONFIG_INT, "0", "0..10000", RELOAD_ROLL,
 	"Calls in flight per worker at most; 0: as many as the worker says."),
-    POOL(state, CONFIG_ENUM, "\"memory\"", "memory|none", RELOAD_ROLL,
+    POOL(state, CONFIG_ENUM, "\"memory\"", "memory|none", RELOAD_RESTART,
 	"Where a session's state lives: \"memory\" of its worker, which it then stays with; \"none\": there is none, any worker "
 	"will do."),
     POOL(on_session_loss, CONFIG_ENUM, "\"run\"", "run|fail", RELOAD_LIVE,
@@ -107,6 +111,17 @@ static const struct config_key table[] = {
     POOL(backoff_max, CONFIG_DURATION, "\"30s\"", "1ms..1d", RELOAD_LIVE, "The longest pause between failed starts."),
     POOL(stop_grace, CONFIG_DURATION, "\"2s\"", "1ms..1d", RELOAD_LIVE,
 	"Pause between the steps of stopping a worker: asked, input closed, SIGTERM, SIGKILL."),
+    POOL(recycle_requests, CONFIG_INT, "0", "0..1000000000", RELOAD_LIVE,
+	"A worker is replaced by a fresh one after so many runs, up to a fifth earlier; 0: never."),
+    POOL(recycle_age, CONFIG_DURATION, "0", "0..365d", RELOAD_LIVE, "And when it is so old, up to a fifth earlier; 0: never."),
+    POOL(recycle_memory, CONFIG_SIZE, "0", NULL, RELOAD_LIVE,
+	"And when it, with what it started, holds so much memory; looked at once a second; 0: never."),
+    POOL(recycle_grace, CONFIG_DURATION, "\"5m\"", "0..30d", RELOAD_LIVE,
+	"How long the sessions that live on a worker that is replaced may stay there; then they are cleaned up with the reason "
+	"\"recycle\"."),
+    POOL(resident_limit, CONFIG_SIZE, "0", NULL, RELOAD_LIVE,
+	"A worker that holds more memory than that, with what it started, is killed; looked at once a second. Above "
+	"recycle_memory. 0: none."),
     POOL(memory, CONFIG_SIZE, "0", NULL, RELOAD_ROLL,
 	"Address space that one worker may have; programs map far more than they use. 0: no limit."),
     POOL(
@@ -268,6 +283,10 @@ static void check_pool(const struct settings *s, size_t i, struct config_report 
 	check_account(p, i, r);
 	if (p->backoff_min > p->backoff_max)
 		config_fault(r, place(at, "pools", i, "backoff_min"), "is above backoff_max; lower it or raise that");
+	if (p->min_ready > p->size)
+		config_fault(r, place(at, "pools", i, "min_ready"), "is above size; lower it or raise that");
+	if (p->resident_limit > 0 && p->recycle_memory >= p->resident_limit)
+		config_fault(r, place(at, "pools", i, "recycle_memory"), "must be below resident_limit; lower it or raise that");
 	if (p->max_frame_bytes < s->limits.request + FRAME_MARGIN || p->max_frame_bytes < s->limits.result + FRAME_MARGIN)
 		config_fault(r, place(at, "pools", i, "max_frame_bytes"),
 		    "must be at least 64KiB above limits.request and limits.result; raise it or lower those");

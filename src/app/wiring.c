@@ -46,6 +46,13 @@ static struct pool_config pool_config(const struct pool_settings *p)
 	return (struct pool_config){
 		.name = p->name,
 		.size = (uint32_t)p->size,
+		.spare = (uint32_t)p->spare,
+		.min_ready = (uint32_t)p->min_ready,
+		.recycle_requests = (uint64_t)p->recycle_requests,
+		.recycle_age_us = p->recycle_age,
+		.recycle_memory = (uint64_t)p->recycle_memory,
+		.recycle_grace_us = p->recycle_grace,
+		.memory_limit = (uint64_t)p->resident_limit,
 		.concurrency = (uint32_t)p->concurrency,
 		.state = (enum pool_state)p->state,
 		.on_session_loss = (enum session_loss)p->on_session_loss,

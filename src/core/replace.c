@@ -68,7 +68,7 @@ void replace_memory(struct engine *e, struct slot *w, uint64_t resident)
 
 	w->resident = resident;
 	if (cfg->memory_limit > 0 && resident > cfg->memory_limit && !MUTANT(52)) {
-		snprintf(reason, sizeof(reason), "it holds %" PRIu64 " MiB, and memory_limit is %" PRIu64 " MiB", resident >> 20, cfg->memory_limit >> 20);
+		snprintf(reason, sizeof(reason), "it holds %" PRIu64 " MiB, and resident_limit is %" PRIu64 " MiB", resident >> 20, cfg->memory_limit >> 20);
 		slot_stop(e, w, STOPPED_MEMORY, reason);
 	} else if (cfg->recycle_memory > 0 && resident > cfg->recycle_memory && able(w)) {
 		replace_worn(w, WEAR_MEMORY);

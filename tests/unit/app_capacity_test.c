@@ -35,7 +35,7 @@ static const char *look(const char *memory)
 
 START_TEST(more_than_there_is_is_told)
 {
-	ck_assert_ptr_nonnull(strstr(look("pools[0].memory=\"1TiB\""), "may use 1000 TiB (pools[].size x pools[].memory), beside limits.memory of 256 MiB"));
+	ck_assert_ptr_nonnull(strstr(look("pools[0].memory=\"1TiB\""), "may use 1000 TiB ((pools[].size + spare) x resident_limit, or memory), beside limits.memory of 256 MiB"));
 }
 END_TEST
 

@@ -7,11 +7,12 @@
 struct pool_settings {
 	char *name, *adapter, *directory, *user, *group, *script;
 	struct config_strings command, environment, pass_environment;
-	int64_t size, concurrency;
+	int64_t size, spare, min_ready, concurrency;
 	int state, on_session_loss;          /* enum pool_state, enum session_loss */
 	int64_t request_timeout, partial_interval, kill_grace, session_ttl, session_hook_timeout, start_timeout;
 	int64_t max_sessions, start_batch;
 	int64_t ping_interval, ping_timeout, backoff_min, backoff_max, stop_grace;
+	int64_t recycle_requests, recycle_age, recycle_memory, recycle_grace, resident_limit;
 	int64_t memory, open_files, core, cpu, oom_score, max_frame_bytes;
 	bool no_new_privileges;
 };
