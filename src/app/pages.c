@@ -27,6 +27,7 @@ static void page_metrics(const struct pages *p, const struct http_query *q, stru
 	process_facts(p, &facts);
 	engine_snapshot(flow_engine(p->flow), clock_mono_us(), &s);
 	metrics_write(&s, &facts, a->body);
+	metrics_write_workers(flow_engine(p->flow), s.npools, clock_mono_us(), a->body);
 	snapshot_free(&s);
 	a->type = metrics_content_type;
 }

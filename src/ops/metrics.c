@@ -4,10 +4,12 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
 
 const char metrics_content_type[] = "text/plain; version=0.0.4; charset=utf-8";
@@ -277,6 +279,36 @@ void metrics_write(const struct snapshot *s, const struct process_facts *p, stru
 	requests(out, s);
 	usage(out, s);
 	durations(out, s);
+}
+
+/* ---- of single workers ---- */
+
+/* The slot of "pool/slot.generation": there is a bounded number of them, other than of generations. */
+static struct slice slot_of(const char *id)
+{
+	const char *slot = strrchr(id, '/');
+
+	return slot ? (struct slice){slot + 1, strcspn(slot + 1, ".")} : slice_of(id);
+}
+
+static void pool_workers(const struct engine *e, uint16_t pool, int64_t now, struct buf *out)
+{
+	struct worker_view *views = xcalloc(engine_workers_most(e, pool), sizeof *views);
+	size_t n = engine_view_workers(e, pool, now, views);
+
+	for (size_t i = 0; i < n; i++)
+		if (views[i].resident)
+			sample(out, "worker_resident_memory_bytes",
+				(const struct label[]){{"pool", slice_of(engine_pool_name(e, pool))}, {"slot", slot_of(views[i].id)}, {NULL}},
+				(double)views[i].resident);
+	free(views);
+}
+
+void metrics_write_workers(const struct engine *e, size_t npools, int64_t now, struct buf *out)
+{
+	family(out, "worker_resident_memory_bytes", "gauge", "Memory that a worker holds, with all that it started.");
+	for (size_t i = 0; i < npools; i++)
+		pool_workers(e, (uint16_t)i, now, out);
 }
 
 /* ---- facts of this process ---- */

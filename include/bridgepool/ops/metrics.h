@@ -3,7 +3,7 @@
 #ifndef BRIDGEPOOL_OPS_METRICS_H
 #define BRIDGEPOOL_OPS_METRICS_H
 
-#include "bridgepool/wire/record.h"
+#include "bridgepool/core/view.h"
 
 extern const char metrics_content_type[];
 
@@ -17,5 +17,6 @@ struct process_facts {
 /* Of this process; state is the caller's to fill. */
 void metrics_process(struct process_facts *p);
 void metrics_write(const struct snapshot *s, const struct process_facts *p, struct buf *out);
+void metrics_write_workers(const struct engine *e, size_t npools, int64_t now, struct buf *out); /* what is known of each; follows the rest */
 
 #endif
