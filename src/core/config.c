@@ -1,5 +1,6 @@
 /* config.c: the engine's own copy of its configuration. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "state.h"
 
@@ -40,13 +41,51 @@ void config_keep(struct engine *e, const struct engine_config *cfg)
 	e->cfg.copy_headers = keep_list(e, cfg->copy_headers, cfg->ncopy_headers);
 }
 
+static void free_lists(const struct engine_config *cfg)
+{
+	for (size_t i = 0; i < cfg->nsources; i++)
+		free((void *)(uintptr_t)cfg->sources[i].commands);
+	free((void *)(uintptr_t)cfg->pools);
+	free((void *)(uintptr_t)cfg->sources);
+	free((void *)(uintptr_t)cfg->copy_headers);
+}
+
+/* What cannot change while the engine lives stays as it was; names stay where they are, for whoever borrowed them. */
+static void keep_fixed(struct engine_config *now, const struct engine_config *before)
+{
+	struct pool_config *pools = (struct pool_config *)(uintptr_t)now->pools;
+	struct source_config *sources = (struct source_config *)(uintptr_t)now->sources;
+
+	now->instance_id = before->instance_id;
+	now->window_cap = before->window_cap;
+	now->memory_limit = before->memory_limit;
+	for (size_t i = 0; i < now->npools; i++) {
+		CHECK(strcmp(pools[i].name, before->pools[i].name) == 0);
+		pools[i].name = before->pools[i].name;
+		pools[i].size = before->pools[i].size;
+		pools[i].spare = before->pools[i].spare;
+		pools[i].state = before->pools[i].state;
+	}
+	for (size_t i = 0; i < now->nsources; i++) {
+		CHECK(strcmp(sources[i].topic, before->sources[i].topic) == 0);
+		sources[i].topic = before->sources[i].topic;
+		sources[i].pool = before->sources[i].pool;
+	}
+}
+
+void config_retune(struct engine *e, const struct engine_config *cfg)
+{
+	struct engine_config before = e->cfg;
+
+	CHECK(cfg->npools == before.npools && cfg->nsources == before.nsources);
+	config_keep(e, cfg);
+	keep_fixed(&e->cfg, &before);
+	free_lists(&before);
+}
+
 void config_forget(struct engine *e)
 {
-	for (size_t i = 0; i < e->cfg.nsources; i++)
-		free((void *)(uintptr_t)e->cfg.sources[i].commands);
-	free((void *)(uintptr_t)e->cfg.pools);
-	free((void *)(uintptr_t)e->cfg.sources);
-	free((void *)(uintptr_t)e->cfg.copy_headers);
+	free_lists(&e->cfg);
 	for (size_t i = 0; i < e->nstrings; i++)
 		free(e->strings[i]);
 	free(e->strings);

@@ -21,6 +21,7 @@ struct engine *engine_new(const struct engine_config *cfg, const struct port *po
 
 	CHECK(cfg->npools > 0 && cfg->nsources > 0 && cfg->window_cap >= 16 && cfg->window_cap <= OFFSETMAP_SPAN_MAX);
 	config_keep(e, cfg);
+	e->attempts_ever = cfg->max_attempts;
 	e->port = *port;
 	e->codec = codec;
 	e->now = now;
@@ -311,6 +312,17 @@ void engine_memory(struct engine *e, struct slot_ref ref, uint64_t resident, int
 }
 
 /* ---- people say ---- */
+
+void engine_retune(struct engine *e, const struct engine_config *cfg, int64_t now)
+{
+	enter(e, now);
+	if (cfg->max_attempts > e->attempts_ever)
+		e->attempts_ever = cfg->max_attempts;
+	config_retune(e, cfg);
+	for (size_t i = 0; i < e->cfg.npools; i++)
+		pool_retune(e, &e->pools[i], &e->cfg.pools[i]);
+	leave(e);
+}
 
 void engine_roll(struct engine *e, uint16_t pool, int64_t now)
 {

@@ -68,6 +68,16 @@ void pool_cleanup(struct pool *p)
 	tally_cleanup(&p->commands);
 }
 
+void pool_retune(struct engine *e, struct pool *p, const struct pool_config *cfg)
+{
+	p->cfg = *cfg;
+	timers_disarm(&e->timers, &p->ttl);
+	pool_idle_session(e, p);
+	for (uint32_t i = 0; i < p->nslots; i++)
+		replace_retuned(e, &p->slots[i]);
+	p->restless = true;
+}
+
 /* A slot whose timer runs is in its back-off. */
 static bool may_start(const struct slot *w)
 {
@@ -197,10 +207,12 @@ static void feed(struct engine *e, struct pool *p)
 
 void pool_settle(struct engine *e, struct pool *p)
 {
-	replace_stop_empty(e, p);
-	while (p->restless)
-		pool_reconcile(e, p);
-	feed(e, p);
+	do {
+		replace_stop_empty(e, p);
+		if (p->restless)
+			pool_reconcile(e, p);
+		feed(e, p);
+	} while (p->restless);
 }
 
 static uint32_t serving(const struct pool *p, bool ready_only)

@@ -13,7 +13,7 @@ struct pool {
 	uint16_t index;
 	enum health_state state;
 	struct slot *slots;          /* nslots: those that serve, the spare ones, and one for the successor of a slot that leaves */
-	uint32_t nslots;
+	uint32_t nslots, nleaving;
 	struct session_line strays;  /* bound to processes that are gone; nobody has looked at them since */
 	struct slot_line feed;       /* slots that may have room */
 	struct session_line ready;   /* bound to none, may run anywhere */
@@ -32,6 +32,7 @@ struct pool {
 
 void pool_init(struct pool *p, uint16_t index, const struct pool_config *cfg);
 void pool_cleanup(struct pool *p);
+void pool_retune(struct engine *e, struct pool *p, const struct pool_config *cfg);
 void pool_reconcile(struct engine *e, struct pool *p); /* starts what may be started */
 void pool_settle(struct engine *e, struct pool *p);    /* at the end of a turn: processes in their roles, work to slots that have room */
 void pool_judge(struct engine *e, struct pool *p);     /* the pool's state from its slots' */

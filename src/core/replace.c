@@ -44,13 +44,32 @@ void replace_new_process(struct engine *e, struct slot *w)
 	w->runs_most = cfg->recycle_requests > 0 ? jittered(e, cfg->recycle_requests) : UINT64_MAX;
 }
 
+static void arm_age(struct engine *e, struct slot *w)
+{
+	int64_t age = w->pool->cfg.recycle_age_us, at;
+
+	if (age == 0)
+		return;
+	at = w->ready_at + (int64_t)jittered(e, (uint64_t)age);
+	timers_arm(&e->timers, &w->wear_timer, at > e->now ? at : e->now + 1);
+}
+
 void replace_ready(struct engine *e, struct slot *w)
 {
-	int64_t age = w->pool->cfg.recycle_age_us;
-
 	w->pool->restless = true;
-	if (age > 0)
-		timers_arm(&e->timers, &w->wear_timer, e->now + (int64_t)jittered(e, (uint64_t)age));
+	arm_age(e, w);
+}
+
+void replace_retuned(struct engine *e, struct slot *w)
+{
+	uint64_t most = w->pool->cfg.recycle_requests;
+
+	w->runs_most = most > 0 ? jittered(e, most) : UINT64_MAX;
+	if (!able(w) || w->role == ROLE_LEAVING)
+		return;
+	timers_disarm(&e->timers, &w->wear_timer);
+	if (w->wear != WEAR_AGE)
+		arm_age(e, w);
 }
 
 void replace_worn(struct slot *w, enum wear why)
@@ -87,8 +106,10 @@ static uint32_t count(const struct pool *p, enum slot_role role)
 void replace_gone(struct slot *w)
 {
 	w->pool->restless = true;
-	if (w->role == ROLE_LEAVING)
-		w->role = count(w->pool, ROLE_SPARE) < w->pool->cfg.spare ? ROLE_SPARE : ROLE_UNUSED;
+	if (w->role != ROLE_LEAVING)
+		return;
+	w->pool->nleaving--;
+	w->role = count(w->pool, ROLE_SPARE) < w->pool->cfg.spare ? ROLE_SPARE : ROLE_UNUSED;
 }
 
 /* fresh: as the successor of a worn one; else anything that is warm will do. */
@@ -135,6 +156,7 @@ static void begin_leaving(struct engine *e, struct slot *w)
 		.reason = slice_of(wear_texts[w->wear])};
 
 	w->role = ROLE_LEAVING;
+	w->pool->nleaving++;
 	w->leave_until = MUTANT(51) ? e->now : e->now + w->pool->cfg.recycle_grace_us;
 	timers_arm(&e->timers, &w->wear_timer, w->leave_until);
 	engine_note(e, &n);
@@ -210,7 +232,7 @@ void replace_step(struct engine *e, struct pool *p)
 
 void replace_stop_empty(struct engine *e, struct pool *p)
 {
-	for (uint32_t i = 0; i < p->nslots; i++) {
+	for (uint32_t i = 0; i < p->nslots && p->nleaving > 0; i++) {
 		struct slot *w = &p->slots[i];
 
 		if (w->role == ROLE_LEAVING && able(w) && w->bound == 0 && (w->places == 0 || MUTANT(50)))

@@ -11,6 +11,7 @@
 #include "pool.h"
 
 void replace_new_process(struct engine *e, struct slot *w); /* draws when it will be worn */
+void replace_retuned(struct engine *e, struct slot *w);     /* the limits are others now */
 void replace_ready(struct engine *e, struct slot *w);       /* its age counts from now */
 void replace_worn(struct slot *w, enum wear why);
 void replace_memory(struct engine *e, struct slot *w, uint64_t resident);

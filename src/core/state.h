@@ -41,6 +41,7 @@ struct engine {
 	int64_t wall_offset_ms;     /* wall_ms - now/1000 */
 	bool inside;                /* no call into the engine from a port function */
 	bool started;
+	uint32_t attempts_ever;     /* the highest max_attempts that held */
 	struct timers timers;
 	struct pool *pools;
 	struct sessions sessions;
@@ -73,6 +74,7 @@ void engine_note(struct engine *e, const struct note *n);
 
 /* config.c */
 void config_keep(struct engine *e, const struct engine_config *cfg);
+void config_retune(struct engine *e, const struct engine_config *cfg);
 void config_forget(struct engine *e);
 
 /* intake.c */

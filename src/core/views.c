@@ -144,7 +144,7 @@ static void check_roles(const struct engine *e, const struct pool *p)
 		empty |= w->role == ROLE_SERVING && w->state != HEALTH_READY && w->state != HEALTH_DEGRADED;
 		warm |= w->role == ROLE_SPARE && w->state == HEALTH_READY;
 	}
-	CHECK(n[ROLE_SERVING] == p->cfg.size);
+	CHECK(n[ROLE_SERVING] == p->cfg.size && n[ROLE_LEAVING] == p->nleaving);
 	CHECK(!(empty && warm) || e->drain.active || !e->started);
 }
 
@@ -196,7 +196,7 @@ static uint64_t check_partition(const struct engine *e, const struct partition *
 		charge += r->charge;
 		CHECK(r->place == PLACE_PARKED || r->session != NULL);
 		CHECK(r->place == PLACE_RUNNING || p->state == PARTITION_ACTIVE);
-		CHECK(r->attempts <= e->cfg.max_attempts);
+		CHECK(r->attempts <= e->attempts_ever);
 	}
 	CHECK(n == p->nrequests && run == p->running && charge == p->charge);
 	CHECK(!p->held || p->state == PARTITION_ACTIVE);

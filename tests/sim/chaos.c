@@ -147,6 +147,12 @@ static void grow_worker(struct world *w, struct instance *i)
 	instance_leave(w, i);
 }
 
+static void retune(struct world *w, struct instance *i)
+{
+	engine_retune(instance_enter(w, i), &i->cfg, w->now);
+	instance_leave(w, i);
+}
+
 static void roll(struct world *w, struct instance *i)
 {
 	engine_roll(instance_enter(w, i), (uint16_t)random_below(&w->random, w->k.npools), w->now);
@@ -183,6 +189,9 @@ static void strike(struct world *w, enum chaos kind, struct instance *i)
 		return;
 	case CHAOS_STALE:
 		stale(w, i);
+		return;
+	case CHAOS_RETUNE:
+		retune(w, i);
 		return;
 	case CHAOS_ROLL:
 		roll(w, i);

@@ -39,6 +39,7 @@ enum chaos {
 	CHAOS_STALE,      /* late and foreign things knock at the engine */
 	CHAOS_REFUSE,     /* the output topics are refused for a while */
 	CHAOS_ROLL,       /* somebody wants fresh workers */
+	CHAOS_RETUNE,     /* the configuration is read again, and is the same */
 	CHAOS_MEMORY,     /* a worker grows */
 	CHAOS_KINDS
 };

@@ -26,6 +26,9 @@ struct told_call {
 
 struct world {
 	struct engine *e;
+	struct engine_config cfg; /* of e, and its parts */
+	struct pool_config pool;
+	struct source_config source;
 	struct codec *codec;
 	int64_t now, next_offset[4];
 	struct tp tp[4];
@@ -163,11 +166,19 @@ static inline struct world *world_new(struct pool_config pool, struct engine_con
 		defaults.max_sessions = pool.max_sessions;
 	if (pool.session_ttl_us)
 		defaults.session_ttl_us = pool.session_ttl_us;
-	pool = defaults;
+	defaults.spare = pool.spare;
+	defaults.recycle_requests = pool.recycle_requests;
+	defaults.recycle_grace_us = pool.recycle_grace_us;
+	defaults.memory_limit = pool.memory_limit;
+	w->pool = defaults;
+	w->source = source;
+	cfg.pools = &w->pool;
+	cfg.sources = &w->source;
 	if (more.window_cap)
 		cfg.window_cap = more.window_cap;
 	if (more.memory_limit)
 		cfg.memory_limit = more.memory_limit;
+	w->cfg = cfg;
 	w->codec = codec_new(&cc, errstr, sizeof(errstr));
 	ck_assert_msg(w->codec != NULL, "%s", errstr);
 	w->now = SECOND_US;

@@ -91,6 +91,10 @@ void engine_gone(struct engine *e, struct slot_ref w, const struct exit_report *
 void engine_memory(struct engine *e, struct slot_ref w, uint64_t resident, int64_t now); /* bytes that its processes hold; about once a second */
 
 /* People say */
+/* From now on cfg's values hold, also for what is queued; for runs, calls and sessions under way from their next timer on. The same
+ * pools and sources by number, names and order; not taken over: instance_id, size, spare, state, window_cap, memory_limit, and what
+ * sources read from which pool. A pool whose workers are other ones now is to be rolled. */
+void engine_retune(struct engine *e, const struct engine_config *cfg, int64_t now);
 void engine_roll(struct engine *e, uint16_t pool, int64_t now); /* every worker is replaced by a fresh one, warm first, one after the other */
 
 /* Time, life, views */
