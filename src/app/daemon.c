@@ -40,7 +40,7 @@ struct daemon {
 	struct identity identity;
 	struct wiring wiring;
 	uv_loop_t loop;
-	uv_signal_t signals[3];
+	uv_signal_t signals[4];
 	uv_timer_t patience; /* a drain or close that takes too long */
 	uv_timer_t watchdog; /* tells the supervisor that the loop turns */
 	struct flow *flow;
@@ -256,6 +256,17 @@ static void on_closed(void *ctx)
 
 /* ---- signals ---- */
 
+static void on_roll(uv_signal_t *handle, int number)
+{
+	struct daemon *d = handle->data;
+
+	(void)number;
+	if (!d->serving || d->state == HEALTH_DRAINING || d->state == HEALTH_STOPPED)
+		return;
+	log_line(LOG_INFO, "roll", "SIGUSR1: every worker is replaced, its successor first");
+	flow_roll(d->flow);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
 	struct daemon *d = handle->data;
@@ -291,13 +302,16 @@ static void open_watchdog(struct daemon *d)
 
 static void open_signals(struct daemon *d)
 {
-	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+	static const struct {
+		int number;
+		void (*take)(uv_signal_t *handle, int number);
+	} rows[] = {{SIGTERM, on_signal}, {SIGINT, on_signal}, {SIGHUP, on_signal}, {SIGUSR1, on_roll}};
 
 	signal(SIGPIPE, SIG_IGN); /* a worker or a log reader that went away is an error of write, not our end */
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		uv_signal_init(&d->loop, &d->signals[i]);
 		d->signals[i].data = d;
-		uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+		uv_signal_start(&d->signals[i], rows[i].take, rows[i].number);
 		uv_unref((uv_handle_t *)&d->signals[i]);
 	}
 	uv_timer_init(&d->loop, &d->patience);
@@ -307,7 +321,7 @@ static void open_signals(struct daemon *d)
 
 static void close_signals(struct daemon *d)
 {
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < sizeof d->signals / sizeof *d->signals; i++)
 		uv_close((uv_handle_t *)&d->signals[i], NULL);
 	uv_close((uv_handle_t *)&d->patience, NULL);
 	uv_close((uv_handle_t *)&d->watchdog, NULL);

@@ -515,6 +515,15 @@ void flow_subscribe(struct flow *f)
 	consumer_subscribe(f->consumer);
 }
 
+void flow_roll(struct flow *f)
+{
+	int64_t now = flow_enter(f);
+
+	for (size_t i = 0; i < f->settings->pools.n; i++)
+		engine_roll(f->engine, (uint16_t)i, now);
+	flow_exit(f);
+}
+
 void flow_drain(struct flow *f, int64_t until_us)
 {
 	int64_t now = flow_enter(f);

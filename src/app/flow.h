@@ -28,6 +28,7 @@ void flow_start(struct flow *f);     /* starts the pools */
 const struct engine *flow_engine(const struct flow *f); /* to be looked at */
 bool flow_ready(const struct flow *f, const char **why); /* every pool can work */
 void flow_subscribe(struct flow *f);
+void flow_roll(struct flow *f); /* every worker is replaced by a fresh one, warm first */
 void flow_note(struct flow *f, const struct note *n); /* a note of the daemon's own */
 
 /* The end, in this order: drain until flow_drained, leave until `closed`, wait for flow_idle and flow_flushed, close, run the loop

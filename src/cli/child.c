@@ -1,4 +1,4 @@
-/* child.c: the daemon as a child process of the demo. */
+/* child.c: the daemon as a child process of the demo and of dev. */
 #include "child.h"
 
 #include <errno.h>
@@ -29,25 +29,32 @@ _Noreturn static void run_child(char *const *argv, int log, pid_t parent)
 	_exit(127);
 }
 
+bool child_start_into(struct child *c, char *const *argv, int fd, char *errstr, size_t size)
+{
+	pid_t parent = getpid();
+
+	c->pid = fork();
+	if (c->pid == 0)
+		run_child(argv, fd, parent);
+	if (c->pid > 0)
+		return true;
+	snprintf(errstr, size, "cannot start another process: %s", strerror(errno));
+	c->pid = 0;
+	return false;
+}
+
 bool child_start(struct child *c, char *const *argv, const char *log, char *errstr, size_t size)
 {
 	int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	pid_t parent = getpid();
+	bool started;
 
 	if (fd < 0) {
 		snprintf(errstr, size, "cannot write %s: %s", log, strerror(errno));
 		return false;
 	}
-	c->pid = fork();
-	if (c->pid == 0)
-		run_child(argv, fd, parent);
-	if (c->pid < 0)
-		snprintf(errstr, size, "cannot start another process: %s", strerror(errno));
+	started = child_start_into(c, argv, fd, errstr, size);
 	close(fd);
-	if (c->pid > 0)
-		return true;
-	c->pid = 0;
-	return false;
+	return started;
 }
 
 bool child_alive(struct child *c)

@@ -1,4 +1,4 @@
-/* child.h: the daemon as a child process of the demo, so that signals and loops stay simple. */
+/* child.h: the daemon as a child process of the demo and of dev, so that signals and loops stay simple. */
 #ifndef CLI_CHILD_H
 #define CLI_CHILD_H
 
@@ -11,9 +11,10 @@ struct child {
 	int code;  /* once it has ended: its exit code, or 128 + signal */
 };
 
-/* Runs this program again with these arguments (argv[0] included, NULL-terminated), its stderr into a file. It is told to stop
- * when we die. */
+/* Runs this program again with these arguments (argv[0] included, NULL-terminated), its stderr into a file, or into a descriptor
+ * that it gets a copy of. It is told to stop when we die. */
 bool child_start(struct child *c, char *const *argv, const char *log, char *errstr, size_t size);
+bool child_start_into(struct child *c, char *const *argv, int fd, char *errstr, size_t size);
 bool child_alive(struct child *c);
 /* SIGTERM, wait, SIGKILL if it takes longer. Then it is gone. */
 void child_stop(struct child *c, int timeout_ms);

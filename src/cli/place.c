@@ -85,6 +85,16 @@ static bool find_home(struct place *p, char *app, size_t size)
 	return false;
 }
 
+void place_find(struct place *p)
+{
+	char app[PATH_MAX + 32];
+
+	find_program(p);
+	if (!find_home(p, app, sizeof app))
+		p->package[0] = '\0';
+	snprintf(p->python, sizeof p->python, "python3");
+}
+
 static bool copy_file(const char *from, const char *to, char *errstr, size_t size)
 {
 	FILE *in = fopen(from, "r"), *out = in ? fopen(to, "w") : NULL;
@@ -149,8 +159,7 @@ bool place_prepare(struct place *p, const char *dir, char *errstr, size_t size)
 	return true;
 }
 
-/* A libconfig string. */
-static void put_string(FILE *out, const char *text)
+void place_put_string(FILE *out, const char *text)
 {
 	fputc('"', out);
 	for (; *text; text++) {
@@ -166,14 +175,14 @@ static void put_pool(FILE *out, const struct place *p)
 	char path[PATH_MAX + 64];
 
 	fprintf(out, "pools = ( {\n\tname = \"default\";\n\tcommand = [ ");
-	put_string(out, p->python);
+	place_put_string(out, p->python);
 	fprintf(out, ", \"-m\", \"bridgepool.worker\", \"app:app\" ];\n\tdirectory = ");
-	put_string(out, p->dir);
+	place_put_string(out, p->dir);
 	fprintf(out, ";\n");
 	if (*p->package) {
 		snprintf(path, sizeof path, "PYTHONPATH=%s", p->package);
 		fprintf(out, "\tenvironment = [ ");
-		put_string(out, path);
+		place_put_string(out, path);
 		fprintf(out, " ];\n");
 	}
 	fprintf(out, "\tsize = 2;\n\tbackoff_min = \"200ms\";\n} );\n");
@@ -189,7 +198,7 @@ bool place_configure(const struct place *p, const char *brokers, char *errstr, s
 	}
 	fprintf(out, "# Written anew by each `bridgepool demo`. A start for your own: copy it, and change the brokers.\n"
 		     "kafka = {\n\tbrokers = ");
-	put_string(out, brokers);
+	place_put_string(out, brokers);
 	fprintf(out, ";\n\t# The embedded broker does not wake a waiting fetch; a real one does, and needs no such line.\n"
 		     "\tconsumer_properties = [ \"fetch.wait.max.ms=5\" ];\n};\n");
 	put_pool(out, p);

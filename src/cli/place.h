@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 struct place {
 	char dir[PATH_MAX]; /* absolute */
@@ -16,6 +17,9 @@ struct place {
 	bool edited;                                        /* it is not as the package has it */
 };
 
+/* Fills program and package; python is the one that PATH leads to. */
+void place_find(struct place *p);
+void place_put_string(FILE *out, const char *text); /* as a libconfig string */
 /* Makes the directory and app.py unless they are there. False: errstr says why. */
 bool place_prepare(struct place *p, const char *dir, char *errstr, size_t size);
 /* Writes the configuration, anew each time. */

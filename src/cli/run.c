@@ -27,6 +27,7 @@ const struct cli_command command_run = {
 	.options = options,
 	.more = "Stops with SIGTERM or SIGINT: nothing new is taken, what runs may finish within drain.shutdown, results are\n"
 		"acknowledged, offsets committed, workers asked to end. A second signal stops at once.\n"
+		"SIGUSR1 replaces every worker by a fresh one, which is ready before the old one leaves.\n"
 		"Exit codes: 0 drained, 64 usage, 69 no broker, 70 internal or stopped at once, 78 configuration.",
 	.configuration = true,
 };

@@ -107,6 +107,7 @@ def test_list(run):
     assert "ask(session, question: str, tags: List[str] = [], limit: Optional[int] = None, *, ctx) -> dict\n    Answers a question.\n" in done.stdout
     rows = json.loads(run("list", "app:app", "--json").stdout)
     assert [(row["name"], row["async"]) for row in rows] == [("ask", True), ("fail", False), ("plain", False), ("slow", True)]
+    assert rows[0]["session"] is True and rows[0]["example"] == "ask question=text"
 
 
 def test_the_demo_app(tmp_path):

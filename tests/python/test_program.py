@@ -21,7 +21,7 @@ from conftest import PACKAGE
 
 BUILD = os.environ.get("BUILD_DIR", "")
 PROGRAM = str(Path(BUILD).resolve() / "bridgepool")
-COMMANDS = ["run", "demo", "check", "submit", "tail", "topics", "mock-worker", "broker", "version", "help", "man"]
+COMMANDS = ["run", "demo", "dev", "check", "submit", "tail", "topics", "mock-worker", "broker", "version", "help", "man"]
 PATIENCE = 60
 
 pytestmark = pytest.mark.skipif(not BUILD, reason="BUILD_DIR is not set")

@@ -87,7 +87,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def _list(app: App, as_json: bool, out: Any) -> int:
-    rows = [{"name": name, "signature": str(command.signature), "async": command.is_async, "doc": _first_line(command)} for name, command in sorted(app.commands.items())]
+    rows = [_row(command) for name, command in sorted(app.commands.items())]
     if as_json:
         json.dump(rows, out, indent=2)
         print(file=out)
@@ -97,6 +97,24 @@ def _list(app: App, as_json: bool, out: Any) -> int:
         if row["doc"]:
             print(f"    {row['doc']}", file=out)
     return EXIT_OK
+
+
+def _row(command: Command) -> Dict[str, Any]:
+    return {
+        "name": command.name,
+        "signature": str(command.signature),
+        "async": command.is_async,
+        "doc": _first_line(command),
+        "session": command.wants_session,
+        "example": " ".join([command.name, *(f"{name}={_example(command.signature.annotations[name])}" for name in command.signature.required)]),
+    }
+
+
+def _example(annotation: Any) -> str:
+    """A value of that type as one would type it in a shell."""
+    kind = getattr(annotation, "__origin__", annotation)
+    plain = {str: "text", int: "1", float: "0.5", bool: "true", list: "'[]'", dict: "'{}'"}
+    return plain.get(kind, "...") if isinstance(kind, type) else "..."
 
 
 def _first_line(command: Command) -> str:

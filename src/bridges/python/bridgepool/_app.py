@@ -119,7 +119,7 @@ class App:
     def session_end(self, function: F) -> F:
         """``session_end(session, reason)`` runs when a session ends on this worker. Never after a crash.
 
-        reason is "end_session" (the client said so), "ttl", "max_sessions", "partition" (it moved to another instance),
+        reason is "end_session" (the client said so), "ttl", "max_sessions", "partition" (it moved to another instance), "recycle" (its worker is replaced),
         "replaced" (it begins anew while an older state of it is still here) or "shutdown".
         """
         return self._hook("session_end", function)
