@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -15,8 +16,10 @@
 #include "bridgepool/base/log.h"
 #include "bridgepool/kafka/admin.h"
 #include "bridgepool/ops/supervisor.h"
+#include "bridgepool/app/reload_word.h"
 #include "flow.h"
 #include "pages.h"
+#include "reload.h"
 #include "starts.h"
 
 enum {
@@ -35,7 +38,10 @@ enum {
 enum leaving { LEAVING_WORK, LEAVING_GROUP, LEAVING_WORKERS, LEAVING_RECORDS, LEAVING_DONE };
 
 struct daemon {
-	const struct settings *settings;
+	struct settings settings;              /* what holds; borrows the caller's, or the newest of `readings` */
+	struct settings *readings;             /* that were taken over; all are kept, whoever borrows from them */
+	size_t nreadings;
+	const struct settings_origin *origin;  /* NULL: nothing is read again */
 	const struct daemon_hooks *hooks;
 	struct identity identity;
 	struct wiring wiring;
@@ -51,6 +57,7 @@ struct daemon {
 	bool told_ready;  /* hooks.ready was called */
 	bool serving;	  /* the pools were started */
 	bool stop_asked;  /* a signal came */
+	bool reload_asked;
 	bool halt;	  /* close everything at the next turn */
 	bool flush_over;  /* no more waiting for the last records */
 	int exit_code;
@@ -162,8 +169,8 @@ static void daemon_leave(struct daemon *d)
 static void daemon_drain(struct daemon *d, const char *reason)
 {
 	daemon_move(d, HEALTH_DRAINING, reason);
-	flow_drain(d->flow, clock_mono_us() + d->settings->drain.shutdown);
-	uv_timer_start(&d->patience, on_drain_overdue, (uint64_t)(d->settings->drain.shutdown / MS_US) + DRAIN_EXTRA_MS, 0);
+	flow_drain(d->flow, clock_mono_us() + d->settings.drain.shutdown);
+	uv_timer_start(&d->patience, on_drain_overdue, (uint64_t)(d->settings.drain.shutdown / MS_US) + DRAIN_EXTRA_MS, 0);
 }
 
 /* ---- what the flow tells ---- */
@@ -175,7 +182,7 @@ static void start_step(struct daemon *d)
 	uint16_t pool;
 
 	if (starts_hopeless(d->starts, &pool, &why)) {
-		snprintf(text, sizeof text, "the workers of pool \"%s\" cannot start: %s", wiring_pool(d->settings, pool)->name, why);
+		snprintf(text, sizeof text, "the workers of pool \"%s\" cannot start: %s", wiring_pool(&d->settings, pool)->name, why);
 		log_line(LOG_ERROR, "workers_cannot_start", "%s; run its command by hand, or `bridgepool check -c FILE`", text);
 		daemon_halt(d, EXIT_CONFIGURATION, text);
 	} else if (flow_ready(d->flow, &why)) {
@@ -184,10 +191,75 @@ static void start_step(struct daemon *d)
 	}
 }
 
+/* ---- reading the configuration again ---- */
+
+static void take_over(struct daemon *d, const struct reload *r)
+{
+	struct wiring former = d->wiring;
+
+	d->readings = xrealloc(d->readings, (d->nreadings + 1) * sizeof *d->readings);
+	d->settings = d->readings[d->nreadings++] = r->settings;
+	wiring_init(&d->wiring, &d->settings, &d->identity);
+	log_setup((enum log_level)d->settings.log.level, (enum log_format)d->settings.log.format);
+	flow_retune(d->flow, r->rolls);
+	wiring_free(&former);
+}
+
+/* To the log, line by line, to the health topic, and to a `bridgepool reload` that waits. */
+static void tell_reload(struct daemon *d, const struct reload *r)
+{
+	struct buf report;
+	char summary[256];
+	struct note n = {.kind = r->good ? NOTE_RELOADED : NOTE_RELOAD_REFUSED};
+
+	reload_summary(r, summary, sizeof summary);
+	n.reason = slice_of(summary);
+	buf_init(&report, RELOAD_WORD_MAX);
+	reload_report(r, &report);
+	flow_note(d->flow, &n);
+	reload_word_tell(buf_slice(&report));
+	buf_append(&report, "", 1);
+	strtok((char *)report.data, "\n"); /* the summary, which the note has told */
+	for (char *line; (line = strtok(NULL, "\n"));)
+		log_line(r->good ? LOG_INFO : LOG_ERROR, "reload", "%s", line + strspn(line, " "));
+	buf_free(&report);
+}
+
+static void refuse_reload(const char *why)
+{
+	char text[256];
+
+	log_line(LOG_WARN, "reload_refused", "%s", why);
+	snprintf(text, sizeof text, "refused: %s\n", why);
+	reload_word_tell(slice_of(text));
+}
+
+static void daemon_reload(struct daemon *d)
+{
+	struct reload r;
+
+	d->reload_asked = false;
+	if (!d->origin || d->state == HEALTH_DRAINING || d->state == HEALTH_STOPPED) {
+		refuse_reload(d->origin ? "the daemon is stopping" : "it was started without a configuration that could be read again");
+		return;
+	}
+	if (d->told_ready)
+		supervisor_reloading();
+	reload_judge(&r, d->origin, &d->settings);
+	if (r.good)
+		take_over(d, &r);
+	tell_reload(d, &r);
+	reload_free(&r);
+	if (d->told_ready)
+		supervisor_ready();
+}
+
 static void on_turn(void *ctx)
 {
 	struct daemon *d = ctx;
 
+	if (d->reload_asked)
+		daemon_reload(d);
 	if (d->state == HEALTH_STARTING)
 		start_step(d);
 	else if (d->state == HEALTH_DRAINING || d->leaving == LEAVING_RECORDS)
@@ -224,7 +296,7 @@ static void on_assigned(void *ctx)
 	d->told_ready = d->pages.joined = true;
 	supervisor_ready();
 	log_line(LOG_INFO, "joined", "this instance is a member of the group and works instance=%s group=%s", d->identity.instance,
-		d->settings->kafka.group);
+		d->settings.kafka.group);
 	if (d->hooks && d->hooks->ready)
 		d->hooks->ready(d->hooks->ctx);
 }
@@ -272,7 +344,7 @@ static void on_signal(uv_signal_t *handle, int number)
 	struct daemon *d = handle->data;
 
 	if (number == SIGHUP) {
-		log_line(LOG_WARN, "no_reload", "SIGHUP: this version does not reload; restart to use a changed configuration");
+		d->reload_asked = true;
 		return;
 	}
 	if (d->stop_asked && d->state != HEALTH_STOPPED) {
@@ -333,7 +405,7 @@ static void close_signals(struct daemon *d)
 static bool await_broker(struct daemon *d, struct admin *a)
 {
 	int64_t begun = clock_mono_us(), said = begun - REACH_SAY_MS * MS_US;
-	int64_t patience = d->settings->kafka.start_timeout;
+	int64_t patience = d->settings.kafka.start_timeout;
 	char why[512];
 
 	while (!admin_reach(a, REACH_SLICE_MS, why, sizeof why)) {
@@ -368,8 +440,8 @@ static bool kafka_ready(struct daemon *d)
 	struct admin *a;
 	bool ready;
 
-	preflight_memory(d->settings, &report);
-	a = admin_new(d->settings->kafka.brokers, (const char *const *)d->settings->kafka.properties.items, why, sizeof why);
+	preflight_memory(&d->settings, &report);
+	a = admin_new(d->settings.kafka.brokers, (const char *const *)d->settings.kafka.properties.items, why, sizeof why);
 	if (!a) {
 		log_line(LOG_ERROR, "kafka_configuration", "%s", why);
 		d->exit_code = EXIT_CONFIGURATION;
@@ -377,7 +449,7 @@ static bool kafka_ready(struct daemon *d)
 	}
 	ready = await_broker(d, a);
 	if (ready)
-		d->exit_code = preflight_topics(a, d->settings, &report);
+		d->exit_code = preflight_topics(a, &d->settings, &report);
 	admin_free(a);
 	return ready && d->exit_code == EXIT_OK;
 }
@@ -386,9 +458,9 @@ static void daemon_open(struct daemon *d, const struct flow_events *ev)
 {
 	char why[1024];
 
-	d->flow = flow_new(&d->loop, d->settings, &d->wiring, &d->identity, ev, why, sizeof why);
+	d->flow = flow_new(&d->loop, &d->settings, &d->wiring, &d->identity, ev, why, sizeof why);
 	if (d->flow) {
-		d->pages = (struct pages){.settings = d->settings, .identity = &d->identity, .flow = d->flow};
+		d->pages = (struct pages){.settings = &d->settings, .identity = &d->identity, .flow = d->flow};
 		pages_open(&d->pages, &d->loop);
 		daemon_move(d, HEALTH_STARTING, NULL);
 	} else {
@@ -437,15 +509,16 @@ static void allow_files(void)
 /* Not on the stack: what did not close in time has threads that may still look at it, until the process ends. */
 static struct daemon *abandoned;
 
-static struct daemon *daemon_new(const struct settings *settings, const struct daemon_hooks *hooks)
+static struct daemon *daemon_new(const struct settings *settings, const struct settings_origin *origin, const struct daemon_hooks *hooks)
 {
 	struct daemon *d = xcalloc(1, sizeof *d);
 
-	d->settings = settings;
+	d->settings = *settings;
+	d->origin = origin;
 	d->hooks = hooks;
 	d->exit_code = EXIT_OK;
 	wiring_identity(settings, &d->identity);
-	wiring_init(&d->wiring, settings, &d->identity);
+	wiring_init(&d->wiring, &d->settings, &d->identity);
 	d->starts = starts_new(settings->pools.n);
 	CHECK(uv_loop_init(&d->loop) == 0);
 	return d;
@@ -461,10 +534,13 @@ static void daemon_free(struct daemon *d)
 		flow_free(d->flow);
 	starts_free(d->starts);
 	wiring_free(&d->wiring);
+	for (size_t i = 0; i < d->nreadings; i++)
+		settings_free(&d->readings[i]);
+	free(d->readings);
 	free(d);
 }
 
-int daemon_run(const struct settings *settings, const struct daemon_hooks *hooks)
+int daemon_run(const struct settings *settings, const struct settings_origin *origin, const struct daemon_hooks *hooks)
 {
 	struct daemon *d;
 	int code;
@@ -472,7 +548,7 @@ int daemon_run(const struct settings *settings, const struct daemon_hooks *hooks
 	keep_heap();
 	allow_files();
 	log_setup((enum log_level)settings->log.level, (enum log_format)settings->log.format);
-	d = daemon_new(settings, hooks);
+	d = daemon_new(settings, origin, hooks);
 	const struct flow_events ev = {d, on_turn, on_note, on_line, on_assigned, on_exec_failed, on_fault, on_closed};
 
 	open_signals(d);

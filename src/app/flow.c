@@ -397,6 +397,21 @@ static void flow_turn(uv_prepare_t *prepare)
 		adapter_flush(f->adapters[i]);
 }
 
+static void on_beat(uv_timer_t *timer);
+
+static void arm_beat(struct flow *f)
+{
+	uint64_t ms = (uint64_t)(f->settings->health.heartbeat / MS_US);
+
+	if (ms && uv_timer_get_repeat(&f->beat) == ms)
+		return;
+	uv_timer_stop(&f->beat);
+	if (ms)
+		uv_timer_start(&f->beat, on_beat, ms, ms);
+	else
+		uv_timer_set_repeat(&f->beat, 0);
+}
+
 static void on_beat(uv_timer_t *timer)
 {
 	struct flow *f = timer->data;
@@ -493,12 +508,10 @@ const struct engine *flow_engine(const struct flow *f)
 
 void flow_start(struct flow *f)
 {
-	uint64_t beat_ms = (uint64_t)(f->settings->health.heartbeat / MS_US);
 	int64_t now;
 
 	uv_prepare_start(&f->prepare, flow_turn);
-	if (beat_ms)
-		uv_timer_start(&f->beat, on_beat, beat_ms, beat_ms);
+	arm_beat(f);
 	now = flow_enter(f);
 	engine_clock(f->engine, clock_wall_ms(), now);
 	engine_start(f->engine, now);
@@ -513,6 +526,33 @@ bool flow_ready(const struct flow *f, const char **why)
 void flow_subscribe(struct flow *f)
 {
 	consumer_subscribe(f->consumer);
+}
+
+/* They were looked at before; should they not fit any more, those that are started are as before. */
+static void reconfigure(struct flow *f, size_t pool)
+{
+	const struct pool_settings *p = wiring_pool(f->settings, pool);
+	struct adapter_config c = wiring_adapter(p);
+	char why[512];
+
+	if (!adapter_reconfigure(f->adapters[pool], &c, why, sizeof why))
+		log_line(LOG_ERROR, "reload", "pool \"%s\": %s; its workers are started as before", p->name, why);
+}
+
+void flow_retune(struct flow *f, const bool *rolls)
+{
+	int64_t now;
+
+	for (size_t i = 0; i < f->nadapters; i++)
+		if (rolls[i])
+			reconfigure(f, i);
+	arm_beat(f);
+	now = flow_enter(f);
+	engine_retune(f->engine, &f->wiring->engine, now);
+	for (size_t i = 0; i < f->nadapters; i++)
+		if (rolls[i])
+			engine_roll(f->engine, (uint16_t)i, now);
+	flow_exit(f);
 }
 
 void flow_roll(struct flow *f)

@@ -28,6 +28,8 @@ void flow_start(struct flow *f);     /* starts the pools */
 const struct engine *flow_engine(const struct flow *f); /* to be looked at */
 bool flow_ready(const struct flow *f, const char **why); /* every pool can work */
 void flow_subscribe(struct flow *f);
+/* The settings and the wiring that flow_new was given have other values now. rolls: by pool, whose workers are to be replaced. */
+void flow_retune(struct flow *f, const bool *rolls);
 void flow_roll(struct flow *f); /* every worker is replaced by a fresh one, warm first */
 void flow_note(struct flow *f, const struct note *n); /* a note of the daemon's own */
 

@@ -22,9 +22,9 @@ enum { TOPIC_MAX = 249, POOL_NAME_MAX = 48, INSTANCE_MAX = 79, FRAME_MARGIN = 64
 	{                                                                                                                        \
 		"pools[]." #name, type, offsetof(struct pool_settings, name), 0, dflt, range, reload, help, NULL                 \
 	}
-#define SOURCE(name, type, dflt, help)                                                                                           \
+#define SOURCE(name, type, dflt, reload, help)                                                                                           \
 	{                                                                                                                        \
-		"sources[]." #name, type, offsetof(struct source_settings, name), 0, dflt, NULL, RELOAD_RESTART, help, NULL      \
+		"sources[]." #name, type, offsetof(struct source_settings, name), 0, dflt, NULL, reload, help, NULL              \
 	}
 #define RESERVED(path, dflt, help)                                                                                               \
 	{                                                                                                                        \
@@ -62,16 +62,16 @@ static const struct config_key table[] = {
 
     {"sources[]", CONFIG_LIST, offsetof(struct settings, sources), sizeof(struct source_settings), "( { } )", NULL,
 	RELOAD_RESTART, "Request topics, a group for each.", NULL},
-    SOURCE(topic, CONFIG_STRING, "\"bridgepool.requests\"", "Topic that requests are read from."),
+    SOURCE(topic, CONFIG_STRING, "\"bridgepool.requests\"", RELOAD_RESTART, "Topic that requests are read from."),
     {"sources[].pool", CONFIG_STRING, offsetof(struct source_settings, pool), 0, "\"\"", NULL, RELOAD_RESTART,
 	"Pool that runs requests which name none. Empty: the pool \"default\", or else the first.", "\"default\""},
-    SOURCE(commands, CONFIG_STRINGS, "[ \"*\" ]", "Commands that may be requested; * and ? match as in file names."),
-    SOURCE(reply_topics, CONFIG_STRINGS, "[ ]", "Topics that a request may name for its answer; none in this version."),
+    SOURCE(commands, CONFIG_STRINGS, "[ \"*\" ]", RELOAD_LIVE, "Commands that may be requested; * and ? match as in file names."),
+    SOURCE(reply_topics, CONFIG_STRINGS, "[ ]", RELOAD_RESTART, "Topics that a request may name for its answer; none in this version."),
 
     {"pools[]", CONFIG_LIST, offsetof(struct settings, pools), sizeof(struct pool_settings), "( { } )", NULL, RELOAD_RESTART,
 	"Pools of warm workers, a group for each.", NULL},
     POOL(name, CONFIG_STRING, "\"default\"", NULL, RELOAD_RESTART, "Name of the pool: 1 to 48 of a-z, 0-9 and -."),
-    POOL(adapter, CONFIG_STRING, "\"process\"", NULL, RELOAD_ROLL,
+    POOL(adapter, CONFIG_STRING, "\"process\"", NULL, RELOAD_RESTART,
 	"What runs the work: \"process\", a child process for each worker; \"mock\", a scripted one inside the daemon, for "
 	"tests."),
     {"pools[].command", CONFIG_STRINGS, offsetof(struct pool_settings, command), 0, "[ ]", NULL, RELOAD_ROLL,
@@ -169,12 +169,12 @@ static const struct config_key table[] = {
     TOP("limits.result", CONFIG_SIZE, limits.result, "\"1MiB\"", "1KiB..512MiB", RELOAD_RESTART,
 	"The largest result of a worker; a larger one becomes the error RESULT_TOO_LARGE."),
 
-    TOP("encoding.results", CONFIG_ENUM, encoding.results, "\"mirror\"", "mirror|avro|json", RELOAD_RESTART,
+    TOP("encoding.results", CONFIG_ENUM, encoding.results, "\"mirror\"", "mirror|avro|json", RELOAD_LIVE,
 	"How results are written; \"mirror\": like their request."),
     TOP("encoding.health", CONFIG_ENUM, encoding.health, "\"avro\"", "avro|json", RELOAD_RESTART,
 	"How health events are written."),
 
-    TOP("headers.copy", CONFIG_STRINGS, headers.copy, "[ \"x-*\" ]", NULL, RELOAD_RESTART,
+    TOP("headers.copy", CONFIG_STRINGS, headers.copy, "[ \"x-*\" ]", NULL, RELOAD_LIVE,
 	"Headers that go from a request to the worker and onto the result, beside those for tracing and correlation; * and ? "
 	"match as in file names."),
 
@@ -434,6 +434,14 @@ bool settings_load(const char *path, const char *const *sets, size_t nsets, stru
 		return false;
 	choose_pools(out);
 	return true;
+}
+
+bool settings_judge(const struct settings *s, struct buf *errors)
+{
+	size_t n;
+	const struct config_key *keys = settings_keys(&n);
+
+	return config_judge(keys, n, s, check_settings, errors);
 }
 
 void settings_free(struct settings *s)

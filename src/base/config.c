@@ -136,8 +136,7 @@ static void look_group(struct config_report *r, const config_setting_t *group, c
 
 /* ---- the table's fields ---- */
 
-/* The rest of the key's path if it belongs to the struct of `level` ("" or "pools[]") itself. */
-static const char *in_level(const struct config_key *key, const char *level)
+const char *config_in_level(const struct config_key *key, const char *level)
 {
 	size_t n = strlen(level);
 	const char *rest = key->path + n, *deeper;
@@ -170,9 +169,7 @@ static config_setting_t *lookup(const config_setting_t *base, const char *rest, 
 
 /* ---- freeing ---- */
 
-static void free_level(const struct config_keys *keys, const char *level, char *out);
-
-static void free_field(const struct config_keys *keys, const struct config_key *key, void *field)
+void config_free_field(const struct config_keys *keys, const struct config_key *key, void *field)
 {
 	if (key->type == CONFIG_STRING) {
 		free(*(char **)field);
@@ -186,17 +183,17 @@ static void free_field(const struct config_keys *keys, const struct config_key *
 		struct config_list *list = field;
 
 		for (size_t i = 0; i < list->n; i++)
-			free_level(keys, key->path, (char *)list->items + i * list->stride);
+			config_free_level(keys, key->path, (char *)list->items + i * list->stride);
 		free(list->items);
 	}
 	memset(field, 0, config_value_size(key->type));
 }
 
-static void free_level(const struct config_keys *keys, const char *level, char *out)
+void config_free_level(const struct config_keys *keys, const char *level, void *out)
 {
 	for (size_t i = 0; i < keys->n; i++)
-		if (in_level(&keys->rows[i], level))
-			free_field(keys, &keys->rows[i], out + keys->rows[i].offset);
+		if (config_in_level(&keys->rows[i], level))
+			config_free_field(keys, &keys->rows[i], (char *)out + keys->rows[i].offset);
 }
 
 /* ---- filling ---- */
@@ -239,7 +236,7 @@ static void fill_reserved(struct config_report *r, const struct config_key *key,
 static void fill_instead(
 	struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
 {
-	free_field(&r->keys, key, field);
+	config_free_field(&r->keys, key, field);
 	if (key->dflt)
 		fill_default(r, key, s, path, field);
 	else
@@ -289,7 +286,7 @@ static void fill(struct config_report *r, const config_setting_t *base, const ch
 
 	for (size_t i = 0; i < r->keys.n; i++) {
 		const struct config_key *key = &r->keys.rows[i];
-		const char *rest = in_level(key, level);
+		const char *rest = config_in_level(key, level);
 		const config_setting_t *near;
 		config_setting_t *s;
 
@@ -307,7 +304,7 @@ static void fill(struct config_report *r, const config_setting_t *base, const ch
 static void zero(const struct config_keys *keys, char *out)
 {
 	for (size_t i = 0; i < keys->n; i++)
-		if (in_level(&keys->rows[i], ""))
+		if (config_in_level(&keys->rows[i], ""))
 			memset(out + keys->rows[i].offset, 0, config_value_size(keys->rows[i].type));
 }
 
@@ -363,6 +360,18 @@ bool config_load_checked(const char *path, const char *const *sets, size_t nsets
 	return r.count == 0;
 }
 
+bool config_judge(const struct config_key *keys, size_t n, const void *values,
+	void (*check)(const void *values, struct config_report *r), struct buf *errors)
+{
+	config_t tree;
+	struct config_report r = {.keys = {keys, n}, .tree = &tree, .errors = errors};
+
+	config_init(&tree);
+	check(values, &r);
+	config_destroy(&tree);
+	return r.count == 0;
+}
+
 bool config_load(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n, void *out,
 	struct buf *errors)
 {
@@ -371,5 +380,5 @@ bool config_load(const char *path, const char *const *sets, size_t nsets, const 
 
 void config_free(const struct config_key *keys, size_t n, void *out)
 {
-	free_level(&(struct config_keys){keys, n}, "", out);
+	config_free_level(&(struct config_keys){keys, n}, "", out);
 }

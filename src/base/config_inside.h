@@ -35,6 +35,12 @@ bool config_schematic(const char *path, char out[CONFIG_PATH_MAX]);
 const struct config_key *config_find(const struct config_keys *keys, const char *schematic); /* NULL: none */
 bool config_is_group(const struct config_keys *keys, const char *schematic);                 /* keys begin with it and a dot */
 
+/* config.c */
+/* The rest of the key's path if it belongs to the struct of `level` ("" or "pools[]") itself. */
+const char *config_in_level(const struct config_key *key, const char *level);
+void config_free_field(const struct config_keys *keys, const struct config_key *key, void *field);
+void config_free_level(const struct config_keys *keys, const char *level, void *out);
+
 /* config_set.c: one --set into the tree. */
 void config_set(struct config_report *r, const char *set);
 

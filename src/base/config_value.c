@@ -277,6 +277,38 @@ static bool strings(struct config_report *r, const struct config_key *key, const
 	return true;
 }
 
+/* In the largest unit that leaves a whole number. */
+static void show_quantity(enum config_type type, int64_t value, char *out, size_t size)
+{
+	const struct unit *units = units_of(type), *best = NULL;
+
+	for (; units->name; units++)
+		if (*units->name && value && value % units->factor == 0 && (!best || units->factor > best->factor))
+			best = units;
+	if (best)
+		snprintf(out, size, "\"%" PRId64 "%s\"", value / best->factor, best->name);
+	else
+		snprintf(out, size, "%" PRId64, value);
+}
+
+bool config_show(const struct config_key *key, const void *field, char *out, size_t size)
+{
+	const char *word = key->range;
+
+	switch (key->type) {
+	case CONFIG_BOOL: snprintf(out, size, "%s", *(const bool *)field ? "true" : "false"); return true;
+	case CONFIG_INT:
+	case CONFIG_DURATION:
+	case CONFIG_SIZE: show_quantity(key->type, *(const int64_t *)field, out, size); return true;
+	case CONFIG_ENUM:
+		for (int i = *(const int *)field; i > 0; i--)
+			word = strchr(word, '|') + 1;
+		snprintf(out, size, "\"%.*s\"", (int)strcspn(word, "|"), word);
+		return true;
+	default: return false;
+	}
+}
+
 bool config_value(struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
 {
 	CHECK(key->type != CONFIG_LIST && key->type != CONFIG_RESERVED);

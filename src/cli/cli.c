@@ -12,7 +12,7 @@
 
 enum { OPTIONS_MAX = 32, ERRORS_LIMIT = 64 * 1024, HELP_LIMIT = 256 * 1024 };
 
-static const char *const default_configs[] = {"bridgepool.cfg", "/etc/bridgepool/bridgepool.cfg"};
+const char *const cli_default_configs[] = {"bridgepool.cfg", "/etc/bridgepool/bridgepool.cfg", NULL};
 
 const struct cli_command *cli_find(const char *name)
 {
@@ -166,13 +166,13 @@ void cli_catch_signals(volatile sig_atomic_t *flag)
 
 /* ---- configuration ---- */
 
-static const char *config_path(const struct cli_args *a)
+const char *cli_config(const struct cli_args *a)
 {
 	if (a->config)
 		return a->config;
-	for (size_t i = 0; i < sizeof default_configs / sizeof *default_configs; i++)
-		if (access(default_configs[i], R_OK) == 0)
-			return default_configs[i];
+	for (const char *const *usual = cli_default_configs; *usual; usual++)
+		if (access(*usual, R_OK) == 0)
+			return *usual;
 	return NULL;
 }
 
@@ -187,11 +187,11 @@ static bool print_errors(struct buf *errors, bool good)
 bool cli_settings(const struct cli_args *a, struct settings *s)
 {
 	struct buf errors;
-	const char *path = config_path(a);
+	const char *path = cli_config(a);
 
 	if (!path) {
 		fprintf(stderr, "bridgepool %s: no configuration: there is neither ./%s nor %s; name one with -c FILE\n",
-			a->command->name, default_configs[0], default_configs[1]);
+			a->command->name, cli_default_configs[0], cli_default_configs[1]);
 		return false;
 	}
 	buf_init(&errors, ERRORS_LIMIT);
@@ -237,7 +237,7 @@ static bool load_client(const struct cli_args *a, struct settings *s)
 bool cli_client_settings(const struct cli_args *a, struct settings *s, bool *whole)
 {
 	memset(s, 0, sizeof *s);
-	*whole = !a->brokers && config_path(a);
+	*whole = !a->brokers && cli_config(a);
 	if (*whole)
 		return cli_settings(a, s);
 	return load_client(a, s);

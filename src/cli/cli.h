@@ -64,6 +64,9 @@ void cli_help(const struct cli_command *command, FILE *out);
 /* The first SIGINT or SIGTERM sets `flag` and ends a call that waits, a second one ends the program. */
 void cli_catch_signals(volatile sig_atomic_t *flag);
 
+extern const char *const cli_default_configs[]; /* where it is looked for; ends with NULL */
+/* The configuration's file: that which -c names, else the first of the usual ones that is there; NULL: none is. */
+const char *cli_config(const struct cli_args *a);
 /* The whole configuration, checked; errors are printed. */
 bool cli_settings(const struct cli_args *a, struct settings *s);
 /* Enough of it to talk to Kafka: the kafka keys alone if no file is named or found. *whole says which. Free: cli_client_free. */

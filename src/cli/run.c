@@ -5,6 +5,7 @@
 static int run(int argc, char **argv)
 {
 	struct cli_args a = {0};
+	struct settings_origin origin;
 	struct settings s;
 	int code;
 
@@ -12,7 +13,8 @@ static int run(int argc, char **argv)
 		return code;
 	if (!cli_settings(&a, &s))
 		return EXIT_CONFIGURATION;
-	code = daemon_run(&s, NULL);
+	origin = (struct settings_origin){cli_config(&a), a.sets, a.nsets};
+	code = daemon_run(&s, &origin, NULL);
 	settings_free(&s);
 	return code;
 }

@@ -12,7 +12,7 @@
 #include "words.h"
 
 const struct cli_command *const cli_commands[] = {&command_run, &command_demo, &command_dev, &command_check, &command_submit,
-	&command_tail, &command_watch, &command_topics, &command_mock_worker, &command_broker, &command_version, &command_help, &command_man, NULL};
+	&command_tail, &command_watch, &command_reload, &command_topics, &command_mock_worker, &command_broker, &command_version, &command_help, &command_man, NULL};
 
 void words_usage(FILE *out)
 {

@@ -1,7 +1,9 @@
 /* supervisor.c: see supervisor.h. */
 #include "bridgepool/ops/supervisor.h"
 
+#include <inttypes.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 void supervisor_ready(void)
 {
@@ -11,6 +13,14 @@ void supervisor_ready(void)
 void supervisor_status(const char *text)
 {
 	sd_notifyf(0, "STATUS=%s", text);
+}
+
+void supervisor_reloading(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
 }
 
 void supervisor_stopping(void)

@@ -9,19 +9,38 @@
 
 static const struct adapter_kind *const kinds[] = {&kind_process, &kind_mock};
 
+static const struct adapter_kind *find_kind(const char *name, char *errstr, size_t size)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		if (!strcmp(kinds[i]->name, name))
+			return kinds[i];
+	}
+	snprintf(errstr, size, "there is no adapter \"%s\": it is \"process\" or \"mock\"", name);
+	return NULL;
+}
+
 struct adapter *adapter_new(
 	struct uv_loop_s *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size)
 {
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-		if (!strcmp(kinds[i]->name, c->kind)) {
-			struct adapter *a = kinds[i]->open(loop, c, ev, errstr, size);
-			if (a)
-				a->kind = kinds[i];
-			return a;
-		}
-	}
-	snprintf(errstr, size, "there is no adapter \"%s\": it is \"process\" or \"mock\"", c->kind);
-	return NULL;
+	const struct adapter_kind *kind = find_kind(c->kind, errstr, size);
+	struct adapter *a = kind ? kind->open(loop, c, ev, errstr, size) : NULL;
+
+	if (a)
+		a->kind = kind;
+	return a;
+}
+
+bool adapter_fits(const struct adapter_config *c, char *errstr, size_t size)
+{
+	const struct adapter_kind *kind = find_kind(c->kind, errstr, size);
+
+	return kind && kind->fits(c, errstr, size);
+}
+
+bool adapter_reconfigure(struct adapter *a, const struct adapter_config *c, char *errstr, size_t size)
+{
+	CHECK(!strcmp(a->kind->name, c->kind));
+	return a->closing || a->kind->reconfigure(a, c, errstr, size);
 }
 
 void adapter_start(struct adapter *a, struct slot_ref w)

@@ -9,6 +9,7 @@
 
 enum {
 	FRAME_DEFAULT = 16 << 20, /* max_frame_bytes where none is set */
+	SCRATCH_MARGIN = 4096,    /* beyond a frame, for bridge_read */
 	LOOK_AT = 8,              /* processes whose memory is read at a time */
 	CLOSE_WAIT_MS = 5000,     /* for guards to kill what they guard, before adapter_close goes without them */
 };
@@ -198,25 +199,61 @@ static void ignore_broken_pipes(void)
 		signal(SIGPIPE, SIG_IGN);
 }
 
-static struct adapter *fleet_open(
-	uv_loop_t *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size)
+static bool read_plan(const struct adapter_config *c, struct launch_plan *plan, size_t *max_frame, char *errstr, size_t size)
 {
-	struct fleet *f = xcalloc(1, sizeof *f);
 	struct adapter_config full = *c;
 
 	if (!full.max_frame_bytes)
 		full.max_frame_bytes = FRAME_DEFAULT;
-	if (!launch_plan_init(&f->plan, &full, errstr, size)) {
+	*max_frame = full.max_frame_bytes;
+	return launch_plan_init(plan, &full, errstr, size);
+}
+
+static bool fleet_fits(const struct adapter_config *c, char *errstr, size_t size)
+{
+	struct launch_plan plan;
+	size_t unused;
+
+	if (!read_plan(c, &plan, &unused, errstr, size))
+		return false;
+	launch_plan_free(&plan);
+	return true;
+}
+
+/* Processes that run keep the limit of frames that they were started with; the scratch is for the longest of all. */
+static bool fleet_reconfigure(struct adapter *a, const struct adapter_config *c, char *errstr, size_t size)
+{
+	struct fleet *f = fleet_of(a);
+	struct launch_plan plan;
+	size_t max_frame;
+
+	if (!read_plan(c, &plan, &max_frame, errstr, size))
+		return false;
+	launch_plan_free(&f->plan);
+	f->plan = plan;
+	f->max_frame = max_frame;
+	if (f->scratch.limit < max_frame + SCRATCH_MARGIN) {
+		buf_free(&f->scratch);
+		buf_init(&f->scratch, max_frame + SCRATCH_MARGIN);
+	}
+	return true;
+}
+
+static struct adapter *fleet_open(
+	uv_loop_t *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size)
+{
+	struct fleet *f = xcalloc(1, sizeof *f);
+
+	if (!read_plan(c, &f->plan, &f->max_frame, errstr, size)) {
 		free(f);
 		return NULL;
 	}
 	f->loop = loop;
 	f->events = *ev;
-	f->max_frame = full.max_frame_bytes;
 	TAILQ_INIT(&f->unsaid);
 	TAILQ_INIT(&f->due);
 	TAILQ_INIT(&f->known);
-	buf_init(&f->scratch, f->max_frame + 4096);
+	buf_init(&f->scratch, f->max_frame + SCRATCH_MARGIN);
 	ignore_broken_pipes();
 	open_handles(f);
 	return &f->adapter;
@@ -271,6 +308,8 @@ static size_t fleet_live(const struct adapter *a)
 const struct adapter_kind kind_process = {
 	.name = "process",
 	.open = fleet_open,
+	.fits = fleet_fits,
+	.reconfigure = fleet_reconfigure,
 	.start = fleet_start,
 	.call = fleet_call,
 	.stop = fleet_stop,

@@ -8,6 +8,8 @@ struct adapter_kind {
 	const char *name;
 	struct adapter *(*open)(struct uv_loop_s *loop, const struct adapter_config *c, const struct worker_events *ev,
 		char *errstr, size_t size);
+	bool (*fits)(const struct adapter_config *c, char *errstr, size_t size);
+	bool (*reconfigure)(struct adapter *a, const struct adapter_config *c, char *errstr, size_t size);
 	void (*start)(struct adapter *a, struct slot_ref w);
 	void (*call)(struct adapter *a, struct slot_ref w, const struct call *c);
 	void (*stop)(struct adapter *a, struct slot_ref w, enum stop_step s);

@@ -462,9 +462,24 @@ static void mock_close(struct adapter *a)
 		task_end(t);
 }
 
+/* What a script says is read when the adapter is made; nothing else concerns a mock. */
+static bool mock_fits(const struct adapter_config *c, char *errstr, size_t size)
+{
+	(void)c, (void)errstr, (void)size;
+	return true;
+}
+
+static bool mock_reconfigure(struct adapter *a, const struct adapter_config *c, char *errstr, size_t size)
+{
+	(void)a;
+	return mock_fits(c, errstr, size);
+}
+
 const struct adapter_kind kind_mock = {
 	.name = "mock",
 	.open = mock_open,
+	.fits = mock_fits,
+	.reconfigure = mock_reconfigure,
 	.start = mock_start,
 	.call = mock_call,
 	.stop = mock_stop,

@@ -113,7 +113,7 @@ static void fault_frame(struct process *p)
 	p->out_ended = true;
 	buf_init(&detail, 1024);
 	buf_printf(&detail, "a frame of %u bytes was announced, max_frame_bytes is %zu; its first bytes were \"",
-		(unsigned)head[0] << 24 | (unsigned)head[1] << 16 | (unsigned)head[2] << 8 | head[3], p->fleet->max_frame);
+		(unsigned)head[0] << 24 | (unsigned)head[1] << 16 | (unsigned)head[2] << 8 | head[3], p->max_frame);
 	show_bytes(&detail, rest);
 	buf_text(&detail, is_text(*head) ? "\": something printed to stdout?" : "\"");
 	if (p->out.fd >= 0)
@@ -155,7 +155,7 @@ static void give_frames(struct process *p, size_t most)
 		fault_frame(p);
 	else if (state == FRAME_MORE && p->frames.in.capacity > BUFFER_KEPT && frame_rest(&p->frames).len == 0) {
 		frame_free(&p->frames);
-		frame_init(&p->frames, p->fleet->max_frame);
+		frame_init(&p->frames, p->max_frame);
 	}
 }
 
@@ -437,7 +437,8 @@ struct process *process_start(struct fleet *f, struct slot_ref slot)
 	p->slot = slot;
 	p->in.fd = p->out.fd = p->err.fd = p->report.fd = p->orders = -1;
 	p->exit = (struct exit_report){.exited = true, .code = NOT_STARTED_CODE};
-	frame_init(&p->frames, f->max_frame);
+	p->max_frame = f->max_frame;
+	frame_init(&p->frames, p->max_frame);
 	buf_init(&p->said, SAID_MAX);
 	if (!launch_guarded(&f->plan, slot, &s, why, sizeof why)) {
 		p->failed = true;

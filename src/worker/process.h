@@ -44,6 +44,7 @@ struct process {
 	bool write_waits;                                            /* the pipe is full */
 	struct exit_report exit;
 
+	size_t max_frame;
 	struct frame_reader frames;
 	struct lines lines;
 	struct buf said; /* calls; the first `written` bytes are in the pipe */

@@ -42,12 +42,16 @@ def test_the_supervisor_is_told(site, tmp_path):
     assert "STATUS=STARTING" in supervisor.heard[0]
     before = supervisor.listen().count("WATCHDOG=1")
     eventually(lambda: supervisor.listen().count("WATCHDOG=1") >= before + 3, 10)
+    daemon.send_signal(signal.SIGHUP)
+    eventually(lambda: supervisor.listen().count("READY=1") == 2, 10)
     daemon.send_signal(signal.SIGTERM)
     supervisor.wait("STOPPING=1")
     assert daemon.wait(30) == 0
     said = [line for line in supervisor.listen() if line != "WATCHDOG=1"]
+    reload = said.index("RELOADING=1")
+    assert re.fullmatch(r"MONOTONIC_USEC=\d{6,}", said[reload + 1]) and said[reload + 2] == "READY=1"
     states = [re.match(r"STATUS=(\w+)", line).group(1) for line in said if line.startswith("STATUS=")]
-    assert states == ["STARTING", "READY", "DRAINING", "STOPPED"] and said.count("READY=1") == 1
+    assert states == ["STARTING", "READY", "DRAINING", "STOPPED"] and said.count("READY=1") == 2
     supervisor.close()
 
 

@@ -138,7 +138,7 @@ static void on_ready(void *ctx)
 static int serve(struct client_side *c, const struct settings *s)
 {
 	const struct daemon_hooks hooks = {c, on_ready, NULL};
-	int code = daemon_run(s, &hooks);
+	int code = daemon_run(s, NULL, &hooks);
 
 	ck_assert_msg(c->started, "the daemon was never ready");
 	pthread_join(c->thread, NULL);
@@ -175,7 +175,7 @@ static int run_until_it_refuses(const char *config, const char *brokers)
 	int code;
 
 	load(&s, config, brokers);
-	code = daemon_run(&s, NULL);
+	code = daemon_run(&s, NULL, NULL);
 	settings_free(&s);
 	return code;
 }

@@ -14,7 +14,8 @@ struct daemon_hooks {
 	void (*event)(void *ctx, const char *line);                /* what would be a log line */
 };
 
-/* Runs until a signal has drained it (or a second one stopped it). Borrows settings. Returns the exit code. */
-int daemon_run(const struct settings *settings, const struct daemon_hooks *hooks);
+/* Runs until a signal has drained it (or a second one stopped it). Borrows all. origin: what SIGHUP reads again; NULL: nothing. Returns
+ * the exit code. */
+int daemon_run(const struct settings *settings, const struct settings_origin *origin, const struct daemon_hooks *hooks);
 
 #endif

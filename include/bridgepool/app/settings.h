@@ -45,6 +45,15 @@ struct settings {
 const struct config_key *settings_keys(size_t *n);
 /* config_load with our table, then what no single key can tell (a source's pool exists, names are unique, properties are not ours). */
 bool settings_load(const char *path, const char *const *sets, size_t nsets, struct settings *out, struct buf *errors);
+/* The second part alone, of settings that were put together from two readings. */
+bool settings_judge(const struct settings *s, struct buf *errors);
 void settings_free(struct settings *s);
+
+/* Where a configuration came from, so that it can be read again. */
+struct settings_origin {
+	const char *path;
+	const char *const *sets;
+	size_t nsets;
+};
 
 #endif

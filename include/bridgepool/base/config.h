@@ -57,8 +57,29 @@ bool config_load(const char *path, const char *const *sets, size_t nsets, const 
 struct config_report;
 bool config_load_checked(const char *path, const char *const *sets, size_t nsets, const struct config_key *keys, size_t n,
 	void *out, void (*check)(const void *out, struct config_report *r), struct buf *errors);
+/* The check alone, of values that no file holds in this form; its errors name keys, not lines. */
+bool config_judge(const struct config_key *keys, size_t n, const void *values,
+	void (*check)(const void *values, struct config_report *r), struct buf *errors);
 void config_fault(struct config_report *r, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void config_free(const struct config_key *keys, size_t n, void *out);
+
+/* One thing that is different in a later reading. */
+struct config_change {
+	const struct config_key *key;
+	enum { CONFIG_CHANGED, CONFIG_ADDED, CONFIG_REMOVED } what; /* ADDED, REMOVED: an item of a list, whose key it is */
+	const char *place;          /* "pools[1].size", as in the earlier reading; of what was added as in the later */
+	const char *item;           /* name of the list's item; NULL: not in a list */
+	size_t index;               /* of that item */
+	const void *before, *after; /* the fields; NULL where there is none */
+};
+
+/* Tells all that is different between two readings, in the order of the table. What `take` returns false for, and whatever was added to or
+ * removed from a list, is in `after` as it was before: its lists end with the items of `before`, in their order. Items are the same if
+ * their first member, a string, is. */
+void config_merge(const struct config_key *keys, size_t n, const void *before, void *after,
+	bool (*take)(void *ctx, const struct config_change *c), void *ctx);
+/* A value as it would stand in the file. False: it is text, which may be a secret, and is not shown. */
+bool config_show(const struct config_key *key, const void *field, char *out, size_t size);
 
 /* The same table as text. */
 void config_reference(const struct config_key *keys, size_t n, struct buf *out); /* a line or two per key, for --help and check */

@@ -13,6 +13,8 @@ enum note_kind {
 	NOTE_WORKER_LEAVING,     /* worker, from = to, reason; count = sessions that live there */
 	NOTE_POOL_STATE,         /* pool in worker.pool, from, to, reason */
 	NOTE_INSTANCE_STATE,     /* from, to, reason */
+	NOTE_RELOADED,           /* by the daemon: reason says what it did */
+	NOTE_RELOAD_REFUSED,     /* by the daemon: reason */
 	NOTE_SESSIONS_LOST,      /* worker, count */
 	NOTE_PARTITION_ASSIGNED, /* tp, count = offset it starts at */
 	NOTE_PARTITION_REVOKED,  /* tp, count = requests put back */

@@ -41,6 +41,10 @@ struct adapter_config {
 /* Copies c. NULL: errstr says what to mend (command not found, guard not found). */
 struct adapter *adapter_new(
 	struct uv_loop_s *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size);
+/* Whether adapter_new would take it; nothing is made. */
+bool adapter_fits(const struct adapter_config *c, char *errstr, size_t size);
+/* For the workers that are started from now on; of the same kind and script. False: all is as it was, errstr as of adapter_new. */
+bool adapter_reconfigure(struct adapter *a, const struct adapter_config *c, char *errstr, size_t size);
 void adapter_start(struct adapter *a, struct slot_ref w);
 /* Buffered until adapter_flush; a w that is gone is ignored. */
 void adapter_call(struct adapter *a, struct slot_ref w, const struct call *c);

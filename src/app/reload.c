@@ -1,0 +1,137 @@
+/* reload.c: see reload.h. What a changed key means stands in the table of settings: it holds at once, it holds for the workers that are
+ * started from now on, and theirs are replaced, or it needs a restart. */
+#include "reload.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridgepool/base/check.h"
+#include "wiring.h"
+
+enum { ERRORS_LIMIT = 32 * 1024, SHOWN_MAX = 96, TEXT_MAX = 512 };
+
+struct judging {
+	struct reload *reload;
+	const struct settings *now;
+};
+
+static void add_change(struct reload *r, enum config_reload how, bool is_item, const char *text)
+{
+	r->changes = xrealloc(r->changes, (r->n + 1) * sizeof *r->changes);
+	r->changes[r->n++] = (struct reload_change){how, is_item, xstrdup(text)};
+	r->by_how[how]++;
+}
+
+static bool take_change(void *ctx, const struct config_change *c)
+{
+	struct judging *j = ctx;
+	char text[TEXT_MAX], from[SHOWN_MAX], to[SHOWN_MAX], item[80] = "";
+	bool stays = c->what != CONFIG_CHANGED;
+
+	if (c->item)
+		snprintf(item, sizeof item, " (%.60s)", c->item);
+	if (stays)
+		snprintf(text, sizeof text, "%s%s: %s", c->place, item, c->what == CONFIG_ADDED ? "it is new" : "it is gone");
+	else if (config_show(c->key, c->before, from, sizeof from) && config_show(c->key, c->after, to, sizeof to))
+		snprintf(text, sizeof text, "%s%s: %s -> %s", c->place, item, from, to);
+	else
+		snprintf(text, sizeof text, "%s%s", c->place, item);
+	add_change(j->reload, stays ? RELOAD_RESTART : c->key->reload, stays, text);
+	if (!stays && c->key->reload == RELOAD_ROLL) {
+		CHECK(strncmp(c->key->path, "pools[]", 7) == 0 && c->index < j->now->pools.n);
+		j->reload->rolls[c->index] = true;
+	}
+	return !stays && c->key->reload != RELOAD_RESTART;
+}
+
+static void refuse(struct reload *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void refuse(struct reload *r, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	buf_printf(&r->errors, "%s\n", text);
+	r->good = false;
+}
+
+/* Both readings were right for themselves; what a restart would bring together may not go together yet. */
+static void judge_together(struct reload *r)
+{
+	if (settings_judge(&r->settings, &r->errors))
+		return;
+	refuse(r, "these changes only go together with others that need a restart");
+}
+
+static void judge_workers(struct reload *r)
+{
+	char why[512];
+
+	for (size_t i = 0; i < r->settings.pools.n; i++) {
+		const struct pool_settings *p = wiring_pool(&r->settings, i);
+		struct adapter_config c = wiring_adapter(p);
+
+		if (r->rolls[i] && !adapter_fits(&c, why, sizeof why))
+			refuse(r, "pool \"%s\": %s", p->name, why);
+	}
+}
+
+void reload_judge(struct reload *r, const struct settings_origin *from, const struct settings *now)
+{
+	size_t n;
+	const struct config_key *keys = settings_keys(&n);
+	struct judging j = {r, now};
+
+	*r = (struct reload){.rolls = xcalloc(now->pools.n + 1, sizeof *r->rolls)};
+	buf_init(&r->errors, ERRORS_LIMIT);
+	r->good = settings_load(from->path, from->sets, from->nsets, &r->settings, &r->errors);
+	if (!r->good)
+		return;
+	config_merge(keys, n, now, &r->settings, take_change, &j);
+	judge_together(r);
+	if (r->good)
+		judge_workers(r);
+	if (!r->good)
+		settings_free(&r->settings);
+}
+
+/* ---- telling ---- */
+
+void reload_summary(const struct reload *r, char *out, size_t size)
+{
+	if (!r->good)
+		snprintf(out, size, "refused: the configuration has errors, nothing was changed");
+	else if (r->n == 0)
+		snprintf(out, size, "reloaded: nothing is different");
+	else
+		snprintf(out, size, "reloaded: %zu changed at once, %zu by replacing workers, %zu kept until a restart", r->by_how[RELOAD_LIVE],
+			r->by_how[RELOAD_ROLL], r->by_how[RELOAD_RESTART]);
+}
+
+void reload_report(const struct reload *r, struct buf *out)
+{
+	static const char *const words[] = {[RELOAD_LIVE] = "live", [RELOAD_ROLL] = "rolls", [RELOAD_RESTART] = "restart"};
+	char summary[256];
+
+	reload_summary(r, summary, sizeof summary);
+	buf_printf(out, "%s\n", summary);
+	for (size_t i = 0; r->good && i < r->n; i++)
+		buf_printf(out, "  %-8s %s\n", words[r->changes[i].how], r->changes[i].text);
+	if (!r->good)
+		buf_add(out, buf_slice(&r->errors));
+}
+
+void reload_free(struct reload *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		free(r->changes[i].text);
+	free(r->changes);
+	free(r->rolls);
+	buf_free(&r->errors);
+	*r = (struct reload){0};
+}
