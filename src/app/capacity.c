@@ -7,10 +7,9 @@
 #include "wiring.h"
 
 /* In the largest unit that keeps a digit: "1.5 GiB". */
-static const char *size_text(char out[32], int64_t bytes)
+static const char *size_text(char out[32], double value)
 {
 	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-	double value = (double)bytes;
 	size_t unit = 0;
 
 	for (; value >= 1024 && unit < sizeof units / sizeof *units - 1; unit++)
@@ -38,7 +37,7 @@ void preflight_memory(const struct settings *s, const struct preflight_report *r
 	if (m.bytes == 0 || most == 0 || most + (double)s->limits.memory <= (double)m.bytes)
 		return;
 	snprintf(what, sizeof what, "all workers together may use %s ((pools[].size + spare) x resident_limit, or memory), beside limits.memory of %s; %s has %s",
-		size_text(most_text, most < INT64_MAX / 2 ? (int64_t)most : INT64_MAX / 2), size_text(own_text, s->limits.memory), m.who,
-		size_text(there_text, m.bytes));
+		size_text(most_text, most), size_text(own_text, (double)s->limits.memory), m.who,
+		size_text(there_text, (double)m.bytes));
 	r->found(r->ctx, VERDICT_WARN, what, "lower pools[].resident_limit, memory or size, or else the kernel may end workers where memory runs out");
 }

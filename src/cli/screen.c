@@ -10,6 +10,13 @@ static SCREEN *screen;
 static size_t scrolled; /* lines */
 static FILE *keys;
 
+static void close_keys(void)
+{
+	if (keys && keys != stdin)
+		fclose(keys);
+	keys = NULL;
+}
+
 bool screen_open(void)
 {
 	static const struct {
@@ -20,8 +27,10 @@ bool screen_open(void)
 	setlocale(LC_CTYPE, "");
 	keys = isatty(STDIN_FILENO) ? stdin : fopen("/dev/tty", "re");
 	screen = newterm(NULL, stdout, keys ? keys : stdin);
-	if (!screen)
+	if (!screen) {
+		close_keys();
 		return false;
+	}
 	cbreak();
 	noecho();
 	curs_set(0);
@@ -84,7 +93,6 @@ void screen_close(void)
 {
 	endwin();
 	delscreen(screen);
-	if (keys && keys != stdin)
-		fclose(keys);
+	close_keys();
 	screen = NULL;
 }

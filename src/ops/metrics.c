@@ -36,11 +36,12 @@ static void quoted(struct buf *out, struct slice text)
 	}
 }
 
-/* Labels of one line, ended by a name of NULL. */
+/* Labels of one line. */
 struct label {
 	const char *name;
 	struct slice value;
 };
+#define LABELS_END {NULL, {NULL, 0}}
 
 static void sample(struct buf *out, const char *name, const struct label *labels, double value)
 {
@@ -61,10 +62,10 @@ static void sample(struct buf *out, const char *name, const struct label *labels
 static void process(struct buf *out, const struct process_facts *p)
 {
 	family(out, "build_info", "gauge", "Always 1; the version is in the label.");
-	sample(out, "build_info", (const struct label[]){{"version", slice_of(p->version)}, {NULL}}, 1);
+	sample(out, "build_info", (const struct label[]){{"version", slice_of(p->version)}, LABELS_END}, 1);
 	family(out, "instance_state", "gauge", "1 for the state that this instance is in.");
 	for (int i = HEALTH_UNKNOWN + 1; i < HEALTH_STATE_COUNT; i++)
-		sample(out, "instance_state", (const struct label[]){{"state", slice_of(health_state_name((enum health_state)i))}, {NULL}},
+		sample(out, "instance_state", (const struct label[]){{"state", slice_of(health_state_name((enum health_state)i))}, LABELS_END},
 			(int)p->state == i);
 	buf_printf(out, "# HELP process_start_time_seconds Start of the process, since the epoch.\n# TYPE process_start_time_seconds gauge\n"
 		"process_start_time_seconds %.3f\n", p->started_s);
@@ -98,14 +99,14 @@ static void instance(struct buf *out, const struct snapshot *s)
 	}
 	family(out, "memory_bytes", "gauge", "Memory of requests and records by what holds it.");
 	for (size_t i = 0; i < s->nmemory; i++)
-		sample(out, "memory_bytes", (const struct label[]){{"kind", slice_of(s->memory[i].name)}, {NULL}}, (double)s->memory[i].n);
+		sample(out, "memory_bytes", (const struct label[]){{"kind", slice_of(s->memory[i].name)}, LABELS_END}, (double)s->memory[i].n);
 	if (s->last_commit_ms != TIME_NONE) {
 		family(out, "last_commit_age_seconds", "gauge", "Time since the last commit that the broker has accepted.");
 		sample(out, "last_commit_age_seconds", NULL, (double)s->last_commit_ms / 1000);
 	}
 	family(out, "dead_letters_total", "counter", "Dead letters by error code; worker: the worker named it.");
 	for (size_t i = 0; i < s->ndead_letters; i++)
-		sample(out, "dead_letters_total", (const struct label[]){{"code", slice_of(s->dead_letters[i].name)}, {NULL}},
+		sample(out, "dead_letters_total", (const struct label[]){{"code", slice_of(s->dead_letters[i].name)}, LABELS_END},
 			(double)s->dead_letters[i].requests[0]);
 }
 
@@ -140,7 +141,7 @@ static void partitions(struct buf *out, const struct snapshot *s)
 			const struct partition_snapshot *p = &s->partitions[i];
 
 			snprintf(number, sizeof number, "%" PRId32, p->partition);
-			sample(out, partition_rows[row].name, (const struct label[]){{"topic", p->topic}, {"partition", slice_of(number)}, {NULL}},
+			sample(out, partition_rows[row].name, (const struct label[]){{"topic", p->topic}, {"partition", slice_of(number)}, LABELS_END},
 				partition_rows[row].value(p));
 		}
 	}
@@ -176,7 +177,7 @@ static void pool_numbers(struct buf *out, const struct snapshot *s)
 	for (size_t row = 0; row < sizeof pool_rows / sizeof *pool_rows; row++) {
 		family(out, pool_rows[row].name, pool_rows[row].type, pool_rows[row].help);
 		for (size_t i = 0; i < s->npools; i++)
-			sample(out, pool_rows[row].name, (const struct label[]){{"pool", s->pools[i].name}, {NULL}}, pool_rows[row].value(&s->pools[i]));
+			sample(out, pool_rows[row].name, (const struct label[]){{"pool", s->pools[i].name}, LABELS_END}, pool_rows[row].value(&s->pools[i]));
 	}
 }
 
@@ -186,20 +187,20 @@ static void states(struct buf *out, const struct snapshot *s)
 	for (size_t i = 0; i < s->npools; i++)
 		for (int k = HEALTH_UNKNOWN + 1; k < HEALTH_STATE_COUNT; k++)
 			sample(out, "pool_state",
-				(const struct label[]){{"pool", s->pools[i].name}, {"state", slice_of(health_state_name((enum health_state)k))}, {NULL}},
+				(const struct label[]){{"pool", s->pools[i].name}, {"state", slice_of(health_state_name((enum health_state)k))}, LABELS_END},
 				(int)s->pools[i].state == k);
 	family(out, "workers", "gauge", "Workers by state.");
 	for (size_t i = 0; i < s->npools; i++)
 		for (int k = HEALTH_UNKNOWN + 1; k < HEALTH_STATE_COUNT; k++)
 			sample(out, "workers",
-				(const struct label[]){{"pool", s->pools[i].name}, {"state", slice_of(health_state_name((enum health_state)k))}, {NULL}},
+				(const struct label[]){{"pool", s->pools[i].name}, {"state", slice_of(health_state_name((enum health_state)k))}, LABELS_END},
 				s->pools[i].workers[k]);
 }
 
 static void by_reason(struct buf *out, const char *name, struct slice pool, const struct named_count *counts, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		sample(out, name, (const struct label[]){{"pool", pool}, {"reason", slice_of(counts[i].name)}, {NULL}}, (double)counts[i].n);
+		sample(out, name, (const struct label[]){{"pool", pool}, {"reason", slice_of(counts[i].name)}, LABELS_END}, (double)counts[i].n);
 }
 
 static void reasons(struct buf *out, const struct snapshot *s)
@@ -217,7 +218,7 @@ static void requests_of(struct buf *out, struct slice pool, const struct command
 	for (int k = STATUS_UNKNOWN + 1; k < STATUS_COUNT; k++)
 		if (c->requests[k])
 			sample(out, "requests_total",
-				(const struct label[]){{"pool", pool}, {"command", slice_of(c->name)}, {"status", slice_of(status_name((enum status)k))}, {NULL}},
+				(const struct label[]){{"pool", pool}, {"command", slice_of(c->name)}, {"status", slice_of(status_name((enum status)k))}, LABELS_END},
 				(double)c->requests[k]);
 }
 
@@ -235,11 +236,11 @@ static void usage(struct buf *out, const struct snapshot *s)
 	for (size_t i = 0; i < s->npools; i++)
 		for (int k = 0; k < TOKEN_KINDS; k++)
 			sample(out, "tokens_total",
-				(const struct label[]){{"pool", s->pools[i].name}, {"kind", slice_of(token_kind_name((enum token_kind)k))}, {NULL}},
+				(const struct label[]){{"pool", s->pools[i].name}, {"kind", slice_of(token_kind_name((enum token_kind)k))}, LABELS_END},
 				s->pools[i].used.tokens[k]);
 	family(out, "cost_dollars_total", "counter", "What runs said they cost, in US dollars.");
 	for (size_t i = 0; i < s->npools; i++)
-		sample(out, "cost_dollars_total", (const struct label[]){{"pool", s->pools[i].name}, {NULL}}, s->pools[i].used.cost);
+		sample(out, "cost_dollars_total", (const struct label[]){{"pool", s->pools[i].name}, LABELS_END}, s->pools[i].used.cost);
 }
 
 static void histogram(struct buf *out, struct slice pool, enum phase phase, const struct phase_times *t)
@@ -299,7 +300,7 @@ static void pool_workers(const struct engine *e, uint16_t pool, int64_t now, str
 	for (size_t i = 0; i < n; i++)
 		if (views[i].resident)
 			sample(out, "worker_resident_memory_bytes",
-				(const struct label[]){{"pool", slice_of(engine_pool_name(e, pool))}, {"slot", slot_of(views[i].id)}, {NULL}},
+				(const struct label[]){{"pool", slice_of(engine_pool_name(e, pool))}, {"slot", slot_of(views[i].id)}, LABELS_END},
 				(double)views[i].resident);
 	free(views);
 }

@@ -70,7 +70,7 @@ def test_systemd_is_content_with_the_unit(tmp_path):
     unit = (BUILD / "deploy" / "bridgepool.service").read_text()
     assert re.search(r"^ExecStart=/\S*/bin/bridgepool run -c /etc/bridgepool/bridgepool.cfg$", unit, re.M)
     here = tmp_path / "bridgepool.service"
-    here.write_text(re.sub(r"^ExecStart=\S+", f"ExecStart={os.path.realpath(BRIDGEPOOL)}", unit, flags=re.M))
+    here.write_text(re.sub(r"^(Exec\w+)=\S+", rf"\1={os.path.realpath(BRIDGEPOOL)}", unit, flags=re.M))
     said = subprocess.run(["systemd-analyze", "verify", "--man=no", here], capture_output=True, text=True, timeout=60)
     ours = [line for line in said.stderr.splitlines() if "bridgepool" in line]
     assert not ours and said.returncode == 0, said.stderr
