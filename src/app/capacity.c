@@ -34,8 +34,14 @@ void preflight_memory(const struct settings *s, const struct preflight_report *r
 
 	for (size_t i = 0; i < s->pools.n; i++)
 		most += most_of(wiring_pool(s, i));
-	if (m.bytes == 0 || most == 0 || most + (double)s->limits.memory <= (double)m.bytes)
+	if (m.bytes == 0 || most + (double)s->limits.memory <= (double)m.bytes)
 		return;
+	if (most == 0) {
+		snprintf(what, sizeof what, "limits.memory of %s is more than %s has, which is %s", size_text(own_text, (double)s->limits.memory), m.who,
+			size_text(there_text, (double)m.bytes));
+		r->found(r->ctx, VERDICT_WARN, what, "lower limits.memory; workers need memory too");
+		return;
+	}
 	snprintf(what, sizeof what, "all workers together may use %s ((pools[].size + spare) x resident_limit, or memory), beside limits.memory of %s; %s has %s",
 		size_text(most_text, most), size_text(own_text, (double)s->limits.memory), m.who,
 		size_text(there_text, (double)m.bytes));

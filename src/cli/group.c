@@ -40,6 +40,25 @@ static enum severity severity_of(const json_t *o)
 	return strcmp(text, "ERROR") == 0 ? SEVERITY_ERROR : strcmp(text, "WARN") == 0 ? SEVERITY_WARN : SEVERITY_INFO;
 }
 
+/* Nothing in foreign text steers a terminal, or begins a line: neither a control character nor one of the second set, U+0080 to U+009F. */
+static void clean(char *text)
+{
+	for (; *text; text++) {
+		bool second = (unsigned char)text[0] == 0xc2 && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] < 0xa0;
+
+		if ((unsigned char)*text < ' ' || *text == 0x7f || second)
+			*text = ' ';
+		if (second)
+			*++text = ' ';
+	}
+}
+
+static void keep_text(char *out, size_t size, const char *text)
+{
+	snprintf(out, size, "%s", text);
+	clean(out);
+}
+
 /* ---- heartbeats ---- */
 
 static void read_pool(const json_t *o, struct pool_beat *p)
@@ -51,7 +70,7 @@ static void read_pool(const json_t *o, struct pool_beat *p)
 	*p = (struct pool_beat){.state = state_of(o, "state"), .busy = number_of(o, "busy"), .used = number_of(o, "slots_used"),
 		.places = number_of(o, "slots_total"), .queued = number_of(o, "queued"), .sessions = number_of(o, "sessions"),
 		.lost = number_of(o, "sessions_lost")};
-	snprintf(p->name, sizeof p->name, "%s", text_of(o, "name"));
+	keep_text(p->name, sizeof p->name, text_of(o, "name"));
 	for (int i = 0; i < HEALTH_STATE_COUNT; i++)
 		p->workers[i] = number_of(workers, health_state_name((enum health_state)i));
 	json_object_foreach((json_t *)(uintptr_t)requests, status, n) {
@@ -147,7 +166,7 @@ static struct member *member_find(struct group *g, const char *id)
 	struct member *m;
 	char name[sizeof m->id];
 
-	snprintf(name, sizeof name, "%s", id);
+	keep_text(name, sizeof name, id);
 	HASH_FIND_STR(g->members, name, m);
 	if (m)
 		return m;
@@ -180,7 +199,7 @@ static void member_hear(struct member *m, const json_t *event, int64_t seen_ms)
 	if (m->sequence && sequence > m->sequence + 1)
 		m->missed += sequence - m->sequence - 1;
 	m->sequence = sequence > m->sequence ? sequence : m->sequence;
-	snprintf(m->host, sizeof m->host, "%s", text_of(event, "host"));
+	keep_text(m->host, sizeof m->host, text_of(event, "host"));
 	m->heard_ms = seen_ms;
 }
 
@@ -197,14 +216,6 @@ static struct group_event *event_add(struct group *g, int64_t at_ms, enum severi
 
 	*e = (struct group_event){.at_ms = at_ms, .severity = severity};
 	return e;
-}
-
-/* One line, whatever foreign text is in it. */
-static void clean(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = ' ';
 }
 
 static void event_keep(struct group *g, const struct member *m, const json_t *event)

@@ -17,9 +17,9 @@ static void keep(void *ctx, enum verdict verdict, const char *what, const char *
 	snprintf(said, sizeof said, "%s", what);
 }
 
-static const char *look(const char *memory)
+static const char *look(const char *set)
 {
-	const char *sets[] = {"pools[0].command=[\"w\"]", "pools[0].size=1000", memory};
+	const char *sets[] = {"pools[0].command=[\"w\"]", "pools[0].size=1000", set};
 	const struct preflight_report report = {NULL, keep};
 	struct settings s;
 	struct buf errors;
@@ -39,6 +39,12 @@ START_TEST(more_than_there_is_is_told)
 }
 END_TEST
 
+START_TEST(requests_alone_may_be_too_much)
+{
+	ck_assert_ptr_eq(strstr(look("limits.memory=\"1TiB\""), "limits.memory of 1.0 TiB is more than "), said);
+}
+END_TEST
+
 START_TEST(what_fits_and_what_has_no_limit_is_not)
 {
 	ck_assert_str_eq(look("pools[0].memory=0"), "");
@@ -54,6 +60,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(t, more_than_there_is_is_told);
+	tcase_add_test(t, requests_alone_may_be_too_much);
 	tcase_add_test(t, what_fits_and_what_has_no_limit_is_not);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);

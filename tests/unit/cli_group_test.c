@@ -201,6 +201,17 @@ START_TEST(what_is_no_event_changes_nothing)
 }
 END_TEST
 
+START_TEST(foreign_text_steers_no_terminal)
+{
+	take("a\033[2J", 1, 1, "{\"kind\":\"POOL_STATE\",\"pool\":\"p\\u001bc\",\"reason\":\"\\u007f\\r\\u009b\"}");
+	beat("b", 1, 1, 0, 0);
+	picture_draw(&picture, &group, "title", 1, 1, 10);
+	for (size_t i = 0; i < picture.n; i++)
+		for (const char *c = picture.lines[i].text; *c; c++)
+			ck_assert((unsigned char)*c >= ' ' && (unsigned char)*c < 0x7f);
+}
+END_TEST
+
 START_TEST(a_heartbeat_is_one_line_too)
 {
 	char text[PICTURE_WIDTH];
@@ -227,6 +238,7 @@ int main(void)
 	tcase_add_test(t, events_that_did_not_come_are_counted);
 	tcase_add_test(t, events_are_lines_the_newest_first);
 	tcase_add_test(t, what_is_no_event_changes_nothing);
+	tcase_add_test(t, foreign_text_steers_no_terminal);
 	tcase_add_test(t, a_heartbeat_is_one_line_too);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
