@@ -14,12 +14,13 @@ struct entry {
 
 static bool read_entry(const char *line, struct entry *e)
 {
-	int at = 0;
+	char at[32];
+	int length = 0;
 
-	if (sscanf(line, "%*s %15s %63s %n", e->level, e->event, &at) != 2 || at == 0)
+	if (sscanf(line, "%31s %15s %63s %n", at, e->level, e->event, &length) != 3 || length == 0)
 		return false;
-	e->text = line + at;
-	return true;
+	e->text = line + length;
+	return strlen(at) == strlen("2026-01-01T00:00:00.000Z") && at[10] == 'T' && at[23] == 'Z';
 }
 
 /* The value of " name=value" in text, up to the next space. */

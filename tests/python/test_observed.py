@@ -103,12 +103,16 @@ def test_a_command_that_never_began_says_so(start):
 
 
 def test_a_storm_of_timeouts_does_not_fill_the_log(start):
-    worker = start(STUCK)
+    worker = start("    import bridgepool._serve\n    bridgepool._serve.STACKS_TIME = 2.0\n" + STUCK)
     targets = [worker.send("direct", request_id=f"r{i}", remaining_ms=50) for i in range(30)]
     for target in targets:
         assert worker.answer(target)["error"]["code"] == "TIMEOUT"
     log = worker.stderr()
-    assert log.count("is over its time; it is here:") == 20 and log.count("its stack is left out") == 10
+    assert log.count("is over its time; it is here:") == 5 and log.count("are left out, after 5 in 2 s") == 1 and len(log.splitlines()) < 100
+    time.sleep(2)  # the limit's own time
+    worker.error("plain", request_id="later", remaining_ms=50)
+    worker.wait_stderr("command plain (request 'later') is over its time; it is here:")
+    assert "bridgepool: 24 more requests were over their time\n" in worker.stderr()
 
 
 def test_a_blocked_loop_names_the_request(start):

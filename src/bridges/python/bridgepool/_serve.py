@@ -28,7 +28,7 @@ from ._version import __version__
 
 PROTOCOL = 1
 CAPABILITIES = ["partial", "cancel", "ping_busy", "sessions"]
-STACKS_MAX, STACKS_TIME = 20, 60.0  # stacks in the log within so many seconds; a storm of timeouts has one cause, seldom twenty
+STACKS_MAX, STACKS_TIME = 5, 10.0  # stacks in the log within so many seconds: a storm of timeouts has one cause, seldom five
 TURN = 0.002  # seconds of work after which finished answers are written, before further frames of the same read
 
 _raw_decode = json.JSONDecoder().raw_decode
@@ -114,6 +114,7 @@ class Server:
         self._started_at = time.time()
         self._idle: Optional[asyncio.Future] = None
         self._stacks: Deque[float] = deque(maxlen=STACKS_MAX)  # when the last ones were shown
+        self._hidden = 0  # others since then
         self._spans: Optional[Spans] = None
         self.closing = False
         self._pid = os.getpid()
@@ -296,8 +297,13 @@ class Server:
             return
         name, now = f"command {run.command.name}{_of(run)}", time.monotonic()
         if len(self._stacks) == STACKS_MAX and now - self._stacks[0] < STACKS_TIME:
-            say(f"bridgepool: {name} is over its time; its stack is left out, after {STACKS_MAX} others in {STACKS_TIME:.0f} s")
+            self._hidden += 1
+            if self._hidden == 1:
+                say(f"bridgepool: {name} is over its time; its stack, and those of others for a while, are left out, after {STACKS_MAX} in {STACKS_TIME:.0f} s")
             return
+        if self._hidden > 1:
+            say(f"bridgepool: {self._hidden - 1} more requests were over their time")
+        self._hidden = 0
         self._stacks.append(now)
         where = self._where(run)
         say(f"bridgepool: {name} is over its time; it is here:\n{where}" if where else f"bridgepool: {name} is over its time; it waits for a free thread")
