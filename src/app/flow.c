@@ -10,6 +10,7 @@
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
 #include "bridgepool/base/random.h"
+#include "bridgepool/core/view.h"
 #include "bridgepool/wire/pairs.h"
 #include "notes.h"
 
@@ -441,7 +442,6 @@ static bool open_adapters(struct flow *f, char *errstr, size_t size)
 			return false;
 		}
 		f->nadapters++;
-		f->stderr_limits[i] = xcalloc((size_t)p->size, sizeof **f->stderr_limits);
 	}
 	return true;
 }
@@ -474,6 +474,8 @@ static void open_engine(struct flow *f)
 		port_worker_call, port_worker_stop, port_note};
 
 	f->engine = engine_new(&f->wiring->engine, &port, f->codec, random_entropy(), clock_mono_us());
+	for (size_t i = 0; i < f->settings->pools.n; i++) /* spare workers and those that leave have slots too */
+		f->stderr_limits[i] = xcalloc(engine_workers_most(f->engine, (uint16_t)i), sizeof **f->stderr_limits);
 }
 
 struct flow *flow_new(uv_loop_t *loop, const struct settings *s, const struct wiring *w, const struct identity *id, const struct flow_events *ev,
