@@ -31,7 +31,7 @@ struct dev {
 	const char *patterns[PATTERNS_MAX + 2];
 	size_t npatterns;
 	uv_loop_t loop;
-	uv_signal_t signals[2];
+	uv_signal_t signals[3];
 	uv_timer_t look; /* has the daemon ended? */
 	struct embedded *broker;
 	struct dev_sources *sources;
@@ -231,7 +231,7 @@ static void on_look(uv_timer_t *timer)
 static void end(struct dev *d)
 {
 	d->ending = true;
-	for (int i = 0; i < 2; i++)
+	for (size_t i = 0; i < sizeof d->signals / sizeof *d->signals; i++)
 		uv_close((uv_handle_t *)&d->signals[i], NULL);
 	dev_trial_close(&d->trial);
 	if (d->sources)
@@ -334,15 +334,17 @@ static bool dev_open(struct dev *d, char *errstr, size_t size)
 	if (!d->broker || !write_configuration(d, errstr, size))
 		return false;
 	d->sources = dev_sources_watch(&d->loop, d->watched, d->patterns, on_saved, d, errstr, size);
+	if (d->sources && dev_sources_full(d->sources))
+		say(d, COLOUR_YELLOW, "There are too many directories below %s: some are not looked at.", d->watched);
 	return d->sources != NULL;
 }
 
 static void open_loop(struct dev *d)
 {
-	static const int numbers[] = {SIGINT, SIGTERM};
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
 
 	uv_loop_init(&d->loop);
-	for (int i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
 		uv_signal_init(&d->loop, &d->signals[i]);
 		d->signals[i].data = d;
 		uv_signal_start_oneshot(&d->signals[i], on_signal, numbers[i]);

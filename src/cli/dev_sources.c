@@ -187,6 +187,11 @@ struct dev_sources *dev_sources_watch(uv_loop_t *loop, const char *dir, const ch
 	return NULL;
 }
 
+bool dev_sources_full(const struct dev_sources *s)
+{
+	return s->n >= DIRECTORIES_MAX;
+}
+
 void dev_sources_close(struct dev_sources *s)
 {
 	while (!LIST_EMPTY(&s->directories))

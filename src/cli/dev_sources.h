@@ -12,6 +12,7 @@ struct dev_sources;
  * says why. */
 struct dev_sources *dev_sources_watch(uv_loop_t *loop, const char *dir, const char *const *patterns,
 	void (*saved)(void *ctx, const char *name), void *ctx, char *errstr, size_t size);
+bool dev_sources_full(const struct dev_sources *s); /* there were more directories than it looks at */
 void dev_sources_close(struct dev_sources *s); /* frees itself when the loop has closed its handles */
 
 #endif

@@ -1,8 +1,9 @@
 """DSPy programs through Kafka: a user's own app, and bridgepool.dspy as it comes. The language model is a stub on loopback."""
+import json
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, eventually
 
 sys.path.append(str(ROOT / "tests" / "python"))
 from openai_stub import Stub  # noqa: E402
@@ -83,6 +84,11 @@ def test_a_users_app_runs_predict_and_chain_of_thought(site, stub):
     assert ok(s.ask("s2", "think", question="why is it so")) == {"reasoning": "Thinking about why is it so", "answer": "echo: why is it so", "score": 2.0}
     assert [r["authorization"] for r in stub.requests] == ["Bearer a key of the operator"] * 3
     assert failed(s.ask("s1", "think", question="STUB_FAIL_500"))["message"]
+    s.produce([("s1", json.dumps({"request_id": "late", "command": "ask", "args": {"question": "STUB_SLOW"}, "timeout_ms": 1000}))])
+    after = s.ask("s1", "ask", question="still there?")  # the task was cancelled: its session goes on at once, with its state
+    assert s.results_seen()[-2]["status"] == "TIMEOUT" and len(ok(after)["asked"]) == 3 and after["session_epoch"] == first["session_epoch"]
+    eventually(lambda: "command ask (request 'late', session 's1') is over its time; it is here:" in s.log_text())
+    assert "prediction = await app.short.acall(question=question)" in s.log_text()
     assert s.end() == [0]
     s.wait_no_workers()
 

@@ -13,7 +13,8 @@ from ._programs import Program
 async def stream(program: Program, arguments: Dict[str, Any], ctx: Context) -> Any:
     """The prediction. Each piece of an output that is text goes ahead as a part {"field": its name, "text": what came}.
 
-    Where DSPy cannot tell the fields apart there are no parts: outputs of other types, an answer from its cache, one that came whole.
+    Of an answer that does not fit the signature DSPy asks for no second one, in another format, as it does where nothing was sent.
+    Where it cannot tell the fields apart there are no parts: outputs of other types, an answer from its cache, one that came whole.
     """
     names = {**{field.attribute: field.name for field in program.spec.outputs.values() if field.type is str}, **program.reasoning()}
     listeners = [dspy.streaming.StreamListener(signature_field_name=attribute) for attribute in names]
