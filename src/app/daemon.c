@@ -234,13 +234,24 @@ static void refuse_reload(const char *why)
 	reload_word_tell(slice_of(text));
 }
 
+static const char *why_not_now(const struct daemon *d)
+{
+	if (!d->origin)
+		return "it was started without a configuration that could be read again";
+	if (!d->serving)
+		return "the daemon still waits for a broker; restart it to use a changed configuration, or ask again when it works";
+	return d->state == HEALTH_DRAINING || d->state == HEALTH_STOPPED ? "the daemon is stopping" : NULL;
+}
+
 static void daemon_reload(struct daemon *d)
 {
 	struct reload r;
+	const char *why;
 
 	d->reload_asked = false;
-	if (!d->origin || d->state == HEALTH_DRAINING || d->state == HEALTH_STOPPED) {
-		refuse_reload(d->origin ? "the daemon is stopping" : "it was started without a configuration that could be read again");
+	why = why_not_now(d);
+	if (why) {
+		refuse_reload(why);
 		return;
 	}
 	if (d->told_ready)
@@ -410,6 +421,8 @@ static bool await_broker(struct daemon *d, struct admin *a)
 
 	while (!admin_reach(a, REACH_SLICE_MS, why, sizeof why)) {
 		uv_run(&d->loop, UV_RUN_NOWAIT);
+		if (d->reload_asked)
+			daemon_reload(d);
 		if (d->stop_asked || d->halt)
 			return false;
 		if (patience && clock_mono_us() - begun >= patience) {

@@ -179,6 +179,8 @@ START_TEST(every_command_tells_about_itself)
 	expect("tail --help", 0, "--until-end");
 	expect("topics --help", 0, "--partitions");
 	expect("check --help", 0, "--config");
+	expect("watch --help", 0, "--once");
+	expect("reload --help", 0, "--pid");
 	expect("broker --help", 0, "--topics");
 	expect("demo --help", 0, "--keep");
 	expect("mock-worker --help", 0, "--crash");
@@ -188,12 +190,28 @@ START_TEST(every_command_tells_about_itself)
 }
 END_TEST
 
+START_TEST(a_daemon_that_waits_for_a_broker_does_not_reload)
+{
+	pid_t daemon;
+
+	strcpy(brokers, "127.0.0.1:1");
+	daemon = start_daemon("waiting.cfg", "waiting", "waiting.log");
+	await_text(daemon, "waiting.log", "waiting for a broker");
+	expect("reload -c waiting.cfg", 78, "refused: the daemon still waits for a broker");
+	ck_assert_int_eq(stop(daemon), 0);
+	expect("reload -c waiting.cfg", 1, "no daemon runs with waiting.cfg");
+}
+END_TEST
+
 START_TEST(wrong_usage_is_exit_code_64)
 {
 	expect("", 64, "Usage:");
 	expect("walk", 64, "there is no command \"walk\"");
 	expect("run --walk", 64, "walk");
 	expect("run now", 64, "now");
+	expect("watch --since soon", 64, "\"soon\" is no time");
+	expect("reload --pid one", 64, "\"one\" is no process");
+	expect("reload -c /nonexistent.cfg", 1, "no daemon runs with /nonexistent.cfg");
 	expect("submit", 64, "either a command or --file");
 	expect("submit -b x --args '[1]' echo", 64, "no JSON object");
 	expect("submit -b x --timeout soon echo", 64, "soon");
@@ -366,6 +384,7 @@ static Suite *make_suite(void)
 
 	tcase_add_test(words, every_command_tells_about_itself);
 	tcase_add_test(words, wrong_usage_is_exit_code_64);
+	tcase_add_test(words, a_daemon_that_waits_for_a_broker_does_not_reload);
 	tcase_add_test(words, output_that_nobody_gets_is_a_failure);
 	tcase_add_test(words, wrong_configuration_is_exit_code_78_and_told_all_at_once);
 	tcase_add_test(words, no_broker_is_exit_code_69);
