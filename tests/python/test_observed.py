@@ -136,6 +136,55 @@ def test_a_plain_command_keeps_its_thread_until_it_returns(start):
     assert worker.answer(second)["result"] - began >= 0.5
 
 
+# ---- parts ----
+
+FLOOD = """
+    import sys
+    from bridgepool import App
+    app = App()
+    def tell(i): print("part", i, file=sys.stderr, flush=True)
+    @app.command
+    def plain(n: int, *, ctx):
+        for i in range(n): tell(i); ctx.partial("x" * 65536)
+        return "done"
+    @app.command
+    async def quick(n: int, *, ctx):
+        for i in range(n): tell(i); await ctx.partial("x" * 65536)
+        return "done"
+    @app.command
+    def unwanted(n: int, *, ctx):
+        for i in range(n): ctx.partial(object())
+        return "done"
+"""
+
+
+@pytest.mark.parametrize("command", ["plain", "quick"])
+def test_parts_that_nobody_reads_hold_up_who_sends_them(start, command):
+    worker = start(FLOOD)
+    call_id = worker.send(command, {"n": 200}, stream=True)
+    worker.wait_stderr("part 15\n")
+    seen = None
+    while seen != (seen := worker.stderr().count("part")):  # until it stands still
+        time.sleep(0.3)
+    assert seen < 60  # a MiB or two on their way, not all 13
+    parts = []
+    assert worker.answer(call_id, parts)["result"] == "done" and len(parts) == 200
+
+
+def test_a_flood_of_parts_ends_with_its_request(start):
+    worker = start(FLOOD)
+    call_id = worker.send("plain", {"n": 200}, stream=True, remaining_ms=700)
+    worker.wait_stderr("is over its time")
+    assert worker.answer(call_id, [])["id"] == call_id
+
+
+def test_parts_that_nobody_wants_are_not_even_looked_at(start):
+    worker = start(FLOOD)
+    began = time.monotonic()
+    assert worker.result("unwanted", {"n": 200_000}) == "done"  # an object() is no JSON
+    assert time.monotonic() - began < 5
+
+
 # ---- what was used up ----
 
 

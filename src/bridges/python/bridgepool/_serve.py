@@ -71,7 +71,7 @@ def decode(body: bytes) -> dict:
 class Run:
     """A request that is being worked on."""
 
-    __slots__ = ("id", "command", "args", "meta", "ctx", "session", "task", "thread", "timer", "ended", "waiting")
+    __slots__ = ("id", "command", "args", "meta", "ctx", "session", "task", "thread", "unwritten", "timer", "ended", "waiting")
 
     def __init__(self, call_id: int, command: Command, args: dict, meta: dict) -> None:
         self.id = call_id
@@ -82,6 +82,7 @@ class Run:
         self.session: Optional[Session] = None
         self.task: Optional[asyncio.Task] = None
         self.thread: Optional[int] = None      # that runs it, while it does
+        self.unwritten = 0                     # bytes of parts that a thread has sent since it was held last
         self.timer: Optional[asyncio.TimerHandle] = None
         self.ended = ""                        # why it was told to stop: TIMEOUT or CANCELLED
         self.waiting: List[bytes] = []         # answers to calls that asked for its end
@@ -218,12 +219,32 @@ class Server:
                 return None
             frame = self._fitting(encode_partial(run.id, value), "partial")
             if not in_loop:
-                return self._threads.post(self._emit_late, run, frame)
+                return self._emit_from_thread(run, frame)
             self._send(frame)
             return self._room() if self._room is not None and self._pending() >= PENDING_HIGH else None
 
         run.ctx = Context(run.meta, command=run.command.name, deadline=deadline, emit=emit)
         run.ctx.session = run.session
+
+    def _emit_from_thread(self, run: Run, frame: bytes) -> None:
+        """Holds the thread now and then until what it has sent is on its way: a fast one must not fill the memory."""
+        self._threads.post(self._emit_late, run, frame)
+        run.unwritten += len(frame)
+        if run.unwritten < PENDING_HIGH:
+            return
+        run.unwritten = 0
+        written = threading.Event()
+        self._threads.post(self._tell_room, written)
+        while not written.wait(1.0) and not run.ended and not self._loop.is_closed():
+            pass
+
+    def _tell_room(self, written: threading.Event) -> None:
+        async def wait() -> None:
+            if self._room is not None:
+                await self._room()
+            written.set()
+
+        self._keep(start_now(self._loop, wait()))
 
     def _emit_late(self, run: Run, frame: bytes) -> None:
         if run.id in self._running:
@@ -459,7 +480,10 @@ class Server:
                     log_exception(f"a hook of session {result['session_id']!r} failed", error)
                 self._send(encode_error(call_id, error_body(error)))
 
-        task = start_now(self._loop, hook())
+        self._keep(start_now(self._loop, hook()))
+
+    def _keep(self, task: asyncio.Task) -> None:
+        """The loop itself holds its tasks by weak references only."""
         if not task.done():
             self._own_tasks.add(task)
             task.add_done_callback(self._own_tasks.discard)
