@@ -37,6 +37,9 @@ def block(session, seconds: float): time.sleep(seconds)
 async def what(session): return ended
 
 @app.command
+async def nap(session) -> None: await asyncio.sleep(1)
+
+@app.command
 async def trace(*, ctx): return [ctx.traceparent, ctx.headers]
 '''
 
@@ -45,7 +48,7 @@ async def trace(*, ctx): return [ctx.traceparent, ctx.headers]
 def site(brokers, tmp_path_factory):
     directory = tmp_path_factory.mktemp("python")
     (directory / "app.py").write_text(APP)
-    s = Site(brokers, directory, PYTHON + " size = 1;", 'delivery = { retry_backoff = "10ms"; };', partitions=1)
+    s = Site(brokers, directory, PYTHON + " size = 2; start_batch = 2;", 'delivery = { retry_backoff = "10ms"; };', partitions=1)
     s.start()
     s.wait_joined()
     yield s
@@ -110,6 +113,16 @@ def test_a_time_limit_leaves_a_plain_command_its_place_until_it_returns(site):
     assert told["beside"]["completed_at"] < told["behind"]["completed_at"]
     eventually(lambda: "command block (request 'blocked', session 's4') is over its time; it is here:" in site.log_text())
     assert "def block(session, seconds: float): time.sleep(seconds)" in site.log_text() and site.log_text().count("request 'blocked'") == 1
+
+
+def test_64_sessions_wait_for_their_model_at_once_on_two_workers(site):
+    names = [f"nap{i}" for i in range(64)]
+    began = time.monotonic()
+    send(site, *[(name, name, "nap", {}) for name in names])
+    told = results(site, *names)
+    assert time.monotonic() - began < 2.5 and {r["status"] for r in told} == {"OK"}
+    assert max(r["timings"]["session_wait_us"] + r["timings"]["worker_wait_us"] for r in told) < 700_000  # each had a place at once
+    assert sorted([r["worker_id"] for r in told].count(w) for w in {r["worker_id"] for r in told}) == [32, 32]
 
 
 def test_a_trace_goes_through(site):
