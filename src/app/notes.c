@@ -16,6 +16,8 @@ static const struct note_row rows[NOTE_KINDS] = {
 	[NOTE_WORKER_LEAVING] = {"worker_leaving", "a worker is being replaced by a fresh one; count says how many sessions live on it", LOG_INFO,
 		KIND_WORKER_STATE, false},
 	[NOTE_POOL_STATE] = {"pool_state", "a pool changed its state", LOG_INFO, KIND_POOL_STATE, true},
+	[NOTE_CIRCUIT] = {"circuit", "a pool's circuit opened (UNAVAILABLE), tries one request (DEGRADED) or closed (READY); count says how many failures of workers came in a row",
+		LOG_INFO, KIND_CIRCUIT, true},
 	[NOTE_INSTANCE_STATE] = {"instance_state", "this instance changed its state", LOG_INFO, KIND_INSTANCE_STATE, true},
 	[NOTE_RELOADED] = {"reloaded", "the configuration was read again", LOG_INFO, KIND_INSTANCE_STATE, false},
 	[NOTE_RELOAD_REFUSED] = {"reload_refused", "the configuration was read again, but nothing of it was taken over", LOG_ERROR,

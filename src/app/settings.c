@@ -111,6 +111,13 @@ static const struct config_key table[] = {
     POOL(backoff_max, CONFIG_DURATION, "\"30s\"", "1ms..1d", RELOAD_LIVE, "The longest pause between failed starts."),
     POOL(stop_grace, CONFIG_DURATION, "\"2s\"", "1ms..1d", RELOAD_LIVE,
 	"Pause between the steps of stopping a worker: asked, input closed, SIGTERM, SIGKILL."),
+    POOL(circuit_failures, CONFIG_INT, "10", "0..1000000", RELOAD_LIVE,
+	"After so many workers in a row that crashed, broke the protocol, or did not start while no other was able, with no answer "
+	"between, nothing is run for a while, and no request is blamed; 0: never."),
+    POOL(circuit_pause, CONFIG_DURATION, "\"5s\"", "1ms..1h", RELOAD_LIVE,
+	"The first such pause, after which one request is tried; it doubles with each further one, up to ten times."),
+    POOL(circuit, CONFIG_ENUM, "\"hold\"", "hold|reject", RELOAD_LIVE,
+	"What becomes of requests that come in such a pause: \"hold\", they wait; \"reject\", they are REJECTED as pool_unavailable."),
     POOL(recycle_requests, CONFIG_INT, "0", "0..1000000000", RELOAD_LIVE,
 	"A worker is replaced by a fresh one after so many runs, up to a fifth earlier; 0: never."),
     POOL(recycle_age, CONFIG_DURATION, "0", "0..365d", RELOAD_LIVE, "And when it is so old, up to a fifth earlier; 0: never."),

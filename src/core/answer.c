@@ -99,6 +99,8 @@ void answer_take(struct engine *e, struct call_entry *c, const struct answer *a)
 		answer_cleaned_up(e, c, a->kind == ANSWER_OK ? a->payload : (struct slice){NULL, 0});
 		return;
 	case CALL_REQUEST:
+		if (a->kind != ANSWER_UNREADABLE)
+			circuit_answered(e, c->slot->pool);
 		spent_add(&c->slot->pool->used, a->usage);
 		if (c->request != NULL)
 			answered_request(e, c, a);

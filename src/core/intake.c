@@ -86,6 +86,15 @@ static void reject(struct engine *e, struct request *r, const char *code, const 
 	result_publish(e, r, &o);
 }
 
+static void reject_unavailable(struct engine *e, struct request *r)
+{
+	struct outcome o = {.status = STATUS_REJECTED, .code = "pool_unavailable", .retriable = true, .encoding = r->fields.encoding,
+		.message = "the workers of its pool fail one after the other; the pool is tried again after a while",
+		.retry_after_ms = circuit_wait_ms(e, &e->pools[r->pool])};
+
+	result_publish(e, r, &o);
+}
+
 static bool within_limit(struct engine *e, struct request *r)
 {
 	size_t size = r->m.key.len + r->m.value.len + r->m.headers.len;
@@ -232,6 +241,10 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 	request_recharge(e, r);
 	if ((code = refusal(e, r, message, sizeof(message))) != NULL) {
 		reject(e, r, code, message, false);
+		return;
+	}
+	if (e->pools[r->pool].circuit.state == CIRCUIT_OPEN && e->pools[r->pool].cfg.circuit_rejects) {
+		reject_unavailable(e, r);
 		return;
 	}
 	r->kills = MUTANT(19) ? 0 : partition_kills(p, r->m.source.offset);

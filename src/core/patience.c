@@ -25,9 +25,14 @@ static void time_over(struct engine *e, struct request *r)
 	bool ran = r->attempts > 0;
 	struct outcome o = {.status = ran ? STATUS_TIMEOUT : STATUS_EXPIRED, .code = ran ? "TIMEOUT" : "EXPIRED", .encoding = r->fields.encoding,
 		.retry_after_ms = TIME_NONE, .message = ran ? "its time was over before it was answered" : "its time was over before it could run"};
+	const struct pool *p = &e->pools[r->pool];
 	struct call_entry *c = r->place == PLACE_RUNNING ? r->session->call : NULL;
 	int64_t grace = e->pools[r->pool].cfg.kill_grace_us;
 
+	if (!ran && p->circuit.state != CIRCUIT_CLOSED) {
+		o.code = "pool_unavailable";
+		o.message = "its time was over while the workers of its pool failed";
+	}
 	if (ran && (c == NULL || c->kind == CALL_REQUEST))
 		session_ran(r->session);
 	if (c == NULL) {

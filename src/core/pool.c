@@ -26,6 +26,7 @@ void pool_init(struct pool *p, uint16_t index, const struct pool_config *cfg)
 	p->index = index;
 	p->state = HEALTH_STARTING;
 	p->ttl.fire = ttl_fired;
+	p->circuit.timer.fire = circuit_timer_fired;
 	TAILQ_INIT(&p->feed);
 	TAILQ_INIT(&p->ready);
 	TAILQ_INIT(&p->waiting);
@@ -180,11 +181,11 @@ static void feed_slot(struct engine *e, struct slot *w)
 {
 	struct session *s;
 
-	if (w->reserved != NULL && w->places == 0 && (w->state == HEALTH_READY || w->state == HEALTH_DEGRADED)) {
+	if (w->reserved != NULL && w->places == 0 && circuit_allows(w->pool) && (w->state == HEALTH_READY || w->state == HEALTH_DEGRADED)) {
 		s = w->reserved;
 		dispatch(e, w, s);
 	}
-	while (slot_has_room(w) && (s = next_for(w)) != NULL)
+	while (circuit_allows(w->pool) && slot_has_room(w) && (s = next_for(w)) != NULL)
 		run(e, w, s);
 }
 
@@ -193,15 +194,15 @@ static void feed(struct engine *e, struct pool *p)
 	struct session *s;
 	struct slot *w;
 
-	while ((w = TAILQ_FIRST(&p->feed)) != NULL) {
+	while (circuit_allows(p) && (w = TAILQ_FIRST(&p->feed)) != NULL) {
 		TAILQ_REMOVE(&p->feed, w, feed);
 		w->hungry = false;
 		feed_slot(e, w);
 	}
-	if (!p->hungry)
+	if (!p->hungry || !circuit_allows(p))
 		return;
 	p->hungry = false;
-	while ((s = TAILQ_FIRST(&p->ready)) != NULL && (w = pick(p)) != NULL)
+	while (circuit_allows(p) && (s = TAILQ_FIRST(&p->ready)) != NULL && (w = pick(p)) != NULL)
 		run(e, w, s);
 }
 
@@ -225,14 +226,21 @@ static uint32_t serving(const struct pool *p, bool ready_only)
 	return n;
 }
 
+uint32_t pool_able(const struct pool *p)
+{
+	return serving(p, false);
+}
+
 static enum health_state judge(const struct engine *e, struct pool *p, uint32_t ready)
 {
-	uint32_t able = serving(p, false), least = p->cfg.min_ready ? p->cfg.min_ready : 1;
+	uint32_t able = pool_able(p), least = p->cfg.min_ready ? p->cfg.min_ready : 1;
 	uint32_t first = p->cfg.min_ready || p->exits > 0 ? least : p->cfg.size;
 
 	if (e->drain.active)
 		return p->by_state[HEALTH_TERMINATED] == p->nslots && e->drain.done ? HEALTH_STOPPED : HEALTH_DRAINING;
 	p->ever_able |= able >= first;
+	if (p->circuit.state == CIRCUIT_OPEN)
+		return HEALTH_UNAVAILABLE;
 	if (ready == p->cfg.size)
 		return HEALTH_READY;
 	if (!p->ever_able && p->exits == 0)

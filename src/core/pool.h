@@ -3,6 +3,7 @@
 #define CORE_POOL_H
 
 #include "bridgepool/core/engine.h"
+#include "circuit.h"
 #include "slot.h"
 #include "tally.h"
 
@@ -27,6 +28,7 @@ struct pool {
 	struct phase_times times[PHASES];
 	struct used_up used;
 	struct tally commands;
+	struct circuit circuit;
 	struct timer ttl;
 };
 
@@ -38,6 +40,7 @@ void pool_settle(struct engine *e, struct pool *p);    /* at the end of a turn: 
 void pool_judge(struct engine *e, struct pool *p);     /* the pool's state from its slots' */
 void pool_idle_session(struct engine *e, struct pool *p); /* arms the TTL timer */
 bool pool_make_room(struct engine *e, struct pool *p); /* false: max_sessions reached and all are in use */
+uint32_t pool_able(const struct pool *p); /* workers that serve and can run something */
 bool pool_ready(const struct pool *p);
 
 #endif

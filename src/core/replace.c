@@ -156,6 +156,7 @@ static void begin_leaving(struct engine *e, struct slot *w)
 		.reason = slice_of(wear_texts[w->wear])};
 
 	w->role = ROLE_LEAVING;
+	w->to_end = w->bound;
 	w->pool->nleaving++;
 	w->leave_until = MUTANT(51) ? e->now : e->now + w->pool->cfg.recycle_grace_us;
 	timers_arm(&e->timers, &w->wear_timer, w->leave_until);
@@ -245,15 +246,16 @@ static void end_sessions(struct engine *e, struct slot *w)
 {
 	struct session *s;
 
-	for (int n = 0; n < SESSIONS_ENDED_AT_ONCE; n++) {
+	for (int n = 0; n < SESSIONS_ENDED_AT_ONCE && w->to_end > 0; n++, w->to_end--) {
 		s = TAILQ_FIRST(&w->sessions);
-		if (s == NULL || s->ending == END_RECYCLE)
+		if (s == NULL)
 			return;
 		TAILQ_REMOVE(&w->sessions, s, of_slot);
 		TAILQ_INSERT_TAIL(&w->sessions, s, of_slot);
 		session_end(e, s, END_RECYCLE);
 	}
-	timers_arm(&e->timers, &w->wear_timer, e->now + MS_US);
+	if (w->to_end > 0)
+		timers_arm(&e->timers, &w->wear_timer, e->now + MS_US);
 }
 
 void replace_timer_fired(struct engine *e, struct timer *t)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "mutant.h"
+#include "pool.h"
 #include "replace.h"
 #include "state.h"
 
@@ -89,6 +90,7 @@ struct call_entry *slot_begin(struct engine *e, struct slot *w, enum call_kind k
 		w->solo = r != NULL && r->alone;
 		CHECK(w->places <= w->concurrency && (!w->solo || w->places == 1));
 		CHECK(s->call == NULL);
+		circuit_called(w->pool, entry);
 		s->call = entry;
 		session_set(e, s, SESSION_RUNNING);
 	}
@@ -150,6 +152,7 @@ void slot_finish(struct engine *e, struct call_entry *c)
 		w->pool->places_used--;
 		w->solo = false;
 		c->session->call = NULL;
+		circuit_finished(w->pool, c);
 		slot_feed_later(w);
 	}
 	if (c->cancelled) {
@@ -183,6 +186,7 @@ static bool first_answer(struct engine *e, struct slot *w, const struct answer *
 	slot_set(e, w, HEALTH_READY, "its first ping was answered");
 	slot_feed_later(w);
 	replace_ready(e, w);
+	circuit_worker_ready(e, w);
 	pool_judge(e, w->pool);
 	return true;
 }
@@ -214,7 +218,8 @@ static void ladder_step(struct engine *e, struct slot *w, enum stop_step step)
 
 static void lose_calls(struct engine *e, struct slot *w, uint32_t running)
 {
-	bool by_us = w->stop == STOPPED_HUNG || w->stop == STOPPED_DRAIN || w->stop == STOPPED_RECYCLED;
+	bool by_us = w->stop == STOPPED_HUNG || w->stop == STOPPED_DRAIN || w->stop == STOPPED_RECYCLED ||
+		     (w->pool->circuit.state != CIRCUIT_CLOSED && !MUTANT(55));
 
 	while (w->calls != NULL) /* each takes its call out, a cancelled one also its cancel */
 		loss_of_worker(e, w->calls, running == 1, by_us);
@@ -331,6 +336,7 @@ void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x)
 	w->pool->exited[w->stop]++;
 	w->pool->lost += w->bound;
 	slot_set(e, w, HEALTH_TERMINATED, reason);
+	circuit_worker_gone(e, w);
 	w->bound = 0;
 	TAILQ_CONCAT(&w->pool->strays, &w->sessions, of_slot);
 	timers_disarm(&e->timers, &w->timer);

@@ -58,9 +58,10 @@ struct slot {
 	bool pinging;
 	bool turn;                /* whose turn: its own line or the pool's */
 	uint64_t bound;           /* sessions whose state lives here */
-	struct session_line sessions; /* those; of a slot that leaves: what is being ended is at the end */
+	struct session_line sessions; /* those; of a slot that leaves: what has been ended is at its end */
 	uint64_t runs, runs_most; /* of this process; runs_most: it is worn then */
 	uint64_t resident;        /* bytes, as last heard; 0: not heard of yet */
+	uint64_t to_end;          /* ROLE_LEAVING: so many of `sessions`, from its head, are to be ended then */
 	int64_t leave_until;      /* ROLE_LEAVING: its sessions may live until then */
 	struct timer wear_timer;  /* serving or spare: its age; leaving: the end of its sessions */
 	uint32_t failures;        /* in a row; sets the back-off */

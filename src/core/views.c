@@ -38,7 +38,8 @@ static void view_pool(const struct pool *p, struct pool_snapshot *out)
 	uint64_t bound = 0;
 
 	*out = (struct pool_snapshot){.name = slice_of(p->cfg.name), .state = p->state, .queued = p->queued, .sessions = p->live,
-		.slots_used = (uint32_t)p->places_used, .sessions_created = p->created, .sessions_lost = p->lost, .starts = p->starts, .exits = p->exits};
+		.slots_used = (uint32_t)p->places_used, .sessions_created = p->created, .sessions_lost = p->lost, .starts = p->starts, .exits = p->exits,
+		.circuit = (int)p->circuit.state};
 	for (int i = 0; i < END_REASONS; i++)
 		out->sessions_ended += p->ended[i];
 	memcpy(out->requests, p->finished, sizeof(out->requests));

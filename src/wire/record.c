@@ -1,6 +1,8 @@
 /* record.c: the words of the records. */
 #include "bridgepool/wire/record.h"
 
+#include "bridgepool/base/check.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +65,14 @@ static const char *record_name(const char *const *names, size_t n, unsigned i)
 const char *status_name(enum status s)
 {
 	return record_name(status_names, COUNT(status_names), s);
+}
+
+const char *circuit_name(int state)
+{
+	static const char *const names[] = {"closed", "open", "probing"};
+
+	CHECK(state >= 0 && state < 3);
+	return names[state];
 }
 
 const char *health_state_name(enum health_state s)

@@ -194,6 +194,7 @@ void instance_birth(struct world *w, struct instance *unused, const struct event
 	i->sessions = xcalloc(w->k.sessions, sizeof(*i->sessions));
 	for (unsigned s = 0; s < w->k.sessions; s++)
 		i->sessions[s].lost_at = i->sessions[s].made_lost_at = -1;
+	memset(i->circuit, 0, sizeof(i->circuit));
 	i->cfg = w->k.engine;
 	i->cfg.instance_id = i->name;
 	i->cfg.pools = w->k.pool;

@@ -20,6 +20,8 @@ void oracle_note(struct world *w, struct instance *i, const struct note *n)
 	w->notes++;
 	if (n->kind >= NOTE_KINDS)
 		breach(w, "22: note %d is in no table", n->kind);
+	if (n->kind == NOTE_CIRCUIT)
+		oracle_circuit(w, i, n);
 	if (n->kind == NOTE_WORKER_LEAVING)
 		oracle_leaving(w, i, n->worker);
 	if (n->kind == NOTE_PARTITION_LOST && given_up(w, i, n->tp))

@@ -48,6 +48,8 @@
  *     key and encoding; what a dead letter tells                      check_form; read_dead_letter
  *     Ends of time come at once; what runs is cancelled, and only it  oracle_prompt_check, check_timeout, oracle_cancelled
  *     on_session_loss=fail; retry_after                               new_state, check_session_lost; check_repeat
+ * 28  The circuit opens only after failures in a row; then nothing    oracle_circuit, check_circuit, run_is_lost
+ *     runs, or one call at a time, and nobody is blamed.
  *     Workers are replaced: a warm successor first, no new sessions   oracle_leaving, oracle_recycled, check_leaving, check_reason
  *     on the old one, never inside a run, sessions only after their
  *     grace; one that holds too much memory is ended
@@ -73,6 +75,7 @@ void oracle_gone(struct world *w, struct instance *i, struct proc *p);
 void oracle_prompt_check(struct world *w, struct instance *i, const struct event *ev); /* its time is over: it has ended */
 void oracle_lost(struct world *w, struct instance *i);     /* what is being revoked is lost */
 void oracle_released(struct world *w, struct instance *i); /* what is being revoked is given back */
+void oracle_circuit(struct world *w, struct instance *i, const struct note *n);
 void oracle_leaving(struct world *w, struct instance *i, struct slot_ref ref); /* it is told to be replaced */
 void oracle_recycled(struct world *w, struct proc *p); /* it is stopped, and nothing is wrong with it */
 void oracle_headers(struct world *w, const struct asked *r, struct slice headers); /* what goes on from its record, and only that */

@@ -446,8 +446,53 @@ static void session_is_cleaned(struct world *w, struct instance *i, struct proc 
 	k->by_client = slice_is(c->reason, "end_session");
 }
 
+/* ---- the circuit ---- */
+
+void oracle_circuit(struct world *w, struct instance *i, const struct note *n)
+{
+	struct circuit_view *c = &i->circuit[n->worker.pool];
+	uint32_t least = n->from == HEALTH_READY ? w->k.pool[n->worker.pool].circuit_failures : 1;
+	struct work *k;
+
+	if (n->to == HEALTH_UNAVAILABLE && (least == 0 || c->failures < least))
+		breach(w, "28: the circuit of pool %d opens after %u failures", n->worker.pool, c->failures);
+	if (n->from == n->to || n->from != (c->told == HEALTH_UNKNOWN ? HEALTH_READY : c->told))
+		breach(w, "28: the circuit of pool %d was not in the state that it is told to leave", n->worker.pool);
+	c->told = n->to;
+	c->opened |= n->to == HEALTH_UNAVAILABLE;
+	for (unsigned s = 0; s < MAX_SLOTS; s++)
+		if (i->procs[n->worker.pool][s] != NULL)
+			TAILQ_FOREACH(k, &i->procs[n->worker.pool][s]->works, line)
+				k->probe = false;
+}
+
+static bool circuit_closed(const struct instance *i, const struct proc *p)
+{
+	enum health_state told = i->circuit[p->ref.pool].told;
+
+	return told == HEALTH_UNKNOWN || told == HEALTH_READY;
+}
+
+static void check_circuit(struct world *w, struct instance *i, const struct proc *p, struct work *k)
+{
+	const struct work *other;
+
+	if (circuit_closed(i, p) || !takes_place(k->kind))
+		return;
+	if (i->circuit[p->ref.pool].told == HEALTH_UNAVAILABLE)
+		breach(w, "28: a call begins on worker %d.%u while the circuit of its pool is open", p->ref.slot, p->ref.generation);
+	for (unsigned s = 0; s < MAX_SLOTS; s++)
+		if (i->procs[p->ref.pool][s] != NULL)
+			TAILQ_FOREACH(other, &i->procs[p->ref.pool][s]->works, line)
+				if (other->probe && other != k)
+					breach(w, "28: a second call begins while one is tried in pool %d", p->ref.pool);
+	k->probe = true;
+}
+
 void oracle_call(struct world *w, struct instance *i, struct proc *p, struct work *k, const struct call *c)
 {
+	if (c->kind != CALL_REQUEST || i->views[record_of(w, c)->index].run != RUN_OPENED) /* else it goes on */
+		check_circuit(w, i, p, k);
 	if (c->kind == CALL_REQUEST || c->kind == CALL_OPEN_SESSION)
 		request_runs(w, i, p, k, c);
 	if (c->kind == CALL_CLEANUP_SESSION)
@@ -506,6 +551,8 @@ void oracle_answered(struct world *w, struct instance *i, struct proc *p, struct
 	struct view *v = k->record >= 0 ? &i->views[k->record] : NULL;
 
 	p->ready |= k->initialization && a->kind == ANSWER_OK;
+	if (k->kind == CALL_REQUEST && a->kind != ANSWER_UNREADABLE)
+		i->circuit[p->ref.pool].failures = 0;
 	if (!takes_place(k->kind))
 		return;
 	session_is_free(w, i, k);
@@ -527,13 +574,20 @@ static bool time_may_be_over(const struct world *w, const struct instance *i, co
 	       (r->deadline_ms != INT64_MAX && (w->k.clock_steps || world_wall_ms(w) >= r->deadline_ms));
 }
 
+static bool may_open(const struct world *w, const struct instance *i, const struct proc *p)
+{
+	uint32_t most = pool_of(w, p)->circuit_failures;
+
+	return most > 0 && i->circuit[p->ref.pool].failures >= most;
+}
+
 static void run_is_lost(struct world *w, struct instance *i, const struct proc *p, const struct work *k)
 {
 	struct view *v = &i->views[k->record];
 
 	if (k->round != v->rounds)
 		return;
-	v->run = p->cause == CAUSE_ENGINE ? RUN_KILLED : p->cause == CAUSE_UNSURE ? RUN_UNSURE : RUN_LOST;
+	v->run = p->cause == CAUSE_ENGINE || !circuit_closed(i, p) ? RUN_KILLED : p->cause == CAUSE_UNSURE || may_open(w, i, p) ? RUN_UNSURE : RUN_LOST;
 	v->ended_at = w->now;
 	v->ran_us += w->now - v->dispatched_at;
 	v->alone = p->nworks == 1;
@@ -560,6 +614,7 @@ void oracle_gone(struct world *w, struct instance *i, struct proc *p)
 {
 	const struct work *k;
 
+	i->circuit[p->ref.pool].failures++;
 	states_are_lost(w, i, p);
 	TAILQ_FOREACH(k, &p->works, line) {
 		session_is_free(w, i, k);

@@ -205,8 +205,10 @@ static void check_rejected(const struct last *l)
 {
 	bool unread = l->r->ask == ASK_UNDECODABLE || l->r->ask == ASK_OVERSIZED;
 
-	if ((l->r->ask == ASK_RUN || l->r->ask == ASK_END_SESSION) && !slice_is(l->t->code, "SESSION_LIMIT"))
+	if ((l->r->ask == ASK_RUN || l->r->ask == ASK_END_SESSION) && !slice_is(l->t->code, "SESSION_LIMIT") && !slice_is(l->t->code, "pool_unavailable"))
 		wrong(l, "it is a valid request");
+	if (slice_is(l->t->code, "pool_unavailable") && !(l->w->k.pool[l->r->pool].circuit_rejects && l->i->circuit[l->r->pool].opened))
+		wrong(l, "its pool's circuit was not open, or lets requests wait");
 	if (slice_is(l->t->code, "SESSION_LIMIT") && l->w->k.pool[l->r->pool].max_sessions > l->w->k.sessions)
 		wrong(l, "there are not so many sessions");
 	l->v->needs_dead_letter = l->v->may_dead_letter = unread;

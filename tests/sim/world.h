@@ -79,6 +79,7 @@ struct work {                     /* a call whose answer the engine waits for */
 	uint64_t id;
 	enum call_kind kind;
 	uint32_t round;               /* of the record's view */
+	bool probe;                   /* the one call that is tried while the circuit is not closed */
 	bool initialization, solo, by_client, by_recycling, cancelled; /* solo: nothing may run beside it; by_client: end_session; cancelled: a cancel was sent */
 	int record, session;          /* -1: none */
 	int32_t attempt;
@@ -201,6 +202,13 @@ struct known_serial {             /* what the engine published under a serial, w
 	bool learn;
 };
 
+/* A pool's circuit. */
+struct circuit_view {
+	enum health_state told;       /* READY, or UNKNOWN before the first note: closed; UNAVAILABLE: open; DEGRADED: one call is tried */
+	uint32_t failures;            /* ends of workers since the last answer to a request */
+	bool opened;                  /* ever */
+};
+
 struct flying_commit {
 	bool flying, applied;
 	uint64_t id;
@@ -238,6 +246,7 @@ struct instance {
 	uint32_t generation[MAX_POOLS][MAX_SLOTS];
 	int64_t gone_at[MAX_POOLS][MAX_SLOTS]; /* 0: never */
 	uint64_t starts[MAX_POOLS], exits[MAX_POOLS];
+	struct circuit_view circuit[MAX_POOLS];
 
 	struct sent_line sent;
 	size_t nsent;

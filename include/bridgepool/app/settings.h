@@ -12,6 +12,8 @@ struct pool_settings {
 	int64_t request_timeout, partial_interval, kill_grace, session_ttl, session_hook_timeout, start_timeout;
 	int64_t max_sessions, start_batch;
 	int64_t ping_interval, ping_timeout, backoff_min, backoff_max, stop_grace;
+	int64_t circuit_failures, circuit_pause;
+	int circuit;                         /* 0 hold, 1 reject */
 	int64_t recycle_requests, recycle_age, recycle_memory, recycle_grace, resident_limit;
 	int64_t memory, open_files, core, cpu, oom_score, max_frame_bytes;
 	bool no_new_privileges;

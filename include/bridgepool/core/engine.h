@@ -36,6 +36,9 @@ struct pool_config {
 	int64_t recycle_age_us;      /* after so long, up to a fifth earlier; 0: never */
 	uint64_t recycle_memory;     /* when it holds more bytes than that; 0: never */
 	int64_t recycle_grace_us;    /* for the sessions that live on a worker that is replaced; then they are ended */
+	uint32_t circuit_failures;   /* of workers in a row, with no answer between, after which nothing is run for a while; 0: never */
+	int64_t circuit_pause_us;    /* the first pause; doubles up to ten times that */
+	bool circuit_rejects;        /* requests that come meanwhile are REJECTED; false: they wait */
 	uint64_t memory_limit;       /* a worker that holds more bytes is killed; 0: none */
 };
 

@@ -12,6 +12,7 @@ enum note_kind {
 	NOTE_WORKER_BACKOFF,     /* worker, reason, count = milliseconds until the next start */
 	NOTE_WORKER_LEAVING,     /* worker, from = to, reason; count = sessions that live there */
 	NOTE_POOL_STATE,         /* pool in worker.pool, from, to, reason */
+	NOTE_CIRCUIT,            /* pool in worker.pool, from, to: READY closed, UNAVAILABLE open, DEGRADED probing; count = failures, reason */
 	NOTE_INSTANCE_STATE,     /* from, to, reason */
 	NOTE_RELOADED,           /* by the daemon: reason says what it did */
 	NOTE_RELOAD_REFUSED,     /* by the daemon: reason */

@@ -57,6 +57,7 @@ enum health_kind {
 enum severity { SEVERITY_UNKNOWN, SEVERITY_INFO, SEVERITY_WARN, SEVERITY_ERROR, SEVERITY_COUNT };
 
 const char *status_name(enum status s);             /* "OK" */
+const char *circuit_name(int state); /* of a pool's circuit: "closed", "open", "probing" */
 const char *health_state_name(enum health_state s); /* "READY" */
 const char *health_kind_name(enum health_kind k);
 const char *severity_name(enum severity s);
@@ -153,6 +154,7 @@ struct pool_snapshot {
 	uint64_t duration[DURATION_BUCKETS]; /* of runs */
 	uint64_t starts, exits;
 	/* for metrics */
+	int circuit;                         /* 0 closed, 1 open, 2 probing */
 	struct phase_times times[PHASES];
 	struct used_up used;
 	struct command_count *commands; /* owned */

@@ -1,0 +1,37 @@
+/* circuit.h: what a pool does when its workers fail one after the other and nothing is answered between: no request is to blame then.
+ *
+ *   CLOSED --circuit_failures in a row--> OPEN --after a pause--> PROBING --an answer--> CLOSED
+ *                                          ^                         |
+ *                                          +---another failure-------+  (each time twice the pause, up to ten times the first)
+ *
+ * OPEN: nothing is run; what waits keeps its place, and its time. PROBING: one call at a time. While it is not CLOSED the loss of a
+ * worker uses no attempt and blames nobody. A failure: a worker that does not get ready while no other is able, one that crashes, one
+ * that breaks the protocol. */
+#ifndef CORE_CIRCUIT_H
+#define CORE_CIRCUIT_H
+
+#include "slot.h"
+
+enum circuit_state { CIRCUIT_CLOSED, CIRCUIT_OPEN, CIRCUIT_PROBING };
+
+struct circuit {
+	enum circuit_state state;
+	uint32_t failures;      /* since the last answer */
+	uint32_t opened;        /* times, since then */
+	uint64_t probe;         /* PROBING: the call that is out, on `probed`; 0: none */
+	struct slot_ref probed;
+	struct timer timer;     /* OPEN: the pause */
+};
+
+struct pool;
+
+void circuit_worker_gone(struct engine *e, struct slot *w); /* before its calls are lost */
+void circuit_answered(struct engine *e, struct pool *p);    /* a request's answer has come */
+void circuit_worker_ready(struct engine *e, struct slot *w);
+bool circuit_allows(const struct pool *p);                  /* another call may begin */
+void circuit_called(struct pool *p, const struct call_entry *c);
+void circuit_finished(struct pool *p, const struct call_entry *c);
+void circuit_timer_fired(struct engine *e, struct timer *t);
+int64_t circuit_wait_ms(const struct engine *e, const struct pool *p); /* OPEN: until it is tried again */
+
+#endif
