@@ -65,6 +65,7 @@ void circuit_worker_gone(struct engine *e, struct slot *w)
 	if (why == NULL || w->pool->cfg.circuit_failures == 0 || e->drain.active)
 		return;
 	c->failures++;
+	c->by_starts = w->ready_at == INT64_MAX;
 	if (c->state == CIRCUIT_PROBING || (c->state == CIRCUIT_CLOSED && c->failures + (MUTANT(56) ? 1 : 0) >= w->pool->cfg.circuit_failures))
 		open(e, w->pool, why);
 }
@@ -81,7 +82,7 @@ void circuit_answered(struct engine *e, struct pool *p)
 
 void circuit_worker_ready(struct engine *e, struct slot *w)
 {
-	if (w->pool->circuit.state == CIRCUIT_OPEN && pool_able(w->pool) == 1)
+	if (w->pool->circuit.state == CIRCUIT_OPEN && w->pool->circuit.by_starts && pool_able(w->pool) == 1)
 		leave_open(e, w->pool, CIRCUIT_PROBING, "a worker is READY again");
 }
 

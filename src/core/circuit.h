@@ -18,6 +18,7 @@ struct circuit {
 	enum circuit_state state;
 	uint32_t failures;      /* since the last answer */
 	uint32_t opened;        /* times, since then */
+	bool by_starts;         /* the last of them did not get ready: one that does is worth a try */
 	uint64_t probe;         /* PROBING: the call that is out, on `probed`; 0: none */
 	struct slot_ref probed;
 	struct timer timer;     /* OPEN: the pause */

@@ -1,10 +1,10 @@
 /* record.c: the words of the records. */
 #include "bridgepool/wire/record.h"
 
-#include "bridgepool/base/check.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "bridgepool/base/check.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
