@@ -144,6 +144,26 @@ static bool decode(struct engine *e, struct request *r)
 	return false;
 }
 
+static const char *refusal_of_cancel(struct request *r, char *message, size_t size)
+{
+	struct buf id;
+	bool named;
+
+	if (r->m.key.data == NULL) {
+		snprintf(message, size, "cancel needs the record key of the request that it is to end");
+		return "KEY_REQUIRED";
+	}
+	buf_init(&id, SIZE_MAX);
+	named = cancel_reads(r, &id);
+	buf_free(&id);
+	if (!named) {
+		snprintf(message, size, "cancel needs args {\"request_id\": \"...\"}");
+		return "INVALID_ARGS";
+	}
+	r->cancels = true;
+	return NULL;
+}
+
 /* NULL: allowed. Else the code, with a message. */
 static const char *refusal(const struct engine *e, struct request *r, char *message, size_t size)
 {
@@ -167,10 +187,8 @@ static const char *refusal(const struct engine *e, struct request *r, char *mess
 		snprintf(message, size, "%s is bridgepool's own command to its workers", command);
 		return "RESERVED_COMMAND";
 	}
-	if (strcmp(command, "cancel") == 0) {
-		snprintf(message, size, "cancel is not supported in this version");
-		return "UNSUPPORTED_COMMAND";
-	}
+	if (strcmp(command, "cancel") == 0)
+		return refusal_of_cancel(r, message, size);
 	if (strcmp(command, "end_session") == 0) {
 		r->ends_session = true;
 		if (r->fields.session_id.data != NULL)
@@ -241,6 +259,10 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 	request_recharge(e, r);
 	if ((code = refusal(e, r, message, sizeof(message))) != NULL) {
 		reject(e, r, code, message, false);
+		return;
+	}
+	if (r->cancels) {
+		cancel_serve(e, p, r);
 		return;
 	}
 	if (e->pools[r->pool].circuit.state == CIRCUIT_OPEN && e->pools[r->pool].cfg.circuit_rejects) {

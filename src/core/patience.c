@@ -20,29 +20,43 @@ void patience_orphan(struct engine *e, struct call_entry *c, const char *reason)
 	cancel(e, c, reason);
 }
 
+/* Its end is told now; what runs of it is told to stop, and keeps its place until it answers. */
+static void end_early(struct engine *e, struct request *r, struct outcome *o, const char *reason)
+{
+	struct call_entry *c = r->place == PLACE_RUNNING ? r->session->call : NULL;
+	int64_t grace = e->pools[r->pool].cfg.kill_grace_us;
+
+	if (r->attempts > 0 && (c == NULL || c->kind == CALL_REQUEST))
+		session_ran(r->session);
+	if (c == NULL) {
+		result_publish(e, r, o);
+		return;
+	}
+	o->worker = c->slot;
+	result_publish(e, r, o);
+	slot_overdue(e, c, grace);
+	cancel(e, c, reason);
+}
+
 static void time_over(struct engine *e, struct request *r)
 {
 	bool ran = r->attempts > 0;
 	struct outcome o = {.status = ran ? STATUS_TIMEOUT : STATUS_EXPIRED, .code = ran ? "TIMEOUT" : "EXPIRED", .encoding = r->fields.encoding,
 		.retry_after_ms = TIME_NONE, .message = ran ? "its time was over before it was answered" : "its time was over before it could run"};
-	const struct pool *p = &e->pools[r->pool];
-	struct call_entry *c = r->place == PLACE_RUNNING ? r->session->call : NULL;
-	int64_t grace = e->pools[r->pool].cfg.kill_grace_us;
 
-	if (!ran && p->circuit.state != CIRCUIT_CLOSED) {
+	if (!ran && e->pools[r->pool].circuit.state != CIRCUIT_CLOSED) {
 		o.code = "pool_unavailable";
 		o.message = "its time was over while the workers of its pool failed";
 	}
-	if (ran && (c == NULL || c->kind == CALL_REQUEST))
-		session_ran(r->session);
-	if (c == NULL) {
-		result_publish(e, r, &o);
-		return;
-	}
-	o.worker = c->slot;
-	result_publish(e, r, &o);
-	slot_overdue(e, c, grace);
-	cancel(e, c, "timeout");
+	end_early(e, r, &o, "timeout");
+}
+
+void patience_cancelled(struct engine *e, struct request *r)
+{
+	struct outcome o = {.status = STATUS_CANCELLED, .code = "CANCELLED", .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE,
+		.message = "a request of the command cancel ended it"};
+
+	end_early(e, r, &o, "cancel");
 }
 
 void patience_request_fired(struct engine *e, struct timer *t)

@@ -39,6 +39,7 @@ struct request {
 	bool turn;         /* it has come to the head of its session's line */
 	bool alone;        /* runs with nothing beside it: it may have killed a worker */
 	bool began;        /* its session's state began with this request */
+	bool cancels;      /* the daemon's own command cancel */
 	bool ends_session; /* the daemon's own command end_session */
 	char made_id[224]; /* the request_id where the client gave none */
 	uint8_t raw[];     /* key, value, headers */

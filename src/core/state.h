@@ -80,6 +80,10 @@ void config_forget(struct engine *e);
 /* intake.c */
 void intake(struct engine *e, struct partition *p, struct request *r); /* a request that is inside the window: checks, then its session's line */
 
+/* cancel.c */
+bool cancel_reads(const struct request *cancel, struct buf *id); /* the request_id that it names, from its args */
+void cancel_serve(struct engine *e, struct partition *p, struct request *cancel);
+
 /* dispatch.c */
 void dispatch(struct engine *e, struct slot *w, struct session *s); /* runs what the session's head wants; may end with nothing in flight */
 void dispatch_run(struct engine *e, struct slot *w, struct session *s, struct request *r); /* the call itself: its session is open */
@@ -97,6 +101,7 @@ void loss_of_state(struct engine *e, struct session *s); /* in a dead slot's lin
 
 /* patience.c */
 void patience_orphan(struct engine *e, struct call_entry *c, const char *reason); /* its request ends here without a result; its answer will be dropped */
+void patience_cancelled(struct engine *e, struct request *r); /* its client wants it no more */
 void patience_request_fired(struct engine *e, struct timer *t);
 void patience_call_fired(struct engine *e, struct timer *t);
 

@@ -192,7 +192,7 @@ static void states(struct buf *out, const struct snapshot *s)
 	family(out, "pool_circuit_state", "gauge", "1 for the state of the pool's circuit: closed, all is well; open, nothing is run; probing, one request is tried.");
 	for (size_t i = 0; i < s->npools; i++)
 		for (int k = 0; k < 3; k++)
-			sample(out, "pool_circuit_state", (const struct label[]){{"pool", s->pools[i].name}, {"state", slice_of(circuit_name(k))}, {NULL}},
+			sample(out, "pool_circuit_state", (const struct label[]){{"pool", s->pools[i].name}, {"state", slice_of(circuit_name(k))}, {0}},
 				s->pools[i].circuit == k);
 	family(out, "workers", "gauge", "Workers by state.");
 	for (size_t i = 0; i < s->npools; i++)

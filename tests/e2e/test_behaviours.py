@@ -6,6 +6,7 @@ mock worker over the real protocol, the Python bridge with DSPy) and two modes (
 Every test has a pool name, topics and a group of its own.
 """
 import json
+import os
 import re
 import signal
 import subprocess

@@ -88,3 +88,17 @@ def test_a_session_ends_when_its_client_says_so(site):
     again = s.ask("s1", "count")
     assert again["result"]["count"] == 1 and again["session_new"]
     assert s.end() == [0]
+
+
+def test_a_client_cancels_what_waits_and_what_runs(site):
+    s = site(MOCK + " size = 1;", partitions=1)
+    s.start()
+    s.wait_joined()
+    s.produce([request("a", "long", "hang"), request("a", "next")] + [request("a", f"cancel-{r}", "cancel", request_id=r) for r in ("next", "long", "never")])
+    s.read_results(lambda seen: len(seen) == 5, 30)
+    told = {r["request_id"]: r for r in s.results_seen()}
+    assert [told[r]["status"] for r in ("long", "next")] == ["CANCELLED", "CANCELLED"]
+    assert told["cancel-next"]["result"] == {"request_id": "next", "was": "queued"}
+    assert told["cancel-long"]["result"] == {"request_id": "long", "was": "running"}
+    assert told["cancel-never"]["error"]["code"] == "request_not_found"
+    assert s.ask("a", "count")["status"] == "OK"  # the worker has answered the cancel: its place is free

@@ -67,12 +67,28 @@ static struct slice keep(const void *data, size_t len)
 	return (struct slice){p, len};
 }
 
+/* One of the last that the session asked for and whose ID its client has chosen; NULL: none. */
+static const struct asked *newest_of(struct world *w, int session)
+{
+	size_t n = w->nasked - 1, skip = random_below(&w->random, 3);
+
+	for (size_t k = 0; k < n && k < 200; k++) {
+		const struct asked *r = &w->asked[n - 1 - k];
+
+		if (r->session == session && r->ask <= ASK_END_SESSION && r->index % 3 && skip-- == 0)
+			return r;
+	}
+	return NULL;
+}
+
 static enum ask draw_ask(struct world *w, int session)
 {
 	static const enum ask odd[] = {ASK_RESERVED, ASK_FORBIDDEN, ASK_UNKNOWN_POOL, ASK_TOMBSTONE, ASK_UNDECODABLE, ASK_OVERSIZED};
 
 	if (world_chance(w, w->k.odd_permille))
 		return odd[random_below(&w->random, sizeof(odd) / sizeof(odd[0]))];
+	if (session >= 0 && world_chance(w, w->k.cancel_permille) && newest_of(w, session) != NULL)
+		return ASK_CANCEL;
 	return session >= 0 && world_chance(w, w->k.end_permille) ? ASK_END_SESSION : ASK_RUN;
 }
 
@@ -80,7 +96,14 @@ static enum ask draw_ask(struct world *w, int session)
 static void write_args(struct asked *r)
 {
 	char text[BIG + 128];
-	int n = snprintf(text, sizeof(text), "{ \"n\":%u, \"x\": 1.10,\"big\":12345678901234567890", r->index);
+	int n;
+
+	if (r->ask == ASK_CANCEL) {
+		n = snprintf(text, sizeof(text), "{\"request_id\":\"request-%d\",\"n\":%u}", r->target, r->index);
+		r->args = keep(text, (size_t)n);
+		return;
+	}
+	n = snprintf(text, sizeof(text), "{ \"n\":%u, \"x\": 1.10,\"big\":12345678901234567890", r->index);
 
 	if (r->big) {
 		n += snprintf(text + n, sizeof(text) - (size_t)n, ",\"pad\":\"");
@@ -110,7 +133,7 @@ static void write_attributes(const struct asked *r, struct buf *attributes)
 
 static void write_value(struct world *w, struct asked *r, enum encoding as)
 {
-	static const char *const command[] = {[ASK_RUN] = "work", [ASK_END_SESSION] = "end_session", [ASK_RESERVED] = "ping", [ASK_FORBIDDEN] = "other",
+	static const char *const command[] = {[ASK_RUN] = "work", [ASK_END_SESSION] = "end_session", [ASK_CANCEL] = "cancel", [ASK_RESERVED] = "ping", [ASK_FORBIDDEN] = "other",
 		[ASK_UNKNOWN_POOL] = "work"};
 	const struct client_session *s = r->session >= 0 ? &w->session[r->session] : NULL;
 	struct request_fields f = {.timeout_ms = TIME_NONE, .deadline_ms = TIME_NONE, .command = slice_of(command[r->ask]), .args = r->args,
@@ -230,6 +253,16 @@ static void append(struct world *w, struct asked *r)
 	w->unfinished++;
 }
 
+static void draw_target(struct world *w, struct asked *r)
+{
+	int session = random_below(&w->random, 8) ? r->session : (int)random_below(&w->random, w->k.sessions); /* another's is not found */
+	const struct asked *target = r->ask == ASK_CANCEL ? newest_of(w, session) : NULL;
+
+	if (r->ask == ASK_CANCEL && target == NULL)
+		r->ask = ASK_RUN;
+	r->target = target != NULL ? (int)target->index : -1;
+}
+
 void client_ask(struct world *w, const struct event *ev)
 {
 	struct asked *r = &w->asked[w->nasked];
@@ -239,6 +272,7 @@ void client_ask(struct world *w, const struct event *ev)
 	r->session = world_chance(w, w->k.anonymous_permille) ? -1 : (int)random_below(&w->random, w->k.sessions);
 	r->ask = draw_ask(w, r->session);
 	draw_place(w, r);
+	draw_target(w, r);
 	draw_wishes(w, r);
 	draw_value(w, r);
 	draw_headers(w, r);

@@ -105,6 +105,7 @@ static void draw_clients(struct random *r, struct knobs *k)
 	k->epoch_permille = some(r, 500);
 	k->idempotent_permille = some(r, 600);
 	k->stream_permille = some(r, 900);
+	k->cancel_permille = some(r, 100);
 	k->end_permille = some(r, 60);
 	k->big_permille = some(r, 20);
 	k->poison_permille = k->faultless ? 0 : some(r, 20);

@@ -52,7 +52,7 @@ struct knobs {
 	unsigned gap_permille;             /* records after which offsets are missing */
 	unsigned headers_permille, attributes_permille;
 	unsigned odd_permille;           /* records that are no valid request */
-	unsigned deadline_permille, epoch_permille, idempotent_permille, stream_permille, end_permille, poison_permille, big_permille, violate_permille;
+	unsigned deadline_permille, epoch_permille, idempotent_permille, stream_permille, end_permille, cancel_permille, poison_permille, big_permille, violate_permille;
 	int64_t deadline_us;             /* at most so far away */
 
 	struct pool_config pool[MAX_POOLS];

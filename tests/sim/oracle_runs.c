@@ -111,6 +111,8 @@ void oracle_received(struct world *w, struct instance *i, const struct asked *r)
 		v->first_received_at = w->now;
 	if (r->deadline_ms != INT64_MAX)
 		plan_prompt_check(w, i, r, (r->deadline_ms - world_wall_ms(w)) * MS_US);
+	if (r->ask == ASK_CANCEL && w->asked[r->target].session == r->session)
+		i->views[r->target].cancel_came = true;
 	if (o->known <= r->offset)
 		o->known = r->offset + 1;
 }
@@ -570,7 +572,7 @@ static bool time_may_be_over(const struct world *w, const struct instance *i, co
 {
 	int64_t ran = w->now - v->dispatched_at;
 
-	return (i->draining && w->now >= i->drain_until) || ran >= pool_of(w, p)->request_timeout_us || ran >= pool_of(w, p)->session_hook_timeout_us ||
+	return v->cancel_came || (i->draining && w->now >= i->drain_until) || ran >= pool_of(w, p)->request_timeout_us || ran >= pool_of(w, p)->session_hook_timeout_us ||
 	       (r->deadline_ms != INT64_MAX && (w->k.clock_steps || world_wall_ms(w) >= r->deadline_ms));
 }
 

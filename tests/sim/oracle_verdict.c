@@ -105,6 +105,11 @@ static void check_ok(const struct last *l)
 			wrong(l, "no session was cleaned up for it");
 		return;
 	}
+	if (l->r->ask == ASK_CANCEL) {
+		if (!l->i->views[l->r->target].cancelled)
+			wrong(l, "what it was to end has not ended so");
+		return;
+	}
 	if (l->v->run != RUN_OK)
 		wrong(l, "its last run did not end so");
 	buf_init(&expected, SIZE_MAX);
@@ -131,6 +136,11 @@ static void check_error(const struct last *l)
 			wrong(l, "end_session answers OK or session_not_found");
 		return;
 	}
+	if (l->r->ask == ASK_CANCEL) {
+		if (!slice_is(l->t->code, "request_not_found"))
+			wrong(l, "cancel answers OK or request_not_found");
+		return;
+	}
 	if (l->v->run > RUN_HOOK_ERROR || code[l->v->run] == NULL || !slice_is(l->t->code, code[l->v->run]))
 		wrong(l, "its last run did not end so");
 	check_run(l);
@@ -152,6 +162,19 @@ static void check_timeout(const struct last *l)
 		wrong(l, "neither its run's time nor its client's is over");
 	if (l->v->run == RUN_NONE)
 		wrong(l, "it never ran: that is EXPIRED");
+	run = l->v->run == RUN_LIVE ? oracle_run_of(l->i, l->r, &p) : NULL;
+	if (run != NULL && run->kind == CALL_REQUEST && p->capabilities & CAPABILITY_CANCEL && p->cause == CAUSE_NONE && !run->cancelled)
+		wrong(l, "its worker was not told");
+}
+
+static void check_cancelled(const struct last *l)
+{
+	const struct work *run;
+	struct proc *p;
+
+	if (!l->v->cancel_came)
+		wrong(l, "nobody wanted that");
+	l->v->cancelled = true;
 	run = l->v->run == RUN_LIVE ? oracle_run_of(l->i, l->r, &p) : NULL;
 	if (run != NULL && run->kind == CALL_REQUEST && p->capabilities & CAPABILITY_CANCEL && p->cause == CAUSE_NONE && !run->cancelled)
 		wrong(l, "its worker was not told");
@@ -222,6 +245,7 @@ static const struct {
 	{"ERROR", check_error},
 	{"TIMEOUT", check_timeout},
 	{"EXPIRED", check_expired},
+	{"CANCELLED", check_cancelled},
 	{"WORKER_LOST", check_worker_lost},
 	{"SESSION_LOST", check_session_lost},
 	{"REJECTED", check_rejected},
@@ -230,7 +254,7 @@ static const struct {
 void verdict_check(struct world *w, struct instance *i, const struct asked *r, struct view *v, const struct told *t)
 {
 	struct last l = {w, i, r, v, t};
-	bool valid = r->ask == ASK_RUN || r->ask == ASK_END_SESSION;
+	bool valid = r->ask <= ASK_CANCEL;
 
 	check_times(&l);
 	check_attributes(&l);

@@ -19,7 +19,7 @@ enum { EPOCH_TEXT = 48, RECEIPTS = 8, MAX_TPS = MAX_TOPICS * MAX_PARTITIONS, MAX
 
 /* ---- what clients ask ------------------------------------------------------------------------------------------------ */
 
-enum ask { ASK_RUN, ASK_END_SESSION, ASK_RESERVED, ASK_FORBIDDEN, ASK_UNKNOWN_POOL, ASK_TOMBSTONE, ASK_UNDECODABLE, ASK_OVERSIZED };
+enum ask { ASK_RUN, ASK_END_SESSION, ASK_CANCEL, ASK_RESERVED, ASK_FORBIDDEN, ASK_UNKNOWN_POOL, ASK_TOMBSTONE, ASK_UNDECODABLE, ASK_OVERSIZED };
 
 /* One record of a request topic, and what became visible of it. */
 struct asked {
@@ -31,6 +31,7 @@ struct asked {
 	struct slice key, value, headers; /* owned */
 	struct slice args;            /* owned; no two records have the same */
 	int session;                  /* -1: anonymous */
+	int target;                   /* ASK_CANCEL: index of the record that it is to end */
 	bool idempotent, poison, big, named, attributed, avro, stream;
 	char epoch[EPOCH_TEXT];       /* named: the session state that it expects */
 	int64_t deadline_ms;          /* wall clock; INT64_MAX: none */
@@ -126,6 +127,7 @@ struct view {
 	struct slot_ref at;           /* where it ran last */
 	int64_t dispatched_at, ended_at, ran_us; /* ran_us: in all runs that ended */
 	int64_t not_before;           /* the worker said when to come again */
+	bool cancel_came, cancelled;  /* a request to cancel it was received; its end says so */
 	int32_t attempt;              /* as the engine said it last */
 	struct {
 		int32_t said, told, next; /* partial answers; next: number of the next part */

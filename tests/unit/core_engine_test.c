@@ -266,7 +266,8 @@ START_TEST(refusals_have_their_words)
 		{"{\"command\":\"shutdown\"}", "RESERVED_COMMAND"},
 		{"{\"command\":\"say\",\"pool\":\"other\"}", "POOL_NOT_ALLOWED"},
 		{"{\"command\":\"open_session\"}", "RESERVED_COMMAND"},
-		{"{\"command\":\"cancel\"}", "UNSUPPORTED_COMMAND"},
+		{"{\"command\":\"cancel\"}", "INVALID_ARGS"},
+		{"{\"command\":\"cancel\",\"args\":{\"request_id\":7}}", "INVALID_ARGS"},
 		{"{\"command\":7}", "INVALID_FIELD"},
 		{"{\"command\":\"say\",\"args\":[]}", "INVALID_ARGS"},
 		{"{\"args\":{}}", "INVALID_COMMAND"},
@@ -280,6 +281,36 @@ START_TEST(refusals_have_their_words)
 		ck_assert_str_eq(world_code(w, i), cases[i].code);
 	}
 	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 0);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_cancel_overtakes_the_line_and_ends_what_waits_and_what_runs)
+{
+	struct world *w = ready(plain);
+	struct told_call *run;
+
+	w->capabilities = CAPABILITY_CANCEL;
+	world_send(w, "a", "{\"command\":\"say\",\"request_id\":\"r1\"}");
+	run = world_last(w, CALL_REQUEST);
+	world_send(w, "a", "{\"command\":\"say\",\"request_id\":\"r2\"}");
+	world_send(w, "a", "{\"command\":\"cancel\",\"args\":{\"request_id\":\"r2\"}}");
+	ck_assert_uint_eq(w->nrecords, 2);
+	ck_assert_str_eq(world_text(w, 0, "request_id"), "r2");
+	ck_assert_str_eq(world_text(w, 0, "status"), "CANCELLED");
+	ck_assert_str_eq(world_code(w, 0), "CANCELLED");
+	ck_assert_str_eq(world_text(w, 1, "status"), "OK");
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(w->results[1], "result"), "was")), "queued");
+	world_send(w, "b", "{\"command\":\"cancel\",\"args\":{\"request_id\":\"r1\"}}"); /* not its key */
+	ck_assert_str_eq(world_code(w, 2), "request_not_found");
+	world_send(w, "a", "{\"command\":\"cancel\",\"args\":{\"request_id\":\"r1\"}}");
+	ck_assert_str_eq(world_text(w, 3, "status"), "CANCELLED");
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(w->results[4], "result"), "was")), "running");
+	world_send(w, "a", SAY);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 1); /* the place is held until the cancelled run answers */
+	world_ok(w, run);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 2);
+	ck_assert_uint_eq(w->nrecords, 5);
 	world_free(w);
 }
 END_TEST
@@ -698,6 +729,7 @@ int main(void)
 	tcase_add_test(t, a_retriable_error_is_run_again_and_then_becomes_a_dead_letter);
 	tcase_add_test(t, both_records_of_a_dead_request_must_be_acknowledged);
 	tcase_add_test(t, refusals_have_their_words);
+	tcase_add_test(t, a_cancel_overtakes_the_line_and_ends_what_waits_and_what_runs);
 	tcase_add_test(t, what_results_would_repeat_is_bounded);
 	tcase_add_test(t, a_dead_letter_that_is_too_large_loses_its_body_then_its_headers_and_a_long_key);
 	tcase_add_test(t, end_session_cleans_up_in_line_and_a_second_one_is_told_there_is_none);
