@@ -397,11 +397,11 @@ pools = ( { name = "Default!"; size = 0; state = "disk"; request_timeout = "soon
           { name = "b"; command = [ "x" ]; max_frame_bytes = "64KiB"; } );
 sources = ( { topic = "a b"; pool = "none"; } );
 limits = { memory = "1MiB"; };
-http = { listen = "127.0.0.1:1"; };
+http = { listen = "9464"; };
 """)
     code, said, _ = run_to_end(s)
     assert code == 78
-    for words in ("kafka.grup", "kafka.properties", "pools[0].size", "pools[0].state", "memory, none", "pools[0].request_timeout", "http",
+    for words in ("kafka.grup", "kafka.properties", "pools[0].size", "pools[0].state", "memory, none", "pools[0].request_timeout", "http.listen",
                   "kafka.brokers", "pools[0].name", "pools[0].command", "pools[1].max_frame_bytes", "sources[0].topic", "sources[0].pool", "limits.memory"):
         assert words in said, f"{words}: {said}"
     assert all(f"bridgepool.cfg:{line}" in said for line in (2, 3, 4, 5, 6, 7)), said
