@@ -113,8 +113,9 @@ END_TEST
 START_TEST(a_new_incarnation_begins_anew)
 {
 	beat("a", 1, 1000, 100, 10);
-	beat("a", 2, 2000, 200, 10);
+	beat("a", 5, 2000, 200, 10);
 	ck_assert(member_rate(group.members, false) > 99);
+	ck_assert_int_eq(group.members->missed, 3);
 	take("a", 1, 2500, "{\"kind\":\"INSTANCE_STATE\",\"severity\":\"INFO\",\"to_state\":\"STARTING\",\"incarnation\":\"two\"}");
 	ck_assert(!group_is_whole(&group));
 	ck_assert(member_rate(group.members, false) < 0);
