@@ -22,6 +22,7 @@ enum {
 	EPOCH,
 	POOL,
 	IDEMPOTENT,
+	STREAM,
 	REQUEST_ID, /* options */
 	SLICE_MS = 100,
 	PROGRESS_MS = 200,
@@ -147,8 +148,10 @@ static void take_reply(struct submit *s, const struct reply *r)
 	clear_progress(s);
 	fwrite(r->json.data, 1, r->json.len, stdout);
 	putchar('\n');
-	if (!r->final)
+	if (!r->final) {
+		fflush(stdout); /* somebody looks at it as it comes */
 		return;
+	}
 	s->answered++;
 	s->not_ok += r->status != STATUS_OK;
 }
@@ -229,6 +232,7 @@ static const struct cli_option options[] = {
 	{POOL, "pool", "NAME", "a pool other than the source's"},
 	{REQUEST_ID, "request-id", "ID", "default: a new one"},
 	{IDEMPOTENT, "idempotent", NULL, "it may be run again although it may have run"},
+	{STREAM, "stream", NULL, "print what comes before the result too, each part as a line with \"final\": false"},
 	{'f', "file", "FILE", "requests as JSON lines with the members of ProgramRequest; - is standard input"},
 	{ENCODING, "encoding", "json|avro", "of the requests (default json)"},
 	{TIMEOUT, "timeout", "TIME", "how long results are awaited, like 90s (default 60s)"},
@@ -279,6 +283,7 @@ static int set_option(struct submit *s, int id)
 	case 't': s->topic = optarg; return EXIT_OK;
 	case RESULTS: s->results = optarg; return EXIT_OK;
 	case IDEMPOTENT: s->request.idempotent = true; return EXIT_OK;
+	case STREAM: s->request.stream = true; return EXIT_OK;
 	case 'f': s->file = optarg; return EXIT_OK;
 	case ENCODING: return set_encoding(s);
 	default:
