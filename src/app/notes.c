@@ -38,6 +38,7 @@ static const struct note_row rows[NOTE_KINDS] = {
 	[NOTE_AFFINITY_VIOLATION] = {"affinity_violation",
 		"a session was found in two partitions: its producers must use one partitioner and one key", LOG_WARN, KIND_AFFINITY_VIOLATION,
 		false},
+	[NOTE_REQUEST_SLOW] = {"request_slow", "a request took longer than log.slow; count is the milliseconds in all", LOG_WARN, KIND_UNKNOWN, false},
 	[NOTE_REQUEST_POISON] = {"request_poison", "a request killed its worker again and will not run any more; count is its offset",
 		LOG_WARN, KIND_UNKNOWN, false},
 	[NOTE_DELIVERY_REFUSED] = {"delivery_refused",

@@ -195,6 +195,9 @@ static const struct config_key table[] = {
     TOP("log.level", CONFIG_ENUM, log.level, "\"info\"", "debug|info|warn|error", RELOAD_LIVE, "The least level that is logged."),
     TOP("log.format", CONFIG_ENUM, log.format, "\"text\"", "text|json", RELOAD_LIVE, "Form of the log lines on stderr."),
 
+    TOP("log.slow", CONFIG_DURATION, log.slow, "0", "0..30d", RELOAD_LIVE,
+	"Requests that take so long from their record's timestamp to their result are logged, with where their time went; 0: none."),
+
     TOP("schemas.extra", CONFIG_STRINGS, schemas.extra, "[ ]", NULL, RELOAD_RESTART,
 	"Directories of further Avro schemas (*.avsc) that requests may have been written with."),
     RESERVED("schemas.output", NULL, "an older schema to write with"),

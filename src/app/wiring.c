@@ -112,6 +112,7 @@ static struct engine_config engine_config(const struct wiring *w, const struct s
 		.sources = w->sources,
 		.nsources = s->sources.n,
 		.max_attempts = (uint32_t)s->delivery.max_attempts,
+		.slow_us = s->log.slow,
 		.retry_backoff_us = s->delivery.retry_backoff,
 		.drain_revoke_us = s->drain.revoke,
 		.commit_interval_us = s->delivery.commit_interval,

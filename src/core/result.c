@@ -53,6 +53,7 @@ static void count_request(struct engine *e, const struct request *r, const struc
 	if (o->dead)
 		tally_add(&e->dead_letters, o->code_said.data ? SLICE("worker") : slice_of(o->code), STATUS_UNKNOWN);
 	count_times(p, &t);
+	slow_told(e, r, o, &t);
 }
 
 static void fill_error(struct result_fields *f, const struct outcome *o)

@@ -121,6 +121,9 @@ void result_part(struct engine *e, struct request *r, struct slice values, int32
 void result_publish(struct engine *e, struct request *r, const struct outcome *o);
 void result_session_lost(struct engine *e, struct request *r, const char *message);
 
+/* slow.c */
+void slow_told(struct engine *e, const struct request *r, const struct outcome *o, const struct timings *t); /* if it took so long */
+
 /* commit.c */
 void commit_soon(struct engine *e);
 void commit_now(struct engine *e);    /* unless one is in flight */

@@ -315,6 +315,30 @@ START_TEST(a_cancel_overtakes_the_line_and_ends_what_waits_and_what_runs)
 }
 END_TEST
 
+START_TEST(a_slow_request_is_told_with_where_its_time_went)
+{
+	struct world *w = world_new(plain, (struct engine_config){.slow_us = 5 * SECOND_US});
+
+	world_workers_up(w);
+	world_assign_at(w, 0, 0, "");
+	world_send(w, "a", "{\"command\":\"say\",\"request_id\":\"quick\"}");
+	world_ok(w, world_last(w, CALL_REQUEST));
+	ck_assert_uint_eq(w->notes[NOTE_REQUEST_SLOW], 0);
+	world_send(w, "a", "{\"command\":\"say\",\"request_id\":\"first\"}");
+	world_send(w, "a", "{\"command\":\"say\",\"request_id\":\"second\"}");
+	world_pass(w, 4 * SECOND_US);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	ck_assert_uint_eq(w->notes[NOTE_REQUEST_SLOW], 0);
+	world_pass(w, 3 * SECOND_US);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	ck_assert_uint_eq(w->notes[NOTE_REQUEST_SLOW], 1);
+	ck_assert_int_eq(w->note_count[NOTE_REQUEST_SLOW], 7000);
+	ck_assert_str_eq(w->note_reason[NOTE_REQUEST_SLOW], "request second of session a, command say, worker default/0.1: OK after 1 attempts; "
+		"ms in broker 0, behind its session 4000, for a worker 0, between attempts 0, running 3000");
+	world_free(w);
+}
+END_TEST
+
 static void receive(struct world *w, struct slice key, struct slice value, struct slice headers)
 {
 	struct message m = {.source = {w->tp[0], w->next_offset[0]++}, .timestamp_ms = 1700000000000, .key = key, .value = value, .headers = headers};
@@ -729,6 +753,7 @@ int main(void)
 	tcase_add_test(t, a_retriable_error_is_run_again_and_then_becomes_a_dead_letter);
 	tcase_add_test(t, both_records_of_a_dead_request_must_be_acknowledged);
 	tcase_add_test(t, refusals_have_their_words);
+	tcase_add_test(t, a_slow_request_is_told_with_where_its_time_went);
 	tcase_add_test(t, a_cancel_overtakes_the_line_and_ends_what_waits_and_what_runs);
 	tcase_add_test(t, what_results_would_repeat_is_bounded);
 	tcase_add_test(t, a_dead_letter_that_is_too_large_loses_its_body_then_its_headers_and_a_long_key);

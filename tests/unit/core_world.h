@@ -177,6 +177,7 @@ static inline struct world *world_new(struct pool_config pool, struct engine_con
 	w->source = source;
 	cfg.pools = &w->pool;
 	cfg.sources = &w->source;
+	cfg.slow_us = more.slow_us;
 	if (more.window_cap)
 		cfg.window_cap = more.window_cap;
 	if (more.memory_limit)

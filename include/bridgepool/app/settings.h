@@ -40,7 +40,7 @@ struct settings {
 	struct { struct config_strings copy; } headers;
 	struct { int64_t heartbeat; } health;
 	struct { char *listen; } http;
-	struct { int level, format; } log;
+	struct { int level, format; int64_t slow; } log;
 	struct { struct config_strings extra; } schemas;
 };
 

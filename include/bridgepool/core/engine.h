@@ -57,6 +57,7 @@ struct engine_config {
 	size_t nsources;
 	uint32_t max_attempts;       /* runs of one request, 1..100 */
 	int64_t retry_backoff_us;    /* before the second run; doubles, jittered, at most 30 s */
+	int64_t slow_us;             /* requests that take so long in all are told as NOTE_REQUEST_SLOW; 0: none */
 	int64_t drain_revoke_us;
 	int64_t commit_interval_us;
 	uint32_t commit_every;       /* finished requests that bring a commit forward */
