@@ -98,6 +98,11 @@ static const struct config_key table[] = {
     POOL(session_ttl, CONFIG_DURATION, "\"1h\"", "1ms..", RELOAD_LIVE, "Idle time after which a session ends."),
     POOL(max_sessions, CONFIG_INT, "100000", "1..10000000", RELOAD_LIVE,
 	"Live sessions at most; the longest idle one ends to make room."),
+    POOL(max_queued, CONFIG_INT, "0", "0..1000000000", RELOAD_LIVE,
+	"Requests of the pool that may wait in an instance; more are REJECTED as POOL_QUEUE_FULL, also those of an old backlog. 0: no bound, "
+	"what is too much waits in Kafka."),
+    POOL(max_queued_per_session, CONFIG_INT, "0", "0..1000000000", RELOAD_LIVE,
+	"Requests of one session that may wait or run; more are REJECTED as SESSION_QUEUE_FULL. 0: no bound."),
     POOL(session_hook_timeout, CONFIG_DURATION, "\"10s\"", "1ms..1d", RELOAD_LIVE,
 	"How long a worker may take to open or to clean up a session."),
     POOL(start_timeout, CONFIG_DURATION, "\"60s\"", "1ms..1d", RELOAD_LIVE,

@@ -64,6 +64,8 @@ static struct pool_config pool_config(const struct pool_settings *p)
 		.kill_grace_us = p->kill_grace,
 		.session_ttl_us = p->session_ttl,
 		.max_sessions = (uint64_t)p->max_sessions,
+		.max_queued = (uint64_t)p->max_queued,
+		.max_queued_per_session = (uint64_t)p->max_queued_per_session,
 		.session_hook_timeout_us = p->session_hook_timeout,
 		.start_timeout_us = p->start_timeout,
 		.start_batch = (uint32_t)p->start_batch,

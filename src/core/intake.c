@@ -237,6 +237,26 @@ static struct session *session_for(struct engine *e, struct partition *p, struct
 	return session_new(e, r->pool, r->fields.session_id, p);
 }
 
+static bool pool_is_full(const struct engine *e, const struct request *r)
+{
+	const struct pool *pool = &e->pools[r->pool];
+
+	return !r->ends_session && pool->cfg.max_queued > 0 && pool->queued >= pool->cfg.max_queued;
+}
+
+static bool session_is_full(const struct engine *e, const struct session *s, const struct request *r)
+{
+	uint64_t most = e->pools[r->pool].cfg.max_queued_per_session, n = 0;
+	const struct request *other;
+
+	if (r->ends_session || most == 0 || s->anonymous)
+		return false;
+	TAILQ_FOREACH(other, &s->requests, line)
+		if (++n + (MUTANT(59) ? 1 : 0) >= most)
+			return true;
+	return false;
+}
+
 void intake(struct engine *e, struct partition *p, struct request *r)
 {
 	struct outcome poison = {.status = STATUS_WORKER_LOST, .code = "POISON", .dead = true, .retry_after_ms = TIME_NONE,
@@ -276,9 +296,17 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 		result_publish(e, r, &poison);
 		return;
 	}
+	if (pool_is_full(e, r)) {
+		reject(e, r, "POOL_QUEUE_FULL", "max_queued requests of this pool wait already; send it again later", false);
+		return;
+	}
 	s = session_for(e, p, r);
 	if (s == NULL) {
 		reject(e, r, "SESSION_LIMIT", "max_sessions of this pool is reached and every session is in use", false);
+		return;
+	}
+	if (session_is_full(e, s, r)) {
+		reject(e, r, "SESSION_QUEUE_FULL", "max_queued_per_session requests of this session wait or run already; send it again later", false);
 		return;
 	}
 	request_place(e, r, PLACE_QUEUED);

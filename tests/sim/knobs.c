@@ -53,6 +53,8 @@ static void draw_pool(struct random *r, const struct knobs *k, struct pool_confi
 	p->kill_grace_us = PICK(r, 20 * MS_US, 200 * MS_US, 2 * SECOND_US);
 	p->session_ttl_us = PICK(r, 50 * MS_US, SECOND_US, 60 * SECOND_US, 3600 * SECOND_US);
 	p->max_sessions = (uint64_t)PICK(r, 2, 8, 1000, 100000);
+	p->max_queued = (uint64_t)PICK(r, 0, 0, 10, 100);
+	p->max_queued_per_session = (uint64_t)PICK(r, 0, 0, 3, 20);
 	p->session_hook_timeout_us = PICK(r, 100 * MS_US, SECOND_US);
 	p->start_timeout_us = k->start_us + SECOND_US;
 	p->start_batch = (uint32_t)between(r, 1, 4);

@@ -224,11 +224,34 @@ static void check_session_lost(const struct last *l)
 		wrong(l, "the state that it names lives");
 }
 
+/* Requests of its session, or of its pool, that came before it in this ownership and have not ended. */
+static uint64_t before(const struct last *l, bool of_session)
+{
+	uint64_t n = 0;
+
+	for (size_t k = 0; k < l->w->nasked; k++) {
+		const struct asked *r = &l->w->asked[k];
+		const struct view *v = &l->i->views[k];
+
+		n += r != l->r && r->pool == l->r->pool && (!of_session || r->session == l->r->session) && v->received > 0 && !v->has_final;
+	}
+	return n;
+}
+
+static bool full(const struct last *l)
+{
+	const struct pool_config *pool = &l->w->k.pool[l->r->pool];
+
+	if (slice_is(l->t->code, "SESSION_QUEUE_FULL"))
+		return pool->max_queued_per_session > 0 && l->r->session >= 0 && before(l, true) >= pool->max_queued_per_session;
+	return slice_is(l->t->code, "POOL_QUEUE_FULL") && pool->max_queued > 0 && before(l, false) >= pool->max_queued;
+}
+
 static void check_rejected(const struct last *l)
 {
 	bool unread = l->r->ask == ASK_UNDECODABLE || l->r->ask == ASK_OVERSIZED;
 
-	if ((l->r->ask == ASK_RUN || l->r->ask == ASK_END_SESSION) && !slice_is(l->t->code, "SESSION_LIMIT") && !slice_is(l->t->code, "pool_unavailable"))
+	if ((l->r->ask == ASK_RUN || l->r->ask == ASK_END_SESSION) && !slice_is(l->t->code, "SESSION_LIMIT") && !slice_is(l->t->code, "pool_unavailable") && !full(l))
 		wrong(l, "it is a valid request");
 	if (slice_is(l->t->code, "pool_unavailable") && !(l->w->k.pool[l->r->pool].circuit_rejects && l->i->circuit[l->r->pool].opened))
 		wrong(l, "its pool's circuit was not open, or lets requests wait");

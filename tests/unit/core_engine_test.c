@@ -315,6 +315,29 @@ START_TEST(a_cancel_overtakes_the_line_and_ends_what_waits_and_what_runs)
 }
 END_TEST
 
+START_TEST(what_waits_may_be_bounded_for_each_session_and_for_the_pool)
+{
+	struct world *w = ready((struct pool_config){.max_queued = 3, .max_queued_per_session = 2});
+
+	world_send(w, "a", SAY); /* runs */
+	world_send(w, "a", SAY);
+	world_send(w, "a", SAY);
+	ck_assert_uint_eq(w->nrecords, 1);
+	ck_assert_str_eq(world_text(w, 0, "status"), "REJECTED");
+	ck_assert_str_eq(world_code(w, 0), "SESSION_QUEUE_FULL");
+	world_send(w, "b", SAY); /* the worker takes four at once */
+	world_send(w, "b", SAY);
+	world_send(w, "c", SAY);
+	world_send(w, "c", SAY);
+	world_send(w, "d", SAY);
+	ck_assert_uint_eq(w->nrecords, 2);
+	ck_assert_str_eq(world_code(w, 1), "POOL_QUEUE_FULL");
+	world_send(w, "a", "{\"command\":\"end_session\"}"); /* makes room, and is never refused */
+	ck_assert_uint_eq(w->nrecords, 2);
+	world_free(w);
+}
+END_TEST
+
 START_TEST(a_slow_request_is_told_with_where_its_time_went)
 {
 	struct world *w = world_new(plain, (struct engine_config){.slow_us = 5 * SECOND_US});
@@ -753,6 +776,7 @@ int main(void)
 	tcase_add_test(t, a_retriable_error_is_run_again_and_then_becomes_a_dead_letter);
 	tcase_add_test(t, both_records_of_a_dead_request_must_be_acknowledged);
 	tcase_add_test(t, refusals_have_their_words);
+	tcase_add_test(t, what_waits_may_be_bounded_for_each_session_and_for_the_pool);
 	tcase_add_test(t, a_slow_request_is_told_with_where_its_time_went);
 	tcase_add_test(t, a_cancel_overtakes_the_line_and_ends_what_waits_and_what_runs);
 	tcase_add_test(t, what_results_would_repeat_is_bounded);

@@ -10,7 +10,7 @@ struct pool_settings {
 	int64_t size, spare, min_ready, concurrency;
 	int state, on_session_loss;          /* enum pool_state, enum session_loss */
 	int64_t request_timeout, partial_interval, kill_grace, session_ttl, session_hook_timeout, start_timeout;
-	int64_t max_sessions, start_batch;
+	int64_t max_sessions, max_queued, max_queued_per_session, start_batch;
 	int64_t ping_interval, ping_timeout, backoff_min, backoff_max, stop_grace;
 	int64_t circuit_failures, circuit_pause;
 	int circuit;                         /* 0 hold, 1 reject */

@@ -25,6 +25,8 @@ struct pool_config {
 	int64_t kill_grace_us;       /* after a timed-out run's cancel, until its worker is replaced */
 	int64_t session_ttl_us;      /* idle time after which a session ends */
 	uint64_t max_sessions;       /* the longest idle ends to make room; all in use: REJECTED */
+	uint64_t max_queued;         /* requests of the pool that wait; more are REJECTED as POOL_QUEUE_FULL; 0: no bound */
+	uint64_t max_queued_per_session; /* that wait or run; more are REJECTED as SESSION_QUEUE_FULL; 0: no bound */
 	int64_t session_hook_timeout_us; /* for open_session and cleanup_session */
 	int64_t start_timeout_us;    /* from start to the answer of the first ping */
 	uint32_t start_batch;        /* workers that may be INITIALIZING at once */
