@@ -40,7 +40,7 @@ static void draw_pool(struct random *r, const struct knobs *k, struct pool_confi
 	p->recycle_requests = (uint64_t)PICK(r, 0, 0, 0, 5, 30, 200);
 	p->recycle_age_us = PICK(r, 0, 0, 0, 2 * SECOND_US, 20 * SECOND_US);
 	p->recycle_grace_us = PICK(r, 0, 50 * MS_US, SECOND_US, 60 * SECOND_US);
-	p->circuit_failures = (uint32_t)PICK(r, 0, 0, 3, 10);
+	p->circuit_failures = (uint32_t)PICK(r, 0, 1, 3, 10);
 	p->circuit_pause_us = PICK(r, 20 * MS_US, 500 * MS_US);
 	p->circuit_rejects = one_in(r, 2);
 	p->recycle_memory = one_in(r, 2) ? 0 : MODEL_WORN_BYTES;
