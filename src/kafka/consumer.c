@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bridgepool/base/check.h"
 #include "headers.h"
@@ -38,6 +39,14 @@ static void deliver(struct consumer *c, const rd_kafka_message_t *m, struct part
 	c->events.message(c->events.ctx, &message);
 }
 
+/* The error is a partition's, or, where it was the subscription that missed the topic, that of all its partitions. */
+static void doubt(struct consumer *c, const char *topic, int32_t partition)
+{
+	for (struct part *p = NULL; (p = parts_next(c->parts, p));)
+		if (p->state == PART_LIVE && (partition < 0 || p->tp.partition == partition) && strcmp(parts_topic(c->parts, p->tp.topic), topic) == 0)
+			doubts_begin(c, p);
+}
+
 static void partition_error(struct consumer *c, rd_kafka_resp_err_t err, const char *topic, int32_t partition, const char *why)
 {
 	struct part *part = topic ? parts_at(c->parts, topic, partition) : NULL;
@@ -48,8 +57,8 @@ static void partition_error(struct consumer *c, rd_kafka_resp_err_t err, const c
 		rebalance_out_of_range(c, part);
 	else
 		handle_error(&c->handle, err, text);
-	if (faults_class(err) == ERROR_TOPIC && part && part->state == PART_LIVE)
-		doubts_begin(c, part);
+	if (faults_class(err) == ERROR_TOPIC && topic)
+		doubt(c, topic, partition);
 }
 
 /* Late ones, of an assignment that is over or closing, and repeated ones are dropped: they are read again by whom they belong to. */
