@@ -103,7 +103,8 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
         subprocess.run(topics, check=True, stdout=subprocess.DEVNULL)
         self.daemons, self.log = [], open(directory / "daemon.log", "ab")
         self.consumer = Consumer({"bootstrap.servers": brokers, "group.id": name + "-reader", "auto.offset.reset": "earliest"})
-        self.consumer.subscribe([self.results])
+        found = self.consumer.list_topics(self.results, 30).topics[self.results].partitions
+        self.consumer.assign([TopicPartition(self.results, p, OFFSET_BEGINNING) for p in found])  # no group: there is none to join or leave
         self.seen = []
 
     def start(self, instance=None, **variables):
