@@ -38,7 +38,12 @@ static void end_early(struct engine *e, struct request *r, struct outcome *o, co
 	cancel(e, c, reason);
 }
 
-static void time_over(struct engine *e, struct request *r)
+bool patience_is_over(const struct engine *e, const struct request *r)
+{
+	return e->now >= r->run_until || e->now >= r->deadline;
+}
+
+struct outcome patience_outcome(const struct engine *e, const struct request *r)
 {
 	bool ran = r->attempts > 0;
 	struct outcome o = {.status = ran ? STATUS_TIMEOUT : STATUS_EXPIRED, .code = ran ? "TIMEOUT" : "EXPIRED", .encoding = r->fields.encoding,
@@ -48,7 +53,7 @@ static void time_over(struct engine *e, struct request *r)
 		o.code = "pool_unavailable";
 		o.message = "its time was over while the workers of its pool failed";
 	}
-	end_early(e, r, &o, "timeout");
+	return o;
 }
 
 void patience_cancelled(struct engine *e, struct request *r)
@@ -64,8 +69,11 @@ void patience_request_fired(struct engine *e, struct timer *t)
 	struct request *r = TIMER_OWNER(t, struct request, timer);
 	struct session *s = r->session;
 
+	struct outcome o;
+
 	if (r->place != PLACE_WAITING || e->now >= r->deadline) {
-		time_over(e, r);
+		o = patience_outcome(e, r);
+		end_early(e, r, &o, "timeout");
 		return;
 	}
 	if (MUTANT(10)) {

@@ -100,6 +100,9 @@ bool loss_fails_line(struct engine *e, struct session *s, bool waiting);
 void loss_of_state(struct engine *e, struct session *s); /* in a dead slot's line: on_session_loss decides */
 
 /* patience.c */
+struct outcome;
+bool patience_is_over(const struct engine *e, const struct request *r); /* its client's time, or that of its run */
+struct outcome patience_outcome(const struct engine *e, const struct request *r); /* how a request ends whose time is over */
 void patience_orphan(struct engine *e, struct call_entry *c, const char *reason); /* its request ends here without a result; its answer will be dropped */
 void patience_cancelled(struct engine *e, struct request *r); /* its client wants it no more */
 void patience_request_fired(struct engine *e, struct timer *t);

@@ -40,9 +40,11 @@ async def what(session): return ended
 async def nap(session) -> None: await asyncio.sleep(1)
 
 @app.command
-async def tell(session, words: int, *, ctx) -> str:
+async def tell(session, words: int, then_wait: bool = False, *, ctx) -> str:
     for i in range(words):
         await ctx.partial({"word": i})
+    if then_wait:
+        await waits_for_the_model()
     return "done"
 
 @app.command
@@ -153,6 +155,21 @@ def test_parts_come_before_the_result_merged_and_numbered(site):
     send(site, ("unasked", "s7", "tell", {"args": {"words": 3}}))
     [whole] = records(site, "unasked", 1)
     assert whole["final"] and whole["part"] == 0 and whole["result"] == "done"
+
+
+def test_a_time_limit_and_a_cancel_reach_a_program_that_streams(site):
+    send(site, ("late", "s8", "tell", {"stream": True, "timeout_ms": 600, "args": {"words": 2, "then_wait": True}}))
+    *parts, last = records(site, "late", 3)
+    assert words_of(parts) == [0, 1] and (last["status"], last["final"], last["part"]) == ("TIMEOUT", True, len(parts))
+    send(site, ("unwanted", "s8", "tell", {"stream": True, "args": {"words": 2, "then_wait": True}}))
+    assert words_of(records(site, "unwanted", 2)) == [0, 1]  # it runs
+    send(site, ("stop", "s8", "cancel", {"args": {"request_id": "unwanted"}}))
+    [answer] = records(site, "stop", 1)
+    assert answer["result"] == {"request_id": "unwanted", "was": "running"}
+    last = records(site, "unwanted", 3)[-1]
+    assert (last["status"], last["final"]) == ("CANCELLED", True)
+    send(site, ("after-both", "s8", "what", {}))  # the coroutines were told: the session's line goes on
+    assert results(site, "after-both")[0]["status"] == "OK"
 
 
 def test_a_trace_goes_through(site):

@@ -18,7 +18,7 @@ enum behaviour {
 	DO_ERROR,
 	DO_RETRIABLE,
 	DO_CRASH,
-	DO_HANG,            /* no answer until it is cancelled, if it can be; else never */
+	DO_HANG,            /* no answer until it is cancelled, if it can be, or until its time is over, if the worker looks at it; else never */
 	DO_TWICE,           /* the right answer, and later once more */
 	DO_NEVER_ISSUED,    /* answers an id that nobody gave */
 	DO_UNREADABLE,      /* its id can be read, the rest cannot */

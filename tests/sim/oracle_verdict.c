@@ -42,6 +42,16 @@ static bool run_time_over(const struct last *l)
 	return ran >= pool->request_timeout_us || ran >= pool->session_hook_timeout_us;
 }
 
+/* It was over when the worker answered, beyond doubt. */
+static bool answered_too_late(const struct last *l)
+{
+	const struct pool_config *pool = &l->w->k.pool[l->r->pool];
+	int64_t ran = l->v->ended_at - l->v->dispatched_at, wall = world_wall_ms(l->w) - (l->w->now - l->v->ended_at) / MS_US;
+
+	return (ran >= pool->request_timeout_us && ran >= pool->session_hook_timeout_us) ||
+	       (!l->w->k.clock_steps && l->r->deadline_ms != INT64_MAX && wall > l->r->deadline_ms + 1);
+}
+
 static void check_worker(const struct last *l)
 {
 	char worker[96];
@@ -143,6 +153,8 @@ static void check_error(const struct last *l)
 	}
 	if (l->v->run > RUN_HOOK_ERROR || code[l->v->run] == NULL || !slice_is(l->t->code, code[l->v->run]))
 		wrong(l, "its last run did not end so");
+	if ((l->v->run == RUN_ERROR || l->v->run == RUN_HOOK_ERROR || l->v->run == RUN_RETRIABLE) && answered_too_late(l))
+		wrong(l, "it was answered when its time was over: that is TIMEOUT");
 	check_run(l);
 	if (l->v->run != RUN_RETRIABLE)
 		return;

@@ -222,6 +222,8 @@ static void plan_run(struct world *w, struct instance *i, struct proc *p, const 
 		plan(w, i, p, delay, (struct event){.kind = EV_FAULT, .a = FAULT_FRAME});
 		return;
 	case DO_HANG:
+		if (p->concurrency % 2 && k->remaining_us != INT64_MAX) /* keeps the time itself */
+			plan_answer(w, i, p, k, k->remaining_us, SAY_ERROR);
 		return;
 	case DO_NEVER_ISSUED:
 		foreign.id += 1000000;
@@ -286,7 +288,7 @@ void workers_call(struct world *w, struct instance *i, struct slot_ref ref, cons
 	struct work *k = xcalloc(1, sizeof(*k));
 
 	*k = (struct work){.id = c->id, .kind = c->kind, .initialization = c->initialization, .record = -1, .session = client_session(w, c->session_id),
-		.attempt = c->attempt, .since = w->now};
+		.attempt = c->attempt, .since = w->now, .remaining_us = c->remaining_ms == TIME_NONE ? INT64_MAX : c->remaining_ms * MS_US};
 	TRACE(w, CALL, i->index, ref.slot, (int64_t)c->id, c->kind, k->session);
 	if (p == NULL)
 		breach(w, "16: instance %d calls worker %d.%u, which is gone", i->index, ref.slot, ref.generation);

@@ -84,7 +84,7 @@ struct work {                     /* a call whose answer the engine waits for */
 	bool initialization, solo, by_client, by_recycling, cancelled; /* solo: nothing may run beside it; by_client: end_session; cancelled: a cancel was sent */
 	int record, session;          /* -1: none */
 	int32_t attempt;
-	int64_t since;
+	int64_t since, remaining_us;  /* remaining: at the call, until its time is over; INT64_MAX: no limit */
 };
 
 TAILQ_HEAD(work_line, work);
