@@ -44,6 +44,7 @@ struct daemon {
 	const struct settings_origin *origin;  /* NULL: nothing is read again */
 	const struct daemon_hooks *hooks;
 	struct identity identity;
+	struct machine_memory memory;          /* as it was when the settings were read */
 	struct wiring wiring;
 	uv_loop_t loop;
 	uv_signal_t signals[4];
@@ -182,13 +183,32 @@ static void start_step(struct daemon *d)
 	uint16_t pool;
 
 	if (starts_hopeless(d->starts, &pool, &why)) {
-		snprintf(text, sizeof text, "the workers of pool \"%s\" cannot start: %s", wiring_pool(&d->settings, pool)->name, why);
+		snprintf(text, sizeof text, "the workers of pool \"%s\" cannot start: %s", settings_pool(&d->settings, pool)->name, why);
 		log_line(LOG_ERROR, "workers_cannot_start", "%s; run its command by hand, or `bridgepool check -c FILE`", text);
 		daemon_halt(d, EXIT_CONFIGURATION, text);
 	} else if (flow_ready(d->flow, &why)) {
 		flow_subscribe(d->flow);
 		daemon_move(d, HEALTH_READY, "workers are ready, joining the group");
 	}
+}
+
+/* ---- what was looked at before the work ---- */
+
+static void log_finding(void *ctx, enum verdict verdict, const char *what, const char *mend)
+{
+	static const enum log_level levels[] = {LOG_DEBUG, LOG_WARN, LOG_ERROR};
+	const enum log_level *good = ctx;
+
+	log_line(verdict == VERDICT_OK && good ? *good : levels[verdict], "preflight", "%s%s%s", what, mend ? "; " : "", mend ? mend : "");
+}
+
+/* Which limits hold that nobody has written down is worth a line. */
+static void tell_memory(const struct daemon *d)
+{
+	enum log_level good = LOG_INFO;
+	const struct preflight_report report = {&good, log_finding};
+
+	preflight_memory(&d->settings, &d->memory, &report);
 }
 
 /* ---- reading the configuration again ---- */
@@ -199,10 +219,12 @@ static void take_over(struct daemon *d, const struct reload *r)
 
 	d->readings = xrealloc(d->readings, (d->nreadings + 1) * sizeof *d->readings);
 	d->settings = d->readings[d->nreadings++] = r->settings;
-	wiring_init(&d->wiring, &d->settings, &d->identity);
+	d->memory = machine_memory("");
+	wiring_init(&d->wiring, &d->settings, &d->identity, &d->memory);
 	log_setup((enum log_level)d->settings.log.level, (enum log_format)d->settings.log.format);
 	flow_retune(d->flow, r->rolls);
 	wiring_free(&former);
+	tell_memory(d);
 }
 
 /* To the log, line by line, to the health topic, and to a `bridgepool reload` that waits. */
@@ -438,22 +460,14 @@ static bool await_broker(struct daemon *d, struct admin *a)
 	return true;
 }
 
-static void log_finding(void *ctx, enum verdict verdict, const char *what, const char *mend)
-{
-	static const enum log_level levels[] = {LOG_DEBUG, LOG_WARN, LOG_ERROR};
-
-	(void)ctx;
-	log_line(levels[verdict], "preflight", "%s%s%s", what, mend ? "; " : "", mend ? mend : "");
-}
-
 static bool kafka_ready(struct daemon *d)
 {
-	const struct preflight_report report = {d, log_finding};
+	const struct preflight_report report = {NULL, log_finding};
 	char why[512];
 	struct admin *a;
 	bool ready;
 
-	preflight_memory(&d->settings, &report);
+	tell_memory(d);
 	a = admin_new(d->settings.kafka.brokers, (const char *const *)d->settings.kafka.properties.items, why, sizeof why);
 	if (!a) {
 		log_line(LOG_ERROR, "kafka_configuration", "%s", why);
@@ -531,7 +545,8 @@ static struct daemon *daemon_new(const struct settings *settings, const struct s
 	d->hooks = hooks;
 	d->exit_code = EXIT_OK;
 	wiring_identity(settings, &d->identity);
-	wiring_init(&d->wiring, &d->settings, &d->identity);
+	d->memory = machine_memory("");
+	wiring_init(&d->wiring, &d->settings, &d->identity, &d->memory);
 	d->starts = starts_new(settings->pools.n);
 	CHECK(uv_loop_init(&d->loop) == 0);
 	return d;

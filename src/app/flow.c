@@ -3,7 +3,6 @@
  * The engine is called from callbacks of the loop only. Its port functions below never call it back: `inside` proves that. */
 #include "flow.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,16 +11,12 @@
 #include "bridgepool/base/random.h"
 #include "bridgepool/core/view.h"
 #include "bridgepool/wire/pairs.h"
+#include "journal.h"
 #include "notes.h"
 
 enum {
-	HEALTH_RING = 1024,   /* events kept while the broker is away */
-	TEXT_LIMIT = 4096,    /* bytes of one log line's text */
-	NOTE_BURST = 50,      /* lines of one kind of note per NOTE_PER_US */
-	STDERR_BURST = 100,   /* lines of one worker per STDERR_PER_US */
-	FAULT_BURST = 3,      /* lines of one kind of Kafka fault per FAULT_PER_US */
+	HEALTH_RING = 1024, /* events kept while the broker is away */
 };
-static const int64_t NOTE_PER_US = 10 * SECOND_US, STDERR_PER_US = 10 * SECOND_US, FAULT_PER_US = 30 * SECOND_US;
 static const int64_t STALL_US = SECOND_US / 4; /* a timer that is so late: it was we who did not run */
 
 struct flow {
@@ -36,8 +31,7 @@ struct flow {
 	struct health *health;
 	struct adapter **adapters; /* by pool */
 	size_t nadapters;
-	struct log_limit **stderr_limits; /* by pool, slot */
-	struct log_limit note_limits[NOTE_KINDS], fault_limits[KAFKA_FATAL + 1];
+	struct journal *journal;
 	uv_prepare_t prepare;
 	uv_timer_t timer, beat;
 	int64_t armed_for; /* what `timer` waits for; INT64_MAX: nothing */
@@ -60,7 +54,7 @@ static void flow_exit(struct flow *f)
 	f->inside = false;
 }
 
-/* ---- notes -> log and health ---- */
+/* ---- notes -> journal and health ---- */
 
 static bool emit_health(void *ctx, struct slice key, struct slice value, enum encoding encoding)
 {
@@ -78,32 +72,14 @@ static bool emit_health(void *ctx, struct slice key, struct slice value, enum en
 	return sent;
 }
 
-static void say_note(struct flow *f, const struct note *n)
-{
-	const struct note_row *row = notes_row(n->kind);
-	struct buf text;
-	unsigned dropped;
-
-	if (!log_allow(&f->note_limits[n->kind], NOTE_BURST, NOTE_PER_US, clock_mono_us(), &dropped))
-		return;
-	buf_init(&text, TEXT_LIMIT);
-	notes_text(f->settings, n, &text);
-	if (dropped)
-		buf_printf(&text, " (%u lines like this were left out)", dropped);
-	buf_append(&text, "", 1);
-	if (text.overflow)
-		text.data[text.len - 1] = '\0';
-	log_line(notes_level(n, f->draining), row->event, "%s", (const char *)text.data);
-	f->events.line(f->events.ctx, (const char *)text.data);
-	buf_free(&text);
-}
-
 void flow_note(struct flow *f, const struct note *n)
 {
 	struct health_fields event;
 	struct note_words words;
+	const char *line = journal_note(f->journal, n, f->draining);
 
-	say_note(f, n);
+	if (line)
+		f->events.line(f->events.ctx, line);
 	if (notes_row(n->kind)->kind != KIND_UNKNOWN) {
 		notes_event(f->settings, n, f->draining, &words, &event);
 		health_event(f->health, &event, clock_wall_ms());
@@ -236,27 +212,11 @@ static void on_delivered(void *ctx, uint64_t serial, enum delivery d)
 	flow_exit(f);
 }
 
-static const struct {
-	enum log_level level;
-	const char *event, *sentence;
-} fault_rows[] = {
-	[KAFKA_UNREACHABLE] = {LOG_WARN, "broker_away", "no broker answers; it is tried again until one does, nothing is lost meanwhile"},
-	[KAFKA_REACHABLE] = {LOG_INFO, "broker_back", "a broker answers again"},
-	[KAFKA_TOPIC_MISSING] = {LOG_ERROR, "topic_missing", "a topic does not exist; `bridgepool topics -c FILE` creates them all"},
-	[KAFKA_FORBIDDEN] = {LOG_ERROR, "forbidden",
-		"the broker refuses us; look at kafka.properties and at the ACLs that `bridgepool topics --print -c FILE` shows"},
-	[KAFKA_FENCED] = {LOG_ERROR, "fenced", "another process uses our instance.id; each instance needs a name of its own"},
-	[KAFKA_FATAL] = {LOG_ERROR, "kafka_fatal", "the Kafka client cannot go on"},
-};
-
 static void on_fault(void *ctx, enum kafka_fault fault, const char *why)
 {
 	struct flow *f = ctx;
-	unsigned dropped;
 
-	if (log_allow(&f->fault_limits[fault], FAULT_BURST, FAULT_PER_US, clock_mono_us(), &dropped))
-		log_line(fault_rows[fault].level, fault_rows[fault].event, "%s reason=\"%s\" left_out=%u", fault_rows[fault].sentence,
-			why ? why : "", dropped);
+	journal_fault(f->journal, fault, why ? why : "");
 	if (fault == KAFKA_REACHABLE)
 		health_retry(f->health);
 	f->events.fault(f->events.ctx, fault, why ? why : "");
@@ -331,16 +291,7 @@ static void on_memory(void *ctx, struct slot_ref w, uint64_t bytes)
 
 static void on_line(void *ctx, struct slot_ref w, struct slice line)
 {
-	struct flow *f = ctx;
-	unsigned dropped;
-	char id[96];
-
-	if (!log_allow(&f->stderr_limits[w.pool][w.slot], STDERR_BURST, STDERR_PER_US, clock_mono_us(), &dropped))
-		return;
-	notes_worker_id(f->settings, w, id);
-	if (dropped)
-		log_line(LOG_WARN, "worker_stderr", "worker=%s wrote %u lines too many; they were left out", id, dropped);
-	log_line(LOG_INFO, "worker_stderr", "worker=%s %.*s", id, (int)line.len, (const char *)line.data);
+	journal_line(((struct flow *)ctx)->journal, w, line);
 }
 
 /* ---- the turn ---- */
@@ -432,9 +383,8 @@ static bool open_adapters(struct flow *f, char *errstr, size_t size)
 	char why[512];
 
 	f->adapters = xcalloc(f->settings->pools.n, sizeof *f->adapters);
-	f->stderr_limits = xcalloc(f->settings->pools.n, sizeof *f->stderr_limits);
 	for (size_t i = 0; i < f->settings->pools.n; i++) {
-		const struct pool_settings *p = wiring_pool(f->settings, i);
+		const struct pool_settings *p = settings_pool(f->settings, i);
 		struct adapter_config c = wiring_adapter(p);
 		f->adapters[i] = adapter_new(f->loop, &c, &ev, why, sizeof why);
 		if (!f->adapters[i]) {
@@ -474,8 +424,6 @@ static void open_engine(struct flow *f)
 		port_worker_call, port_worker_stop, port_note};
 
 	f->engine = engine_new(&f->wiring->engine, &port, f->codec, random_entropy(), clock_mono_us());
-	for (size_t i = 0; i < f->settings->pools.n; i++) /* spare workers and those that leave have slots too */
-		f->stderr_limits[i] = xcalloc(engine_workers_most(f->engine, (uint16_t)i), sizeof **f->stderr_limits);
 }
 
 struct flow *flow_new(uv_loop_t *loop, const struct settings *s, const struct wiring *w, const struct identity *id, const struct flow_events *ev,
@@ -486,6 +434,7 @@ struct flow *flow_new(uv_loop_t *loop, const struct settings *s, const struct wi
 
 	f->loop = loop;
 	f->settings = s;
+	f->journal = journal_new(s);
 	f->wiring = w;
 	f->events = *ev;
 	f->armed_for = INT64_MAX;
@@ -533,7 +482,7 @@ void flow_subscribe(struct flow *f)
 /* They were looked at before; should they not fit any more, those that are started are as before. */
 static void reconfigure(struct flow *f, size_t pool)
 {
-	const struct pool_settings *p = wiring_pool(f->settings, pool);
+	const struct pool_settings *p = settings_pool(f->settings, pool);
 	struct adapter_config c = wiring_adapter(p);
 	char why[512];
 
@@ -621,9 +570,7 @@ void flow_free(struct flow *f)
 		health_free(f->health);
 	if (f->codec)
 		codec_free(f->codec);
-	for (size_t i = 0; i < f->nadapters; i++)
-		free(f->stderr_limits[i]);
-	free(f->stderr_limits);
+	journal_free(f->journal);
 	free(f->adapters);
 	free(f);
 }

@@ -39,6 +39,8 @@ static const struct note_row rows[NOTE_KINDS] = {
 		"a session was found in two partitions: its producers must use one partitioner and one key", LOG_WARN, KIND_AFFINITY_VIOLATION,
 		false},
 	[NOTE_REQUEST_SLOW] = {"request_slow", "a request took longer than log.slow; count is the milliseconds in all", LOG_WARN, KIND_UNKNOWN, false},
+	[NOTE_PARTIALS_DROPPED] = {"partials_dropped", "a request says too much before its answer: the rest of its parts are left out, its result is not; count is its offset",
+		LOG_WARN, KIND_UNKNOWN, false},
 	[NOTE_REQUEST_POISON] = {"request_poison", "a request killed its worker again and will not run any more; count is its offset",
 		LOG_WARN, KIND_UNKNOWN, false},
 	[NOTE_DELIVERY_REFUSED] = {"delivery_refused",
@@ -86,8 +88,7 @@ enum severity notes_severity(const struct note *n, bool draining)
 
 static const char *pool_name(const struct settings *s, uint16_t pool)
 {
-	CHECK(pool < s->pools.n);
-	return ((const struct pool_settings *)s->pools.items)[pool].name;
+	return settings_pool(s, pool)->name;
 }
 
 static const char *topic_name(const struct settings *s, uint32_t topic)

@@ -7,6 +7,7 @@
 
 #include "bridgepool/base/clock.h"
 #include "bridgepool/base/log.h"
+#include "bridgepool/kafka/admin.h"
 #include "bridgepool/ops/status.h"
 
 static const char json_type[] = "application/json; charset=utf-8";
@@ -14,7 +15,8 @@ static const char schema_prefix[] = "/schemas/";
 
 static void process_facts(const struct pages *p, struct process_facts *f)
 {
-	*f = (struct process_facts){.version = BRIDGEPOOL_VERSION, .instance_id = p->identity->instance, .started_s = p->started_s, .state = p->state};
+	*f = (struct process_facts){.version = BRIDGEPOOL_VERSION, .library = admin_library_version(),
+		.instance_id = p->identity->instance, .started_s = p->started_s, .state = p->state};
 	metrics_process(f);
 }
 

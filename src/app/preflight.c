@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "bridgepool/app/daemon.h"
+#include "bridgepool/app/settings.h"
 #include "bridgepool/base/clock.h"
 #include "bridgepool/kafka/admin.h"
-#include "wiring.h"
 
 enum { TOPIC_TIMEOUT_MS = 10000, SETTING_TIMEOUT_MS = 5000, MISSING_US = 2000000, AGAIN_US = 100000 };
 
@@ -29,7 +29,7 @@ static void each_topic(const struct settings *s, void (*each)(void *ctx, const s
 	};
 
 	for (size_t i = 0; i < s->sources.n; i++)
-		each(ctx, &(struct topic_role){wiring_source(s, i)->topic, "sources[].topic", 0});
+		each(ctx, &(struct topic_role){settings_source(s, i)->topic, "sources[].topic", 0});
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
 		each(ctx, &ours[i]);
 }

@@ -178,7 +178,7 @@ int preflight_workers(const struct settings *s, const struct preflight_report *r
 	int code = EXIT_OK;
 
 	for (size_t i = 0; i < s->pools.n; i++) {
-		int one = probe_pool(wiring_pool(s, i), r);
+		int one = probe_pool(settings_pool(s, i), r);
 		if (code == EXIT_OK)
 			code = one;
 	}

@@ -73,7 +73,7 @@ static void judge_workers(struct reload *r)
 	char why[512];
 
 	for (size_t i = 0; i < r->settings.pools.n; i++) {
-		const struct pool_settings *p = wiring_pool(&r->settings, i);
+		const struct pool_settings *p = settings_pool(&r->settings, i);
 		struct adapter_config c = wiring_adapter(p);
 
 		if (r->rolls[i] && !adapter_fits(&c, why, sizeof why))

@@ -76,8 +76,8 @@ static const struct config_key table[] = {
 	"tests."),
     {"pools[].command", CONFIG_STRINGS, offsetof(struct pool_settings, command), 0, "[ ]", NULL, RELOAD_ROLL,
 	"The worker's program and its arguments. No shell reads it.", COMMAND_EXAMPLE},
-    POOL(size, CONFIG_INT, "4", "1..1000", RELOAD_RESTART, "Workers that are kept running."),
-    POOL(spare, CONFIG_INT, "0", "0..100", RELOAD_RESTART,
+    POOL(size, CONFIG_INT, "4", "1..1000", RELOAD_LIVE, "Workers that are kept running."),
+    POOL(spare, CONFIG_INT, "0", "0..100", RELOAD_LIVE,
 	"Workers beside them that are started and wait, to take the place of one that dies or is replaced at once."),
     POOL(min_ready, CONFIG_INT, "0", "0..1000", RELOAD_LIVE,
 	"Workers that must be READY before requests are read, and below which the pool is UNAVAILABLE; 0: all of them at the "
@@ -93,6 +93,9 @@ static const struct config_key table[] = {
     POOL(request_timeout, CONFIG_DURATION, "\"30s\"", "1ms..7d", RELOAD_LIVE, "How long one run of a request may take."),
     POOL(partial_interval, CONFIG_DURATION, "\"100ms\"", "0..1m", RELOAD_LIVE,
 	"Least time between two parts of a result that a client has asked to stream; what a worker says meanwhile goes into one."),
+    POOL(partial_max, CONFIG_INT, "10000", "0..1000000", RELOAD_LIVE,
+	"Parts that one run of a request may have; what its worker says after them is left out, its final result is not. 0: no bound."),
+    POOL(partial_bytes_max, CONFIG_SIZE, "\"16MiB\"", NULL, RELOAD_LIVE, "And bytes in all its parts together. 0: no bound."),
     POOL(kill_grace, CONFIG_DURATION, "\"5s\"", NULL, RELOAD_LIVE,
 	"How long a worker has to answer the cancel of a timed-out run before it is replaced."),
     POOL(session_ttl, CONFIG_DURATION, "\"1h\"", "1ms..", RELOAD_LIVE, "Idle time after which a session ends."),
@@ -112,8 +115,9 @@ static const struct config_key table[] = {
 	ping_interval, CONFIG_DURATION, "\"10s\"", "1ms..1d", RELOAD_LIVE, "How often an idle worker is asked whether it lives."),
     POOL(ping_timeout, CONFIG_DURATION, "\"10s\"", "1ms..1d", RELOAD_LIVE, "How long its answer may take before it is replaced."),
     POOL(backoff_min, CONFIG_DURATION, "\"100ms\"", "1ms..1d", RELOAD_LIVE,
-	"Pause after the first failed start; it doubles with each further one."),
-    POOL(backoff_max, CONFIG_DURATION, "\"30s\"", "1ms..1d", RELOAD_LIVE, "The longest pause between failed starts."),
+	"Pause before a worker that did not start, or ended within 10 seconds of being READY, is started again; it doubles with "
+	"each further such end."),
+    POOL(backoff_max, CONFIG_DURATION, "\"30s\"", "1ms..1d", RELOAD_LIVE, "The longest such pause."),
     POOL(stop_grace, CONFIG_DURATION, "\"2s\"", "1ms..1d", RELOAD_LIVE,
 	"Pause between the steps of stopping a worker: asked, input closed, SIGTERM, SIGKILL."),
     POOL(circuit_failures, CONFIG_INT, "10", "0..1000000", RELOAD_LIVE,
@@ -127,13 +131,14 @@ static const struct config_key table[] = {
 	"A worker is replaced by a fresh one after so many runs, up to a fifth earlier; 0: never."),
     POOL(recycle_age, CONFIG_DURATION, "0", "0..365d", RELOAD_LIVE, "And when it is so old, up to a fifth earlier; 0: never."),
     POOL(recycle_memory, CONFIG_SIZE, "0", NULL, RELOAD_LIVE,
-	"And when it, with what it started, holds so much memory; looked at once a second; 0: never."),
+	"And when it, with what it started, holds so much memory, pages of files not counted; looked at once a second. 0: never, or where "
+	"resident_limit is a share of the control group's memory, at four fifths of it."),
     POOL(recycle_grace, CONFIG_DURATION, "\"5m\"", "0..30d", RELOAD_LIVE,
 	"How long the sessions that live on a worker that is replaced may stay there; then they are cleaned up with the reason "
 	"\"recycle\"."),
     POOL(resident_limit, CONFIG_SIZE, "0", NULL, RELOAD_LIVE,
-	"A worker that holds more memory than that, with what it started, is killed; looked at once a second. Above "
-	"recycle_memory. 0: none."),
+	"A worker that holds more memory than that, with what it started, pages of files not counted, is killed; looked at once a second. "
+	"Above recycle_memory. 0: an equal share of what the daemon's control group has, if that has a limit and `memory` is 0; else none."),
     POOL(memory, CONFIG_SIZE, "0", NULL, RELOAD_ROLL,
 	"Address space that one worker may have; programs map far more than they use. 0: no limit."),
     POOL(
@@ -216,21 +221,23 @@ const struct config_key *settings_keys(size_t *n)
 
 /* ---- what no single key can tell ---- */
 
-static const struct pool_settings *pool_at(const struct settings *s, size_t i)
+const struct pool_settings *settings_pool(const struct settings *s, size_t i)
 {
+	CHECK(i < s->pools.n);
 	return (const struct pool_settings *)s->pools.items + i;
 }
 
-static const struct source_settings *source_at(const struct settings *s, size_t i)
+const struct source_settings *settings_source(const struct settings *s, size_t i)
 {
+	CHECK(i < s->sources.n);
 	return (const struct source_settings *)s->sources.items + i;
 }
 
 static const struct pool_settings *pool_named(const struct settings *s, const char *name)
 {
 	for (size_t i = 0; i < s->pools.n; i++)
-		if (strcmp(pool_at(s, i)->name, name) == 0)
-			return pool_at(s, i);
+		if (strcmp(settings_pool(s, i)->name, name) == 0)
+			return settings_pool(s, i);
 	return NULL;
 }
 
@@ -285,7 +292,7 @@ static void check_account(const struct pool_settings *p, size_t i, struct config
 
 static void check_pool(const struct settings *s, size_t i, struct config_report *r)
 {
-	const struct pool_settings *p = pool_at(s, i);
+	const struct pool_settings *p = settings_pool(s, i);
 	char at[64];
 
 	if (!made_of(p->name, "-", POOL_NAME_MAX))
@@ -316,12 +323,12 @@ static void check_topic(const char *topic, const char *at, struct config_report 
 
 static void check_source(const struct settings *s, size_t i, struct config_report *r)
 {
-	const struct source_settings *source = source_at(s, i);
+	const struct source_settings *source = settings_source(s, i);
 	char at[64];
 
 	check_topic(source->topic, place(at, "sources", i, "topic"), r);
 	for (size_t j = 0; j < i; j++)
-		if (strcmp(source_at(s, j)->topic, source->topic) == 0)
+		if (strcmp(settings_source(s, j)->topic, source->topic) == 0)
 			config_fault(r, place(at, "sources", i, "topic"),
 			    "sources[%zu] reads \"%s\" already; each source needs a topic of its own", j, source->topic);
 	if (*source->pool && !pool_named(s, source->pool))
@@ -339,7 +346,7 @@ static void check_output(const struct settings *s, const char *topic, const char
 {
 	check_topic(topic, at, r);
 	for (size_t i = 0; i < s->sources.n; i++)
-		if (strcmp(source_at(s, i)->topic, topic) == 0)
+		if (strcmp(settings_source(s, i)->topic, topic) == 0)
 			config_fault(
 			    r, at, "\"%s\" is read as requests by sources[%zu]; what is written must go elsewhere", topic, i);
 }
@@ -436,7 +443,7 @@ static void choose_pools(struct settings *s)
 		if (*source->pool)
 			continue;
 		free(source->pool);
-		source->pool = xstrdup((chosen ? chosen : pool_at(s, 0))->name);
+		source->pool = xstrdup((chosen ? chosen : settings_pool(s, 0))->name);
 	}
 }
 

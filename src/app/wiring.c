@@ -9,6 +9,7 @@
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
 #include "bridgepool/base/random.h"
+#include "shares.h"
 
 enum { COMMIT_EVERY = 200 }; /* finished requests that bring a commit forward */
 
@@ -22,18 +23,6 @@ void wiring_identity(const struct settings *s, struct identity *id)
 	if (gethostname(id->host, sizeof id->host) != 0)
 		snprintf(id->host, sizeof id->host, "unknown");
 	id->host[sizeof id->host - 1] = '\0';
-}
-
-const struct pool_settings *wiring_pool(const struct settings *s, size_t i)
-{
-	CHECK(i < s->pools.n);
-	return (const struct pool_settings *)s->pools.items + i;
-}
-
-const struct source_settings *wiring_source(const struct settings *s, size_t i)
-{
-	CHECK(i < s->sources.n);
-	return (const struct source_settings *)s->sources.items + i;
 }
 
 static const char *const *strings(const struct config_strings *s)
@@ -61,6 +50,8 @@ static struct pool_config pool_config(const struct pool_settings *p)
 		.on_session_loss = (enum session_loss)p->on_session_loss,
 		.request_timeout_us = p->request_timeout,
 		.partial_interval_us = p->partial_interval,
+		.partial_max = (uint32_t)p->partial_max,
+		.partial_bytes_max = (uint64_t)p->partial_bytes_max,
 		.kill_grace_us = p->kill_grace,
 		.session_ttl_us = p->session_ttl,
 		.max_sessions = (uint64_t)p->max_sessions,
@@ -77,24 +68,38 @@ static struct pool_config pool_config(const struct pool_settings *p)
 	};
 }
 
+/* What was said of a pool stands: one that is to be replaced above its share is not killed there. */
+static void share(struct pool_config *c, const struct pool_settings *p, const struct shares *shares)
+{
+	if (!shares_apply(p) || (p->recycle_memory && (uint64_t)p->recycle_memory >= shares->limit))
+		return;
+	c->memory_limit = shares->limit;
+	if (!p->recycle_memory)
+		c->recycle_memory = shares->recycle;
+}
+
 static uint16_t pool_index(const struct settings *s, const char *name)
 {
 	for (size_t i = 0; i < s->pools.n; i++)
-		if (slice_is(slice_of(wiring_pool(s, i)->name), name))
+		if (slice_is(slice_of(settings_pool(s, i)->name), name))
 			return (uint16_t)i;
 	CHECK(!"settings_load has checked that a source's pool exists");
 	return 0;
 }
 
-static void fill_lists(struct wiring *w, const struct settings *s)
+static void fill_lists(struct wiring *w, const struct settings *s, const struct machine_memory *m)
 {
+	const struct shares shares = shares_of(s, m);
+
 	w->pools = xcalloc(s->pools.n, sizeof *w->pools);
 	w->sources = xcalloc(s->sources.n, sizeof *w->sources);
 	w->topics = xcalloc(s->sources.n + 1, sizeof *w->topics);
-	for (size_t i = 0; i < s->pools.n; i++)
-		w->pools[i] = pool_config(wiring_pool(s, i));
+	for (size_t i = 0; i < s->pools.n; i++) {
+		w->pools[i] = pool_config(settings_pool(s, i));
+		share(&w->pools[i], settings_pool(s, i), &shares);
+	}
 	for (size_t i = 0; i < s->sources.n; i++) {
-		const struct source_settings *from = wiring_source(s, i);
+		const struct source_settings *from = settings_source(s, i);
 		w->topics[i] = from->topic;
 		w->sources[i] = (struct source_config){
 			.topic = from->topic,
@@ -129,10 +134,10 @@ static struct engine_config engine_config(const struct wiring *w, const struct s
 	};
 }
 
-void wiring_init(struct wiring *w, const struct settings *s, const struct identity *id)
+void wiring_init(struct wiring *w, const struct settings *s, const struct identity *id, const struct machine_memory *m)
 {
 	*w = (struct wiring){0};
-	fill_lists(w, s);
+	fill_lists(w, s, m);
 	w->engine = engine_config(w, s, id);
 	w->codec = (struct codec_config){
 		.extra_dirs = strings(&s->schemas.extra), .nextra_dirs = s->schemas.extra.n, .max_request = (size_t)s->limits.request};

@@ -6,6 +6,7 @@
 #include "bridgepool/core/engine.h"
 #include "bridgepool/kafka/producer.h"
 #include "bridgepool/worker/adapter.h"
+#include "bridgepool/worker/machine.h"
 
 /* Who we are in this run: instance names the member, incarnation this process, host the machine. */
 struct identity {
@@ -26,11 +27,9 @@ struct wiring {
 	const char **topics;           /* owned; source topics by index */
 };
 
-void wiring_init(struct wiring *w, const struct settings *s, const struct identity *id);
+/* m: what there is for workers that have no limit of their own; see shares.h. */
+void wiring_init(struct wiring *w, const struct settings *s, const struct identity *id, const struct machine_memory *m);
 void wiring_free(struct wiring *w);
 struct adapter_config wiring_adapter(const struct pool_settings *p);
-
-const struct pool_settings *wiring_pool(const struct settings *s, size_t i);
-const struct source_settings *wiring_source(const struct settings *s, size_t i);
 
 #endif

@@ -58,6 +58,7 @@ static const struct cli_option options[] = {
 static int run(int argc, char **argv)
 {
 	struct cli_args a = {0};
+	struct machine_memory memory;
 	struct settings s;
 	bool workers = true;
 	int id, code, more = EXIT_OK;
@@ -70,7 +71,8 @@ static int run(int argc, char **argv)
 		return EXIT_CONFIGURATION;
 	log_setup(LOG_ERROR, LOG_TEXT);
 	print_finding(NULL, VERDICT_OK, "the configuration is well-formed", NULL);
-	preflight_memory(&s, &report);
+	memory = machine_memory("");
+	preflight_memory(&s, &memory, &report);
 	code = check_kafka(&s);
 	if (workers)
 		more = preflight_workers(&s, &report);

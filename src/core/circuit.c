@@ -52,7 +52,7 @@ static const char *failure_of(const struct slot *w)
 {
 	if (w->ready_at == INT64_MAX)
 		return w->stop == STOPPED_DRAIN || w->stop == STOPPED_RECYCLED || pool_able(w->pool) > 0 ? NULL : "its workers do not start";
-	if (w->stop == STOPPED_NOT)
+	if (w->stop == STOPPED_NOT || w->stop == STOPPED_CRASH)
 		return "its workers crash, one after the other, and nothing is answered";
 	return w->stop == STOPPED_FAULT ? "its workers break the protocol, one after the other, and nothing is answered" : NULL;
 }

@@ -62,8 +62,6 @@ static void keep_fixed(struct engine_config *now, const struct engine_config *be
 	for (size_t i = 0; i < now->npools; i++) {
 		CHECK(strcmp(pools[i].name, before->pools[i].name) == 0);
 		pools[i].name = before->pools[i].name;
-		pools[i].size = before->pools[i].size;
-		pools[i].spare = before->pools[i].spare;
 		pools[i].state = before->pools[i].state;
 	}
 	for (size_t i = 0; i < now->nsources; i++) {

@@ -284,7 +284,7 @@ void engine_fault(struct engine *e, struct slot_ref ref, enum worker_fault f, st
 			engine_note(e, &n);
 		snprintf(reason, sizeof(reason), "%s%s%.*s", reasons[f], detail.len ? ": " : "", (int)(detail.len < 200 ? detail.len : 200),
 			detail.len ? (const char *)detail.data : "");
-		slot_stop(e, w, STOPPED_FAULT, reason);
+		slot_stop(e, w, f == FAULT_FRAME || f == FAULT_EXEC ? STOPPED_FAULT : STOPPED_CRASH, reason);
 	}
 	leave(e);
 }

@@ -2,14 +2,13 @@
  *
  * What is said within partial_interval of the last part is gathered; a part's result is a JSON array of what was gathered, in order.
  * Parts count from 0 in each run of a request; the final result has the next number. They are told, not promised: one that the
- * broker does not take is not sent again, and its number is missing. */
+ * broker does not take is not sent again, and its number is missing. What goes beyond partial_max or partial_bytes_max is dropped with
+ * all that follows in that run: a stream that ends early is better than one with holes. The final result is the same either way. */
 #ifndef CORE_PARTIALS_H
 #define CORE_PARTIALS_H
 
 #include "request.h"
 #include "slot.h"
-
-enum { PARTIALS_MOST = 10000 }; /* in one run; what is said after that is dropped */
 
 struct partials {
 	struct request *request;
@@ -17,6 +16,8 @@ struct partials {
 	struct timer timer;  /* armed: something is gathered */
 	int64_t last_at;     /* when the last part went; INT64_MIN: none yet in this run */
 	int32_t next;
+	uint64_t bytes;      /* of what was taken in this run */
+	bool full;           /* nothing more is taken in it */
 };
 
 void partials_take(struct engine *e, struct call_entry *c, const struct answer *a); /* a partial answer of a running request */

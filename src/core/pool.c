@@ -20,6 +20,24 @@ static void ttl_fired(struct engine *e, struct timer *t)
 	pool_idle_session(e, p);
 }
 
+struct slot *pool_new_slot(struct pool *p)
+{
+	struct slot *w = &p->slots[p->nslots];
+
+	if (p->nslots == POOL_SLOTS_MOST)
+		return NULL;
+	w->ref = (struct slot_ref){p->index, (uint16_t)p->nslots++, 0};
+	w->pool = p;
+	w->state = HEALTH_TERMINATED;
+	w->timer.fire = slot_timer_fired;
+	w->wear_timer.fire = replace_timer_fired;
+	snprintf(w->name, sizeof(w->name), "%.60s/%u.0", p->cfg.name, w->ref.slot); /* until its first start */
+	TAILQ_INIT(&w->ready);
+	TAILQ_INIT(&w->sessions);
+	p->by_state[HEALTH_TERMINATED]++;
+	return w;
+}
+
 void pool_init(struct pool *p, uint16_t index, const struct pool_config *cfg)
 {
 	p->cfg = *cfg;
@@ -32,21 +50,9 @@ void pool_init(struct pool *p, uint16_t index, const struct pool_config *cfg)
 	TAILQ_INIT(&p->waiting);
 	TAILQ_INIT(&p->idle);
 	TAILQ_INIT(&p->strays);
-	p->nslots = cfg->size + cfg->spare + 1;
-	p->slots = xcalloc(p->nslots, sizeof(*p->slots));
-	for (uint32_t i = 0; i < p->nslots; i++) {
-		struct slot *w = &p->slots[i];
-
-		w->ref = (struct slot_ref){index, (uint16_t)i, 0};
-		w->pool = p;
-		w->state = HEALTH_TERMINATED;
-		w->role = i < cfg->size ? ROLE_SERVING : i < cfg->size + cfg->spare ? ROLE_SPARE : ROLE_UNUSED;
-		w->timer.fire = slot_timer_fired;
-		w->wear_timer.fire = replace_timer_fired;
-		TAILQ_INIT(&w->ready);
-		TAILQ_INIT(&w->sessions);
-	}
-	p->by_state[HEALTH_TERMINATED] = p->nslots;
+	p->slots = xcalloc(POOL_SLOTS_MOST, sizeof(*p->slots));
+	for (uint32_t i = 0; i < cfg->size + cfg->spare + 1; i++)
+		pool_new_slot(p)->role = i < cfg->size ? ROLE_SERVING : i < cfg->size + cfg->spare ? ROLE_SPARE : ROLE_UNUSED;
 }
 
 /* Nothing is settled any more. */

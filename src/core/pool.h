@@ -9,11 +9,14 @@
 
 TAILQ_HEAD(slot_line, slot);
 
+enum { POOL_SLOTS_MOST = 2 * (1000 + 100) + 1 }; /* all that serve and wait, as many again that leave, and a successor */
+
 struct pool {
 	struct pool_config cfg;
 	uint16_t index;
 	enum health_state state;
-	struct slot *slots;          /* nslots: those that serve, the spare ones, and one for the successor of a slot that leaves */
+	struct slot *slots;          /* nslots so far, of POOL_SLOTS_MOST: those that serve, the spare ones, one for the successor of a slot that
+				      * leaves; more when the pool has grown. They stay where they are */
 	uint32_t nslots, nleaving;
 	struct session_line strays;  /* bound to processes that are gone; nobody has looked at them since */
 	struct slot_line feed;       /* slots that may have room */
@@ -27,6 +30,7 @@ struct pool {
 	uint64_t finished[STATUS_COUNT], duration[DURATION_BUCKETS], exited[STOP_REASONS];
 	struct phase_times times[PHASES];
 	struct used_up used;
+	uint64_t partials, partials_dropped; /* parts that were told; what was said and is in none */
 	struct tally commands;
 	struct circuit circuit;
 	struct timer ttl;
@@ -34,6 +38,7 @@ struct pool {
 
 void pool_init(struct pool *p, uint16_t index, const struct pool_config *cfg);
 void pool_cleanup(struct pool *p);
+struct slot *pool_new_slot(struct pool *p); /* ROLE_UNUSED; NULL: there are POOL_SLOTS_MOST */
 void pool_retune(struct engine *e, struct pool *p, const struct pool_config *cfg);
 void pool_reconcile(struct engine *e, struct pool *p); /* starts what may be started */
 void pool_settle(struct engine *e, struct pool *p);    /* at the end of a turn: processes in their roles, work to slots that have room */

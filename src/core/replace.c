@@ -10,7 +10,8 @@
 enum { SESSIONS_ENDED_AT_ONCE = 64 }; /* of a worker that leaves, in one step of the loop */
 
 static const char *const wear_texts[WEARS] = {[WEAR_REQUESTS] = "it has run recycle_requests", [WEAR_AGE] = "it is older than recycle_age",
-	[WEAR_MEMORY] = "it holds more than recycle_memory", [WEAR_ROLL] = "all workers are replaced"};
+	[WEAR_MEMORY] = "it holds more than recycle_memory", [WEAR_ROLL] = "all workers are replaced",
+	[WEAR_SURPLUS] = "the pool is smaller now"};
 
 const char *role_name(enum slot_role role)
 {
@@ -190,16 +191,82 @@ static bool let_worn_leave(struct engine *e, struct pool *p)
 	return waits;
 }
 
-/* With no spare on its way the unused slot starts the successor. */
+/* ---- the pool's size ---- */
+
+/* One whose back-off goes on may be taken: it is as good as any that would fail to start beside it. */
+static struct slot *unused(struct pool *p)
+{
+	for (uint32_t i = 0; i < p->nslots; i++)
+		if (p->slots[i].role == ROLE_UNUSED && p->slots[i].state == HEALTH_TERMINATED)
+			return &p->slots[i];
+	return pool_new_slot(p);
+}
+
+/* Whose end costs least: nobody's, then that of the highest slot. */
+static struct slot *surplus(struct pool *p)
+{
+	struct slot *found = NULL;
+
+	for (uint32_t i = 0; i < p->nslots; i++) {
+		struct slot *w = &p->slots[i];
+
+		if (w->role != ROLE_SERVING || w->reserved != NULL)
+			continue;
+		if (found == NULL || able(found) || !able(w) || MUTANT(64))
+			found = w;
+	}
+	return found;
+}
+
+static void let_surplus_leave(struct engine *e, struct slot *w)
+{
+	bool stays = able(w);
+
+	w->wear = WEAR_SURPLUS;
+	if (w->state == HEALTH_TERMINATED) {
+		w->role = ROLE_UNUSED;
+		return;
+	}
+	if (stays && !MUTANT(63)) {
+		begin_leaving(e, w);
+		return;
+	}
+	w->role = ROLE_LEAVING;
+	w->pool->nleaving++;
+	slot_stop(e, w, STOPPED_RECYCLED, wear_texts[w->wear]); /* nothing, if that is under way */
+}
+
+/* As many serve and wait as are wanted now. Those that leave become spare ones when they are gone, if such are missing. */
+static void resize(struct engine *e, struct pool *p)
+{
+	uint32_t serving = count(p, ROLE_SERVING), spare = count(p, ROLE_SPARE) + p->nleaving;
+	struct slot *w;
+
+	for (; serving < p->cfg.size && (w = unused(p)) != NULL; serving++)
+		w->role = ROLE_SERVING;
+	for (; serving > p->cfg.size && (w = surplus(p)) != NULL; serving--)
+		let_surplus_leave(e, w);
+	for (; spare < p->cfg.spare && (w = unused(p)) != NULL; spare++)
+		w->role = ROLE_SPARE;
+}
+
+/* That leave for a successor; those that are too many have none. */
+static uint32_t replaced(const struct pool *p)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < p->nslots; i++)
+		n += p->slots[i].role == ROLE_LEAVING && p->slots[i].wear != WEAR_SURPLUS;
+	return n;
+}
+
+/* With no spare on its way an unused slot starts the successor: one worker more than are wanted, whoever leaves. */
 static void start_successor(struct pool *p)
 {
-	if (count(p, ROLE_SPARE) > 0)
-		return;
-	for (uint32_t i = 0; i < p->nslots; i++)
-		if (p->slots[i].role == ROLE_UNUSED && p->slots[i].state == HEALTH_TERMINATED) {
-			p->slots[i].role = ROLE_SPARE;
-			return;
-		}
+	struct slot *w;
+
+	if (count(p, ROLE_SPARE) == 0 && replaced(p) <= p->cfg.spare && (w = unused(p)) != NULL)
+		w->role = ROLE_SPARE;
 }
 
 static struct slot *spare_in(struct pool *p, enum health_state state)
@@ -223,6 +290,7 @@ static void trim(struct engine *e, struct pool *p)
 
 void replace_step(struct engine *e, struct pool *p)
 {
+	resize(e, p);
 	fill_places(p);
 	if (let_worn_leave(e, p))
 		start_successor(p);

@@ -4,6 +4,9 @@
  *   a serving one is worn       (runs, age, memory, a roll) its successor is a READY spare, or one started for that; only then does the
  *                               worn one leave: no new sessions, its own for recycle_grace, then they are ended; stopped when it is empty
  *
+ *   more are wanted             slots start them, unused ones or new ones
+ *   fewer are wanted            those that are not up are given up first, then the highest slots leave as worn ones do, without successors
+ *
  * pool->restless asks for replace_step at the end of the turn. */
 #ifndef CORE_REPLACE_H
 #define CORE_REPLACE_H

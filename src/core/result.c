@@ -42,14 +42,23 @@ static struct timings timings_of(const struct engine *e, const struct request *r
 	return t;
 }
 
-/* What was rejected may name anything. */
+/* The label that a request counts under: what was rejected, or what no worker knows, may name anything. */
+static struct slice command_of(const struct pool *p, const struct request *r, const struct outcome *o)
+{
+	bool unknown = o->status == STATUS_ERROR && slice_is(o->code_said, "UNKNOWN_COMMAND");
+
+	if ((o->status != STATUS_REJECTED && !unknown) || tally_knows(&p->commands, r->fields.command))
+		return r->fields.command;
+	return unknown ? SLICE("(unknown)") : SLICE("(rejected)");
+}
+
 static void count_request(struct engine *e, const struct request *r, const struct outcome *o)
 {
 	struct pool *p = &e->pools[r->pool];
 	const struct timings t = timings_of(e, r);
 
 	p->finished[o->status]++;
-	tally_add(&p->commands, o->status == STATUS_REJECTED ? SLICE("(rejected)") : r->fields.command, o->status);
+	tally_add(&p->commands, command_of(p, r, o), o->status);
 	if (o->dead)
 		tally_add(&e->dead_letters, o->code_said.data ? SLICE("worker") : slice_of(o->code), STATUS_UNKNOWN);
 	count_times(p, &t);

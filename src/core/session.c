@@ -1,4 +1,4 @@
-/* session.c: see session.h. Sessions lie in 64 tables with a seeded hash: none of them stalls long when it grows, and foreign
+/* session.c: see session.h. Sessions lie in 512 tables with a seeded hash: none of them stalls long when it grows, and foreign
  * keys cannot be chosen to collide. */
 #include "session.h"
 
@@ -90,6 +90,7 @@ static void leave_line(struct engine *e, struct session *s)
 		struct slot *w = &e->pools[s->pool].slots[s->reserved_slot];
 
 		w->reserved = NULL;
+		w->pool->restless = true; /* now it may leave */
 		s->reserved = false;
 		slot_feed_later(w);
 	} else if (s->state == SESSION_READY) {

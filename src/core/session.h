@@ -40,7 +40,7 @@ struct session {
 
 TAILQ_HEAD(session_line, session);
 
-enum { SESSION_SHARDS = 64 };
+enum { SESSION_SHARDS = 512 };
 struct sessions {
 	struct session *shard[SESSION_SHARDS];
 	struct session_line anonymous;

@@ -226,6 +226,11 @@ static void lose_calls(struct engine *e, struct slot *w, uint32_t running)
 	CHECK(w->calls == NULL && w->places == 0 && w->overdue == 0);
 }
 
+static bool tells_fault(enum stop_reason why)
+{
+	return why == STOPPED_CRASH || why == STOPPED_FAULT || why == STOPPED_MEMORY;
+}
+
 void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const char *reason)
 {
 	struct call shutdown = {0};
@@ -234,7 +239,7 @@ void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const cha
 	if (w->state == HEALTH_TERMINATING || w->state == HEALTH_TERMINATED)
 		return;
 	w->stop = why;
-	if (why == STOPPED_FAULT || why == STOPPED_MEMORY)
+	if (tells_fault(why))
 		snprintf(w->fault, sizeof(w->fault), "%s", reason);
 	slot_set(e, w, HEALTH_TERMINATING, reason);
 	pool_judge(e, w->pool);
@@ -290,10 +295,10 @@ static void lose_line(struct engine *e, struct slot *w)
 
 static void exit_text(const struct slot *w, const struct exit_report *x, char *out, size_t size)
 {
-	const char *const why[] = {[STOPPED_NOT] = "", [STOPPED_DRAIN] = "stopped for shutdown: ", [STOPPED_HUNG] = "stopped because a run did not end: ",
+	const char *const why[] = {[STOPPED_NOT] = "", [STOPPED_CRASH] = w->fault, [STOPPED_DRAIN] = "stopped for shutdown: ", [STOPPED_HUNG] = "stopped because a run did not end: ",
 		[STOPPED_SILENT] = "stopped because it did not answer pings: ", [STOPPED_FAULT] = w->fault,
 		[STOPPED_START] = "stopped because it did not get ready: ", [STOPPED_RECYCLED] = "stopped to be replaced: ", [STOPPED_MEMORY] = w->fault};
-	bool told = w->stop == STOPPED_FAULT || w->stop == STOPPED_MEMORY;
+	bool told = tells_fault(w->stop);
 	int n = snprintf(out, size, "%s%s%s %d%s", why[w->stop], told ? ": " : "", x->exited ? "exit" : "signal", x->exited ? x->code : x->signal,
 		x->by_limit ? " (over its memory limit)" : x->signal == SIGXCPU ? " (over its processor time)" : "");
 
@@ -303,11 +308,21 @@ static void exit_text(const struct slot *w, const struct exit_report *x, char *o
 
 const char *stop_reason_name(enum stop_reason why)
 {
-	static const char *const names[STOP_REASONS] = {[STOPPED_NOT] = "crash", [STOPPED_DRAIN] = "shutdown", [STOPPED_HUNG] = "hung",
+	static const char *const names[STOP_REASONS] = {[STOPPED_NOT] = "crash", [STOPPED_CRASH] = "crash", [STOPPED_DRAIN] = "shutdown", [STOPPED_HUNG] = "hung",
 		[STOPPED_SILENT] = "silent", [STOPPED_FAULT] = "protocol", [STOPPED_START] = "start_failed",
 		[STOPPED_RECYCLED] = "recycled", [STOPPED_MEMORY] = "memory"};
 
 	return names[why];
+}
+
+/* As what it is counted: whatever ended it before it was READY, it did not start. */
+static enum stop_reason counted(const struct slot *w)
+{
+	bool by_itself = w->stop == STOPPED_NOT || w->stop == STOPPED_CRASH || w->stop == STOPPED_FAULT;
+
+	if (by_itself && w->ready_at == INT64_MAX)
+		return STOPPED_START;
+	return w->stop == STOPPED_NOT ? STOPPED_CRASH : w->stop;
 }
 
 static void start_later(struct engine *e, struct slot *w, const char *reason)
@@ -333,7 +348,7 @@ void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x)
 	exit_text(w, x, reason, sizeof(reason));
 	n.reason = slice_of(reason);
 	w->pool->exits++;
-	w->pool->exited[w->stop]++;
+	w->pool->exited[counted(w)]++;
 	w->pool->lost += w->bound;
 	slot_set(e, w, HEALTH_TERMINATED, reason);
 	circuit_worker_gone(e, w);

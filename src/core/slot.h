@@ -12,7 +12,8 @@
 #include "bridgepool/core/port.h"
 #include "session.h"
 
-enum stop_reason { STOPPED_NOT, STOPPED_DRAIN, STOPPED_HUNG, STOPPED_SILENT, STOPPED_FAULT, STOPPED_START, STOPPED_RECYCLED, STOPPED_MEMORY, STOP_REASONS };
+/* NOT: it ended by itself, and nothing was seen of it before; CRASH: its pipes broke; FAULT: it broke the protocol. */
+enum stop_reason { STOPPED_NOT, STOPPED_CRASH, STOPPED_DRAIN, STOPPED_HUNG, STOPPED_SILENT, STOPPED_FAULT, STOPPED_START, STOPPED_RECYCLED, STOPPED_MEMORY, STOP_REASONS };
 /* What a slot is there for; replace.c moves it on. A pool has always `size` that serve. */
 enum slot_role {
 	ROLE_UNUSED,  /* no process is wanted */
@@ -21,7 +22,7 @@ enum slot_role {
 	ROLE_LEAVING, /* its process is replaced: it keeps the sessions that live there for a while, and gets no new ones */
 	ROLES
 };
-enum wear { WEAR_NOT, WEAR_REQUESTS, WEAR_AGE, WEAR_MEMORY, WEAR_ROLL, WEARS }; /* why a process is to be replaced */
+enum wear { WEAR_NOT, WEAR_REQUESTS, WEAR_AGE, WEAR_MEMORY, WEAR_ROLL, WEAR_SURPLUS /* the pool is smaller now */, WEARS }; /* why a process is to be replaced */
 enum answer_match { MATCH_FOUND, MATCH_LATE, MATCH_NEVER };
 
 struct call_entry {
@@ -50,7 +51,7 @@ struct slot {
 	uint32_t places, concurrency, overdue /* calls whose request ended before the answer */;
 	uint32_t capabilities;
 	char version[64], name[96]; /* of the process: what it said, and what we call it */
-	char fault[256];          /* STOPPED_FAULT: what it did */
+	char fault[256];          /* STOPPED_CRASH, _FAULT, _MEMORY: what it did */
 	struct session_line ready;
 	struct session *reserved; /* waits for the slot to be empty: runs alone */
 	bool solo;                /* the call in flight wants nothing beside it */
@@ -82,7 +83,7 @@ void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const cha
 void slot_ping(struct engine *e, struct slot *w, bool first);
 void slot_pong(struct engine *e, struct call_entry *c, const struct answer *a);
 void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x);
-const char *stop_reason_name(enum stop_reason why); /* of an exit; STOPPED_NOT: it ended by itself */
+const char *stop_reason_name(enum stop_reason why); /* of an exit */
 void slot_timer_fired(struct engine *e, struct timer *t);
 
 #endif

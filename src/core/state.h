@@ -26,7 +26,7 @@ struct drain {
 };
 
 struct counters {
-	uint64_t late_answers, stale, affinity_violations, rebalances, commits, partials_dropped;
+	uint64_t late_answers, stale, affinity_violations, rebalances, commits;
 	int64_t committed_at; /* the last that was accepted; 0: none */
 };
 

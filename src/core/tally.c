@@ -32,6 +32,11 @@ static struct tally_row *add(struct tally *t, struct slice name)
 	return row;
 }
 
+bool tally_knows(const struct tally *t, struct slice name)
+{
+	return name.data != NULL && find(t, name) != NULL;
+}
+
 void tally_add(struct tally *t, struct slice name, enum status status)
 {
 	struct tally_row *row;
@@ -39,7 +44,7 @@ void tally_add(struct tally *t, struct slice name, enum status status)
 	if (name.data == NULL)
 		name = SLICE("");
 	row = find(t, name);
-	if (row == NULL && (t->n >= TALLY_NAMES || name.len > TALLY_NAME_BYTES)) {
+	if (row == NULL && (t->n >= (status == STATUS_OK ? TALLY_NAMES : TALLY_NAMES / 2) || name.len > TALLY_NAME_BYTES)) {
 		name = SLICE("other");
 		row = find(t, name);
 	}

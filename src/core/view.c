@@ -38,21 +38,60 @@ static void worker_of(const struct engine *e, const struct session *s, char out[
 		out[0] = '\0';
 }
 
+static const char *queued_waits_for(const struct engine *e, const struct request *r)
+{
+	const struct pool *p = &e->pools[r->pool];
+	const struct session *s = r->session;
+
+	if (r != TAILQ_FIRST(&s->requests))
+		return "earlier requests of its session";
+	if (s->state == SESSION_RUNNING)
+		return "its worker, which opens or ends the session, or has not answered a cancel yet";
+	if (p->circuit.state == CIRCUIT_OPEN)
+		return "the circuit of its pool, which is open because workers fail";
+	if (p->circuit.state == CIRCUIT_PROBING)
+		return "the one request that the circuit of its pool tries";
+	if (s->reserved)
+		return "its worker to have nothing else to do: it runs alone";
+	if (session_bound(e, s))
+		return "a place on its session's worker";
+	return pool_able(p) == 0 ? "a worker that is READY" : "a place on any worker";
+}
+
+static const char *waits_for(const struct engine *e, const struct request *r)
+{
+	switch (r->place) {
+	case PLACE_RUNNING:
+		return "the answer of its worker";
+	case PLACE_WAITING:
+		return "its next run";
+	case PLACE_QUEUED:
+		return queued_waits_for(e, r);
+	default:
+		return "room in the window of its partition";
+	}
+}
+
 static void view_session(const struct engine *e, const struct session *s, int64_t now, struct session_view *out)
 {
 	static const char *const names[] = {"new", "idle", "ready", "running", "waiting"};
 	const struct request *r;
 
 	*out = (struct session_view){.pool = e->pools[s->pool].cfg.name, .state = names[s->state], .alive = session_bound(e, s),
-		.idle_ms = s->state == SESSION_IDLE ? (now - s->since) / MS_US : TIME_NONE};
+		.idle_ms = s->state == SESSION_IDLE ? (now - s->since) / MS_US : TIME_NONE, .head_ms = TIME_NONE};
 	worker_of(e, s, out->worker);
 	if (out->alive)
 		epoch_text(s->epoch, out->epoch);
 	TAILQ_FOREACH(r, &s->requests, line)
 		out->requests++;
 	r = TAILQ_FIRST(&s->requests);
-	if (r != NULL)
+	if (r != NULL) {
 		out->head = r->fields.request_id;
+		out->head_ms = (now - r->since) / MS_US;
+		out->waits_for = waits_for(e, r);
+	} else if (s->state == SESSION_RUNNING) {
+		out->waits_for = "its worker, which ends the session, or has not answered a cancel yet";
+	}
 }
 
 bool engine_view_session(const struct engine *e, struct slice id, uint16_t *pool, int64_t now, struct session_view *out)
@@ -66,26 +105,6 @@ bool engine_view_session(const struct engine *e, struct slice id, uint16_t *pool
 	if (s != NULL)
 		view_session(e, s, now, out);
 	return s != NULL;
-}
-
-static const char *waits_for(const struct engine *e, const struct request *r)
-{
-	const struct session *s = r->session;
-
-	switch (r->place) {
-	case PLACE_RUNNING:
-		return "the answer of its worker";
-	case PLACE_WAITING:
-		return "its next run";
-	case PLACE_QUEUED:
-		if (r != TAILQ_FIRST(&s->requests))
-			return "earlier requests of its session";
-		if (s->state == SESSION_RUNNING)
-			return "its worker, which opens or ends the session, or has not answered a cancel yet";
-		return session_bound(e, s) ? "a place on its session's worker" : "a place on any worker";
-	default:
-		return "room in the window of its partition";
-	}
 }
 
 static void view_request(const struct engine *e, const struct request *r, int64_t now, struct request_view *out)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replace.h"
 #include "state.h"
 
 static struct named_count *view_ended(const struct pool *p, size_t *n)
@@ -18,8 +19,9 @@ static struct named_count *view_exited(const struct pool *p, size_t *n)
 {
 	struct named_count *out = xcalloc(STOP_REASONS, sizeof(*out));
 
-	for (*n = 0; *n < STOP_REASONS; (*n)++)
-		out[*n] = (struct named_count){stop_reason_name((enum stop_reason)*n), p->exited[*n]};
+	*n = 0;
+	for (int i = STOPPED_NOT + 1; i < STOP_REASONS; i++) /* counted as a crash */
+		out[(*n)++] = (struct named_count){stop_reason_name((enum stop_reason)i), p->exited[i]};
 	return out;
 }
 
@@ -33,22 +35,41 @@ static struct named_count *view_memory(const struct engine *e, size_t *n)
 	return out;
 }
 
+static struct worker_snapshot *view_workers(const struct pool *p, size_t *n)
+{
+	struct worker_snapshot *out = xcalloc(p->nslots, sizeof(*out));
+
+	*n = 0;
+	for (uint32_t i = 0; i < p->nslots; i++) {
+		const struct slot *w = &p->slots[i];
+
+		if (w->role != ROLE_UNUSED)
+			out[(*n)++] = (struct worker_snapshot){.id = w->name, .role = role_name(w->role), .state = w->state, .in_flight = w->places,
+				.unanswered = w->overdue, .sessions = w->bound, .resident = w->resident};
+	}
+	return out;
+}
+
 static void view_pool(const struct pool *p, struct pool_snapshot *out)
 {
 	uint64_t bound = 0;
 
 	*out = (struct pool_snapshot){.name = slice_of(p->cfg.name), .state = p->state, .queued = p->queued, .sessions = p->live,
 		.slots_used = (uint32_t)p->places_used, .sessions_created = p->created, .sessions_lost = p->lost, .starts = p->starts, .exits = p->exits,
-		.circuit = (int)p->circuit.state};
+		.circuit = (int)p->circuit.state, .memory_limit = p->cfg.memory_limit,
+		.recycle_memory = p->cfg.recycle_memory};
 	for (int i = 0; i < END_REASONS; i++)
 		out->sessions_ended += p->ended[i];
 	memcpy(out->requests, p->finished, sizeof(out->requests));
 	memcpy(out->duration, p->duration, sizeof(out->duration));
 	memcpy(out->times, p->times, sizeof(out->times));
 	out->used = p->used;
+	out->parts = p->partials;
+	out->partials_dropped = p->partials_dropped;
 	out->commands = tally_view(&p->commands, &out->ncommands);
 	out->ended = view_ended(p, &out->nended);
 	out->exited = view_exited(p, &out->nexited);
+	out->worker_list = view_workers(p, &out->nworker_list);
 	for (uint32_t i = 0; i < p->nslots; i++) {
 		const struct slot *w = &p->slots[i];
 		bool able = w->state == HEALTH_READY || w->state == HEALTH_DEGRADED;
@@ -56,7 +77,7 @@ static void view_pool(const struct pool *p, struct pool_snapshot *out)
 		out->workers[w->state] += w->role != ROLE_UNUSED || w->state != HEALTH_TERMINATED;
 		bound += w->bound;
 		out->busy += able && w->places > 0;
-		out->slots_total += able ? w->concurrency : 0;
+		out->slots_total += able && w->role != ROLE_SPARE ? w->concurrency : 0;
 	}
 	if (p->cfg.state == POOL_STATE_MEMORY) /* not those whose worker died: that is noticed when they are used again */
 		out->sessions = bound;
@@ -104,7 +125,15 @@ void engine_snapshot(const struct engine *e, int64_t now, struct snapshot *s)
 
 /* ---- invariants ---- */
 
-enum { BOUND_STRIDE = 1104 }; /* slots of a pool at most */
+/* How many slots the largest pool has. */
+static size_t stride(const struct engine *e)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < e->cfg.npools; i++)
+		most = e->pools[i].nslots > most ? e->pools[i].nslots : most;
+	return most;
+}
 
 static void check_slot(const struct engine *e, const struct slot *w, uint64_t *places)
 {
@@ -137,15 +166,21 @@ static void check_roles(const struct engine *e, const struct pool *p)
 {
 	uint32_t n[ROLES] = {0};
 	bool empty = false, warm = false;
+	uint32_t reserved = 0;
 
 	for (uint32_t i = 0; i < p->nslots; i++) {
 		const struct slot *w = &p->slots[i];
 
 		n[w->role]++;
+		reserved += w->role == ROLE_SERVING && w->reserved != NULL;
 		empty |= w->role == ROLE_SERVING && w->state != HEALTH_READY && w->state != HEALTH_DEGRADED;
 		warm |= w->role == ROLE_SPARE && w->state == HEALTH_READY;
 	}
-	CHECK(n[ROLE_SERVING] == p->cfg.size && n[ROLE_LEAVING] == p->nleaving);
+	CHECK(n[ROLE_LEAVING] == p->nleaving);
+	if (!e->drain.active && e->started) { /* one that is kept for what is to run alone there stays so long */
+		CHECK(n[ROLE_SERVING] >= p->cfg.size || p->nslots == POOL_SLOTS_MOST);
+		CHECK(n[ROLE_SERVING] <= p->cfg.size + reserved);
+	}
 	CHECK(!(empty && warm) || e->drain.active || !e->started);
 }
 
@@ -170,7 +205,7 @@ static void check_pool(const struct engine *e, const struct pool *p)
 		CHECK(s->state == SESSION_IDLE && TAILQ_EMPTY(&s->requests) && s->call == NULL);
 }
 
-static void check_session(const struct engine *e, const struct session *s, uint64_t *bound)
+static void check_session(const struct engine *e, const struct session *s, uint64_t *bound, size_t width)
 {
 	const struct request *r;
 
@@ -182,7 +217,7 @@ static void check_session(const struct engine *e, const struct session *s, uint6
 	CHECK((s->call != NULL) == (s->state == SESSION_RUNNING));
 	CHECK(s->state != SESSION_NEW);
 	if (session_bound(e, s))
-		bound[s->pool * BOUND_STRIDE + s->at.slot]++;
+		bound[s->pool * width + s->at.slot]++;
 }
 
 static uint64_t check_partition(const struct engine *e, const struct partition *p)
@@ -210,7 +245,8 @@ static uint64_t check_partition(const struct engine *e, const struct partition *
 
 void engine_check(const struct engine *e)
 {
-	uint64_t *bound = xcalloc(e->cfg.npools * BOUND_STRIDE, sizeof(*bound)), charge = 0;
+	size_t width = stride(e);
+	uint64_t *bound = xcalloc(e->cfg.npools * width, sizeof(*bound)), charge = 0;
 	const struct partition *p;
 
 	timers_check(&e->timers);
@@ -218,10 +254,10 @@ void engine_check(const struct engine *e)
 		check_pool(e, &e->pools[i]);
 	for (int i = 0; i < SESSION_SHARDS; i++)
 		for (const struct session *s = e->sessions.shard[i]; s != NULL; s = s->hh.next)
-			check_session(e, s, bound);
+			check_session(e, s, bound, width);
 	for (size_t i = 0; i < e->cfg.npools; i++)
 		for (uint32_t k = 0; k < e->pools[i].nslots; k++)
-			CHECK(bound[i * BOUND_STRIDE + k] == e->pools[i].slots[k].bound);
+			CHECK(bound[i * width + k] == e->pools[i].slots[k].bound);
 	TAILQ_FOREACH(p, &e->partitions, all)
 		charge += check_partition(e, p);
 	CHECK(charge == e->budget.used[BUDGET_REQUESTS]);

@@ -107,23 +107,39 @@ void health_retry(struct health *h)
 
 /* ---- events ---- */
 
-/* A snapshot of more partitions than a record can hold goes without them. */
+static bool write_less(struct health *h, struct health_fields *event, struct snapshot *left, const char *reason)
+{
+	event->snapshot = left;
+	event->reason = slice_of(reason);
+	buf_reset(&h->scratch);
+	return codec_write_health(h->codec, event, h->encoding, &h->scratch);
+}
+
+/* A snapshot of more partitions or workers than a record can hold goes without them. */
 static bool write_event(struct health *h, const struct health_fields *whole)
 {
 	struct health_fields less = *whole;
-	struct snapshot snapshot;
+	struct pool_snapshot *pools;
+	struct snapshot left;
+	bool good;
 
 	buf_reset(&h->scratch);
 	if (codec_write_health(h->codec, whole, h->encoding, &h->scratch))
 		return true;
 	if (!whole->snapshot)
 		return false;
-	snapshot = *whole->snapshot;
-	snapshot.npartitions = 0;
-	less.snapshot = &snapshot;
-	less.reason = SLICE("partitions are left out: too many for one record");
-	buf_reset(&h->scratch);
-	return codec_write_health(h->codec, &less, h->encoding, &h->scratch);
+	left = *whole->snapshot;
+	left.npartitions = 0;
+	if (write_less(h, &less, &left, "partitions are left out: too many for one record"))
+		return true;
+	left.pools = pools = xcalloc(left.npools + 1, sizeof *pools);
+	for (size_t i = 0; i < left.npools; i++) {
+		pools[i] = whole->snapshot->pools[i];
+		pools[i].nworker_list = 0;
+	}
+	good = write_less(h, &less, &left, "partitions and single workers are left out: too many for one record");
+	free(pools);
+	return good;
 }
 
 /* False: too large for a record; the gap in the sequence tells of it. */

@@ -61,8 +61,8 @@ static void sample(struct buf *out, const char *name, const struct label *labels
 
 static void process(struct buf *out, const struct process_facts *p)
 {
-	family(out, "build_info", "gauge", "Always 1; the version is in the label.");
-	sample(out, "build_info", (const struct label[]){{"version", slice_of(p->version)}, LABELS_END}, 1);
+	family(out, "build_info", "gauge", "Always 1; versions are in the labels.");
+	sample(out, "build_info", (const struct label[]){{"version", slice_of(p->version)}, {"librdkafka", slice_of(p->library)}, LABELS_END}, 1);
 	family(out, "instance_state", "gauge", "1 for the state that this instance is in.");
 	for (int i = HEALTH_UNKNOWN + 1; i < HEALTH_STATE_COUNT; i++)
 		sample(out, "instance_state", (const struct label[]){{"state", slice_of(health_state_name((enum health_state)i))}, LABELS_END},
@@ -156,6 +156,8 @@ static double of_queued(const struct pool_snapshot *p) { return (double)p->queue
 static double of_sessions(const struct pool_snapshot *p) { return (double)p->sessions; }
 static double of_created(const struct pool_snapshot *p) { return (double)p->sessions_created; }
 static double of_lost(const struct pool_snapshot *p) { return (double)p->sessions_lost; }
+static double of_parts(const struct pool_snapshot *p) { return (double)p->parts; }
+static double of_dropped(const struct pool_snapshot *p) { return (double)p->partials_dropped; }
 static double of_starts(const struct pool_snapshot *p) { return (double)p->starts; }
 
 static const struct {
@@ -169,6 +171,8 @@ static const struct {
 	{"sessions", "gauge", "Live sessions.", of_sessions},
 	{"sessions_created_total", "counter", "Sessions whose state began.", of_created},
 	{"sessions_lost_total", "counter", "Sessions whose state died with their worker.", of_lost},
+	{"result_parts_total", "counter", "Results that were not final: what was said before the answer.", of_parts},
+	{"partials_dropped_total", "counter", "What workers said before their answer and no part has told: partial_max, partial_bytes_max, limits.result.", of_dropped},
 	{"worker_starts_total", "counter", "Starts of workers.", of_starts},
 };
 
@@ -210,7 +214,7 @@ static void by_reason(struct buf *out, const char *name, struct slice pool, cons
 
 static void reasons(struct buf *out, const struct snapshot *s)
 {
-	family(out, "worker_exits_total", "counter", "Ends of workers by reason; crash: it ended by itself.");
+	family(out, "worker_exits_total", "counter", "Ends of workers by reason; crash: it ended by itself, start_failed: before it was READY.");
 	for (size_t i = 0; i < s->npools; i++)
 		by_reason(out, "worker_exits_total", s->pools[i].name, s->pools[i].exited, s->pools[i].nexited);
 	family(out, "sessions_ended_total", "counter", "Sessions that ended, but for the lost ones, by reason.");
@@ -297,24 +301,47 @@ static struct slice slot_of(const char *id)
 	return slot ? (struct slice){slot + 1, strcspn(slot + 1, ".")} : slice_of(id);
 }
 
-static void pool_workers(const struct engine *e, uint16_t pool, int64_t now, struct buf *out)
+static void pool_roles(const struct engine *e, uint16_t pool, const struct worker_view *views, size_t n, struct buf *out)
 {
-	struct worker_view *views = xcalloc(engine_workers_most(e, pool), sizeof *views);
-	size_t n = engine_view_workers(e, pool, now, views);
+	static const char *const roles[] = {"serving", "spare", "leaving"};
 
+	for (size_t k = 0; k < sizeof roles / sizeof *roles; k++) {
+		double slots = 0;
+
+		for (size_t i = 0; i < n; i++)
+			slots += strcmp(views[i].role, roles[k]) == 0;
+		sample(out, "slots", (const struct label[]){{"pool", slice_of(engine_pool_name(e, pool))}, {"role", slice_of(roles[k])}, LABELS_END}, slots);
+	}
+}
+
+static void pool_resident(const struct engine *e, uint16_t pool, const struct worker_view *views, size_t n, struct buf *out)
+{
 	for (size_t i = 0; i < n; i++)
 		if (views[i].resident)
 			sample(out, "worker_resident_memory_bytes",
 				(const struct label[]){{"pool", slice_of(engine_pool_name(e, pool))}, {"slot", slot_of(views[i].id)}, LABELS_END},
 				(double)views[i].resident);
-	free(views);
 }
+
+static const struct {
+	const char *name, *help;
+	void (*write)(const struct engine *e, uint16_t pool, const struct worker_view *views, size_t n, struct buf *out);
+} worker_rows[] = {
+	{"slots", "Places for a worker by what they are there for.", pool_roles},
+	{"worker_resident_memory_bytes", "Memory that a worker holds, with all that it started, pages of files not counted.", pool_resident},
+};
 
 void metrics_write_workers(const struct engine *e, size_t npools, int64_t now, struct buf *out)
 {
-	family(out, "worker_resident_memory_bytes", "gauge", "Memory that a worker holds, with all that it started.");
-	for (size_t i = 0; i < npools; i++)
-		pool_workers(e, (uint16_t)i, now, out);
+	for (size_t row = 0; row < sizeof worker_rows / sizeof *worker_rows; row++) {
+		family(out, worker_rows[row].name, "gauge", worker_rows[row].help);
+		for (size_t i = 0; i < npools; i++) {
+			struct worker_view *views = xcalloc(engine_workers_most(e, (uint16_t)i), sizeof *views);
+
+			worker_rows[row].write(e, (uint16_t)i, views, engine_view_workers(e, (uint16_t)i, now, views), out);
+			free(views);
+		}
+	}
 }
 
 /* ---- facts of this process ---- */

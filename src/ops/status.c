@@ -89,8 +89,9 @@ static json_t *pool_document(const struct engine *e, uint16_t index, const struc
 	json_t *sessions = json_pack("{s:I, s:I, s:I, s:o}", "live", (json_int_t)p->sessions, "created", (json_int_t)p->sessions_created, "lost",
 		(json_int_t)p->sessions_lost, "ended", counts_document(p->ended, p->nended));
 
-	return json_pack("{s:o, s:s, s:s, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "pool", text(p->name), "state", health_state_name(p->state), "circuit", circuit_name(p->circuit), "places_used",
-		(int)p->slots_used, "places", (int)p->slots_total, "queued", (json_int_t)p->queued, "starts", (json_int_t)p->starts, "exits",
+	return json_pack("{s:o, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "pool", text(p->name), "state", health_state_name(p->state), "circuit", circuit_name(p->circuit), "places_used",
+		(int)p->slots_used, "places", (int)p->slots_total, "queued", (json_int_t)p->queued, "recycle_memory",
+		(json_int_t)p->recycle_memory, "resident_limit", (json_int_t)p->memory_limit, "starts", (json_int_t)p->starts, "exits",
 		counts_document(p->exited, p->nexited), "sessions", sessions, "requests", requests_document(p), "usage", usage_document(&p->used), "workers",
 		workers_document(e, index, now));
 }
@@ -125,9 +126,9 @@ void status_write(const struct engine *e, int64_t now, const struct status_facts
 
 static json_t *session_document(const struct session_view *s)
 {
-	return json_pack("{s:s, s:s, s:b, s:o, s:o, s:I, s:o, s:o}", "pool", s->pool, "state", s->state, "alive", s->alive, "worker_id",
+	return json_pack("{s:s, s:s, s:b, s:o, s:o, s:I, s:o, s:o, s:o, s:s?}", "pool", s->pool, "state", s->state, "alive", s->alive, "worker_id",
 		text_or_null(s->worker), "session_epoch", text_or_null(s->epoch), "requests", (json_int_t)s->requests, "idle_ms",
-		milliseconds(s->idle_ms), "first_request", text(s->head));
+		milliseconds(s->idle_ms), "first_request", text(s->head), "first_since_ms", milliseconds(s->head_ms), "waits_for", s->waits_for);
 }
 
 static bool write_unknown(const char *what, const char *id, struct buf *out)

@@ -171,6 +171,19 @@ static void write_durations(struct emit *e, const uint64_t duration[DURATION_BUC
 	emit_array_close(e);
 }
 
+static void write_worker(struct emit *e, const struct worker_snapshot *w)
+{
+	emit_item_open(e);
+	emit_text(e, "worker_id", slice_of(w->id));
+	write_state(e, "state", w->state);
+	emit_text(e, "role", slice_of(w->role));
+	emit_long(e, "in_flight", w->in_flight);
+	emit_long(e, "unanswered", w->unanswered);
+	emit_long(e, "sessions", (int64_t)w->sessions);
+	emit_long(e, "resident_bytes", (int64_t)w->resident);
+	emit_close(e);
+}
+
 static void write_pool(struct emit *e, const struct pool_snapshot *p)
 {
 	emit_item_open(e);
@@ -189,6 +202,10 @@ static void write_pool(struct emit *e, const struct pool_snapshot *p)
 	write_durations(e, p->duration);
 	emit_long(e, "starts", (int64_t)p->starts);
 	emit_long(e, "exits", (int64_t)p->exits);
+	emit_array_open(e, "worker_list", p->nworker_list);
+	for (size_t i = 0; i < p->nworker_list; i++)
+		write_worker(e, &p->worker_list[i]);
+	emit_array_close(e);
 	emit_close(e);
 }
 

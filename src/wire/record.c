@@ -119,6 +119,7 @@ void snapshot_free(struct snapshot *s)
 		free_counts(s->pools[i].commands, s->pools[i].ncommands);
 		free(s->pools[i].ended);
 		free(s->pools[i].exited);
+		free(s->pools[i].worker_list);
 	}
 	free_counts(s->dead_letters, s->ndead_letters);
 	free(s->memory);

@@ -4,7 +4,6 @@
 
 #include <inttypes.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,7 +38,7 @@ static void bound(struct machine_memory *m, int64_t bytes)
 {
 	/* v1 says "none" as a number beyond any machine. */
 	if (m->bytes == 0 || bytes < m->bytes)
-		*m = (struct machine_memory){bytes, "the control group"};
+		*m = (struct machine_memory){bytes, "the control group", true};
 }
 
 /* group: "/a/b", cut shorter here up to "". */
@@ -76,7 +75,7 @@ static void look_at(struct machine_memory *m, const char *root, char *line)
 
 struct machine_memory machine_memory(const char *root)
 {
-	struct machine_memory m = {installed(root), "the machine"};
+	struct machine_memory m = {installed(root), "the machine", false};
 	char path[PATH_MAX], line[2048];
 	FILE *f;
 

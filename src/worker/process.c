@@ -531,7 +531,7 @@ void process_look(struct process *p)
 
 	if (!p->started || p->exit_known || is_silent(p))
 		return;
-	bytes = usage_resident(p->guard, p->worker);
+	bytes = usage_held(p->guard, p->worker);
 	if (bytes)
 		ev->memory(ev->ctx, p->slot, bytes);
 }

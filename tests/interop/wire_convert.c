@@ -146,6 +146,7 @@ static void do_result(struct convert *v, int n, enum encoding as)
 
 static void do_health(struct convert *v, int n, enum encoding as)
 {
+	struct worker_snapshot workers[] = {{.id = "a/0.1", .role = "serving", .state = HEALTH_READY, .in_flight = 3, .sessions = 4, .resident = 5000000}};
 	struct pool_snapshot pools[] = {{.name = SLICE("a"),
 						.state = HEALTH_READY,
 						.workers = {[HEALTH_READY] = 3, [HEALTH_TERMINATING] = 1},
@@ -160,7 +161,9 @@ static void do_health(struct convert *v, int n, enum encoding as)
 						.requests = {[STATUS_OK] = 100, [STATUS_TIMEOUT] = 1},
 						.duration = {5, 0, 0, 7},
 						.starts = 5,
-						.exits = 1},
+						.exits = 1,
+						.worker_list = workers,
+						.nworker_list = 1},
 		{.name = SLICE("b"), .state = HEALTH_UNAVAILABLE}};
 	struct partition_snapshot partitions[] = {{.topic = SLICE("t"),
 		.partition = 3,

@@ -147,8 +147,20 @@ static void grow_worker(struct world *w, struct instance *i)
 	instance_leave(w, i);
 }
 
+static void resize(struct world *w, struct pool_config *p)
+{
+	p->size = 1 + (uint32_t)random_below(&w->random, MAX_WORKERS);
+	p->spare = (uint32_t)random_below(&w->random, MAX_SPARE + 1);
+	p->min_ready = p->min_ready > p->size ? p->size : p->min_ready;
+}
+
+/* A daemon that drains reads nothing again. */
 static void retune(struct world *w, struct instance *i)
 {
+	if (!i->draining && i->resizes < MAX_RESIZES && random_below(&w->random, 2) == 0) {
+		i->resizes++;
+		resize(w, &i->pools[random_below(&w->random, w->k.npools)]);
+	}
 	engine_retune(instance_enter(w, i), &i->cfg, w->now);
 	instance_leave(w, i);
 }

@@ -197,7 +197,8 @@ void instance_birth(struct world *w, struct instance *unused, const struct event
 	memset(i->circuit, 0, sizeof(i->circuit));
 	i->cfg = w->k.engine;
 	i->cfg.instance_id = i->name;
-	i->cfg.pools = w->k.pool;
+	memcpy(i->pools, w->k.pool, sizeof(i->pools));
+	i->cfg.pools = i->pools;
 	i->cfg.npools = w->k.npools;
 	i->cfg.sources = w->sources;
 	i->cfg.nsources = w->k.topics;

@@ -50,6 +50,8 @@ static void draw_pool(struct random *r, const struct knobs *k, struct pool_confi
 	p->on_session_loss = one_in(r, 3) ? SESSION_LOSS_FAIL : SESSION_LOSS_RUN;
 	p->request_timeout_us = k->run_us * between(r, 2, 6) + 100 * MS_US;
 	p->partial_interval_us = PICK(r, 0, MS_US, 100 * MS_US);
+	p->partial_max = (uint32_t)PICK(r, 0, 1, 3, 10000);
+	p->partial_bytes_max = (uint64_t)PICK(r, 0, 50, 250, 10000, 1 << 20);
 	p->kill_grace_us = PICK(r, 20 * MS_US, 200 * MS_US, 2 * SECOND_US);
 	p->session_ttl_us = PICK(r, 50 * MS_US, SECOND_US, 60 * SECOND_US, 3600 * SECOND_US);
 	p->max_sessions = (uint64_t)PICK(r, 2, 8, 1000, 100000);
@@ -122,6 +124,7 @@ static void draw_workers(struct random *r, struct knobs *k)
 
 	for (int i = 1; i < BEHAVIOURS; i++)
 		k->rate[i] = k->faultless && !harmless[i] ? 0 : some(r, most[i]);
+	k->partials = (unsigned)between(r, 1, MAX_PARTIALS);
 	if (k->faultless)
 		return;
 	k->start_failure_permille = some(r, 200);

@@ -7,7 +7,10 @@
 
 #include "bridgepool/core/engine.h"
 
-enum { MAX_ENGINES = 4, MAX_TOPICS = 2, MAX_PARTITIONS = 6, MAX_POOLS = 2, MAX_WORKERS = 8, MAX_SPARE = 2, MAX_SLOTS = MAX_WORKERS + MAX_SPARE + 1, MAX_SESSIONS = 64 };
+enum { MAX_ENGINES = 4, MAX_TOPICS = 2, MAX_PARTITIONS = 6, MAX_POOLS = 2, MAX_WORKERS = 8, MAX_SPARE = 2, MAX_RESIZES = 3 /* in an instance's life */,
+	MAX_SLOTS = (MAX_RESIZES + 1) * (MAX_WORKERS + MAX_SPARE) + 1, MAX_SESSIONS = 64 };
+
+enum { MAX_PARTIALS = 6 }; /* what one run says before its answer */
 
 /* What a worker may hold, where it is limited. */
 enum { MODEL_WORN_BYTES = 100 << 20, MODEL_MOST_BYTES = 200 << 20 };
@@ -24,7 +27,7 @@ enum behaviour {
 	DO_UNREADABLE,      /* its id can be read, the rest cannot */
 	DO_UNREADABLE_BARE, /* not even the id */
 	DO_GARBAGE,         /* the stream itself breaks */
-	DO_PARTIALS,        /* some parts, then the right answer */
+	DO_PARTIALS,        /* some parts, then the right answer, or none and it is to be run again */
 	DO_HUGE,            /* a result over the limit */
 	BEHAVIOURS
 };
@@ -39,7 +42,7 @@ enum chaos {
 	CHAOS_STALE,      /* late and foreign things knock at the engine */
 	CHAOS_REFUSE,     /* the output topics are refused for a while */
 	CHAOS_ROLL,       /* somebody wants fresh workers */
-	CHAOS_RETUNE,     /* the configuration is read again, and is the same */
+	CHAOS_RETUNE,     /* the configuration is read again, and is the same but for the size of pools */
 	CHAOS_MEMORY,     /* a worker grows */
 	CHAOS_KINDS
 };
@@ -60,6 +63,7 @@ struct knobs {
 	unsigned rate[BEHAVIOURS];
 	int64_t run_us;                  /* most of a normal run */
 	int64_t start_us;                /* most of a normal start */
+	unsigned partials; /* that a run of DO_PARTIALS says */
 	unsigned start_failure_permille, slow_start_permille, hook_failure_permille, deaf_permille /* workers that obey nothing but KILL */;
 	unsigned mute_ping_permille;
 	int64_t guard_us;                /* most between a death and the report that nothing of it lives */

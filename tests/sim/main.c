@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bare.h"
+#include "figures.h"
 #include "world.h"
 
 #ifdef BRIDGEPOOL_MUTANTS
@@ -231,9 +231,9 @@ int main(int argc, char **argv)
 	if (optind != argc)
 		return usage();
 	if (options.bare)
-		return bare_rate(options.bare);
+		return figures_rate(options.bare);
 	if (options.sessions)
-		return bare_sessions(options.sessions);
+		return figures_sessions(options.sessions);
 	signal(SIGABRT, aborted);
 	return options.list ? run_list(options.list) : run_all();
 }

@@ -23,7 +23,7 @@ void oracle_note(struct world *w, struct instance *i, const struct note *n)
 	if (n->kind == NOTE_CIRCUIT)
 		oracle_circuit(w, i, n);
 	if (n->kind == NOTE_WORKER_LEAVING)
-		oracle_leaving(w, i, n->worker);
+		oracle_leaving(w, i, n->worker, slice_is(n->reason, "the pool is smaller now"));
 	if (n->kind == NOTE_PARTITION_LOST && given_up(w, i, n->tp))
 		return;
 	if (n->tp.epoch != 0 && group_owned(w, i, n->tp) == NULL)
@@ -55,13 +55,17 @@ static void check_notes(struct world *w)
 
 static void check_pool(struct world *w, const struct instance *i, unsigned pool, const struct pool_snapshot *s)
 {
-	uint32_t places = 0, size = 0, wanted = w->k.pool[pool].size + w->k.pool[pool].spare;
+	uint32_t places = 0, size = 0, going = i->resizes > 0 ? MAX_SPARE : 0, wanted = i->pools[pool].size + i->pools[pool].spare;
 
-	for (unsigned k = 0; k < MAX_SLOTS; k++)
-		places += i->procs[pool][k] != NULL ? i->procs[pool][k]->nworks : 0;
+	for (unsigned k = 0; k < MAX_SLOTS; k++) {
+		const struct proc *p = i->procs[pool][k];
+
+		places += p != NULL ? p->nworks : 0;
+		going += p != NULL && i->resizes > 0 && (p->leaving_at != INT64_MAX || p->stopped);
+	}
 	for (int k = 0; k < HEALTH_STATE_COUNT; k++)
 		size += s->workers[k];
-	if (size < wanted || size > wanted + 1 || s->slots_used != places)
+	if ((size < wanted && !i->draining) || size > wanted + going + 1 || s->slots_used != places)
 		breach(w, "15: pool %u has %u workers in its snapshot and %u calls in flight; there are %u and %u", pool, size, s->slots_used, wanted, places);
 	if (s->starts != i->starts[pool] || s->exits != i->exits[pool])
 		breach(w, "15: pool %u tells %llu starts and %llu exits; there were %llu and %llu", pool, (unsigned long long)s->starts,

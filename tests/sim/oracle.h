@@ -76,7 +76,7 @@ void oracle_prompt_check(struct world *w, struct instance *i, const struct event
 void oracle_lost(struct world *w, struct instance *i);     /* what is being revoked is lost */
 void oracle_released(struct world *w, struct instance *i); /* what is being revoked is given back */
 void oracle_circuit(struct world *w, struct instance *i, const struct note *n);
-void oracle_leaving(struct world *w, struct instance *i, struct slot_ref ref); /* it is told to be replaced */
+void oracle_leaving(struct world *w, struct instance *i, struct slot_ref ref, bool surplus); /* it is told to be replaced */
 void oracle_recycled(struct world *w, struct proc *p); /* it is stopped, and nothing is wrong with it */
 void oracle_headers(struct world *w, const struct asked *r, struct slice headers); /* what goes on from its record, and only that */
 bool oracle_state_lives(const struct instance *i, const struct session_view *s);

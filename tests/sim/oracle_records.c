@@ -222,6 +222,20 @@ static int32_t count_partials(struct world *w, const struct asked *r, const stru
 	return n;
 }
 
+/* How many of what a worker says before its answer its parts may hold, by their bytes: all of one run are the same. */
+static int32_t partials_allowed(const struct world *w, const struct asked *r, int32_t attempt)
+{
+	uint64_t most = w->k.pool[r->pool].partial_bytes_max;
+	struct buf one;
+	int32_t n;
+
+	buf_init(&one, SIZE_MAX);
+	workers_payload(r, attempt, false, &one);
+	n = most > 0 && most / one.len < INT32_MAX ? (int32_t)(most / one.len) : INT32_MAX;
+	buf_free(&one);
+	return n;
+}
+
 static void check_part(struct world *w, const struct asked *r, struct view *v, const struct told *t)
 {
 	int32_t *next = &v->parts[t->attempts % PARTS_KEPT].next, *told = &v->parts[t->attempts % PARTS_KEPT].told;
@@ -233,22 +247,28 @@ static void check_part(struct world *w, const struct asked *r, struct view *v, c
 	*told += count_partials(w, r, t);
 	if (*told > v->parts[t->attempts % PARTS_KEPT].said)
 		breach(w, "parts of record %u hold more than its worker said", r->index);
+	if (!v->recounted && *told > partials_allowed(w, r, (int32_t)t->attempts))
+		breach(w, "parts of record %u hold more bytes than partial_bytes_max", r->index);
+	if (w->k.pool[r->pool].partial_max > 0 && t->part >= w->k.pool[r->pool].partial_max)
+		breach(w, "record %u has more parts than partial_max", r->index);
 	*next = (int32_t)t->part + 1;
 }
 
-/* What was said is told before the end, but for what would not fit. The end may count fewer attempts than there were runs: one that we
+/* What was said is told before the end, but for what would not fit and what goes beyond the pool's bounds. The end may count fewer attempts than there were runs: one that we
  * ended does not count. */
 static void check_parts_end(struct world *w, const struct asked *r, const struct view *v, const struct told *t)
 {
 	int32_t next = v->parts[v->attempt % PARTS_KEPT].next;
-	int32_t kept = v->parts[v->attempt % PARTS_KEPT].said - v->parts[v->attempt % PARTS_KEPT].told;
+	int32_t said = v->parts[v->attempt % PARTS_KEPT].said, allowed = partials_allowed(w, r, (int32_t)t->attempts);
+	int32_t kept = (said < allowed ? said : allowed) - v->parts[v->attempt % PARTS_KEPT].told;
+	bool full = w->k.pool[r->pool].partial_max > 0 && (uint32_t)next >= w->k.pool[r->pool].partial_max;
 	struct buf one;
 
 	buf_init(&one, SIZE_MAX);
 	workers_payload(r, (int32_t)t->attempts, false, &one);
-	if (t->part != next && !(v->recounted && t->part == 0))
+	if (t->part != next && !((v->recounted || v->again) && t->part == 0)) /* again: it was put back, and has not run since */
 		breach(w, "the final result of record %u is part %lld, not %d", r->index, (long long)t->part, next);
-	if (slice_is(t->status, "OK") && !v->recounted && kept > 0 && 2 * one.len + 1 <= w->k.engine.result_limit)
+	if (slice_is(t->status, "OK") && !v->recounted && kept > 0 && !full && said * (one.len + 1) <= w->k.engine.result_limit)
 		breach(w, "the end of record %u is told before %d partial answers", r->index, kept);
 	buf_free(&one);
 }

@@ -404,7 +404,7 @@ static void request_runs(struct world *w, struct instance *i, struct proc *p, st
 		session_runs(w, i, p, k, r, c);
 	else
 		v->may_repeat = true;
-	v->recounted |= c->kind == CALL_REQUEST && v->run != RUN_OPENED && (int32_t)c->attempt <= v->attempt;
+	v->recounted |= v->run != RUN_OPENED && (int32_t)c->attempt <= v->attempt;
 	v->run = RUN_LIVE;
 	v->attempt = c->attempt;
 	v->dispatched_at = w->now;
@@ -627,20 +627,24 @@ void oracle_gone(struct world *w, struct instance *i, struct proc *p)
 
 /* ---- replacing ---- */
 
-/* 27: one that has run nothing yet is READY beside it. */
-void oracle_leaving(struct world *w, struct instance *i, struct slot_ref ref)
+/* 27: one that has run nothing yet is READY beside it; or as many as are wanted, if it is one too many. */
+void oracle_leaving(struct world *w, struct instance *i, struct slot_ref ref, bool surplus)
 {
 	struct proc *p = workers_find(i, ref);
 	bool successor = false;
+	uint32_t stay = 0;
 
 	if (p == NULL || p->leaving_at != INT64_MAX)
 		breach(w, "27: worker %d.%u is to be replaced and is gone, or for the second time", ref.slot, ref.generation);
 	for (unsigned s = 0; s < MAX_SLOTS; s++) {
 		const struct proc *other = i->procs[ref.pool][s];
 
+		stay += other != NULL && other != p && other->ready && other->leaving_at == INT64_MAX && !other->stopped;
 		successor |= other != NULL && other != p && other->ready && !other->ran && other->cause == CAUSE_NONE;
 	}
-	if (!successor)
+	if (surplus && stay < i->pools[ref.pool].size)
+		breach(w, "27: worker %d.%u is to leave, and only %u stay", ref.slot, ref.generation, stay);
+	if (!surplus && !successor)
 		breach(w, "27: worker %d.%u is to be replaced and no other is warm", ref.slot, ref.generation);
 	p->leaving_at = w->now;
 }

@@ -250,13 +250,15 @@ static uint64_t before(const struct last *l, bool of_session)
 	return n;
 }
 
+/* A result that comes later than its request was refused while others waited whose ends may have been told since. */
 static bool full(const struct last *l)
 {
 	const struct pool_config *pool = &l->w->k.pool[l->r->pool];
+	bool late = l->w->now > l->v->received_at;
 
 	if (slice_is(l->t->code, "SESSION_QUEUE_FULL"))
-		return pool->max_queued_per_session > 0 && l->r->session >= 0 && before(l, true) >= pool->max_queued_per_session;
-	return slice_is(l->t->code, "POOL_QUEUE_FULL") && pool->max_queued > 0 && before(l, false) >= pool->max_queued;
+		return pool->max_queued_per_session > 0 && l->r->session >= 0 && (late || before(l, true) >= pool->max_queued_per_session);
+	return slice_is(l->t->code, "POOL_QUEUE_FULL") && pool->max_queued > 0 && (late || before(l, false) >= pool->max_queued);
 }
 
 static void check_rejected(const struct last *l)

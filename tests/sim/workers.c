@@ -213,6 +213,7 @@ static void plan_run(struct world *w, struct instance *i, struct proc *p, const 
 	int64_t delay = world_delay(w, w->k.run_us);
 	enum behaviour b = draw_behaviour(w, r);
 	struct work foreign = *k;
+	enum saying end = says[b];
 
 	switch (b) {
 	case DO_CRASH:
@@ -232,13 +233,15 @@ static void plan_run(struct world *w, struct instance *i, struct proc *p, const 
 		plan_answer(w, i, p, k, delay + world_delay(w, 4 * w->k.run_us), SAY_OK);
 		break;
 	case DO_PARTIALS:
-		plan_answer(w, i, p, k, delay / 3, SAY_PARTIAL);
-		plan_answer(w, i, p, k, delay / 2, SAY_PARTIAL);
+		for (int64_t n = 1; n <= w->k.partials; n++)
+			plan_answer(w, i, p, k, delay * n / (w->k.partials + 1), SAY_PARTIAL);
+		if (random_below(&w->random, 3) == 0) /* and once more from the beginning */
+			end = SAY_RETRIABLE;
 		break;
 	default:
 		break;
 	}
-	plan_answer(w, i, p, &foreign, delay, says[b]);
+	plan_answer(w, i, p, &foreign, delay, end);
 }
 
 static void plan_cancel(struct world *w, struct instance *i, struct proc *p, const struct work *k, uint64_t target)

@@ -229,6 +229,8 @@ struct instance {
 	struct engine *engine;
 	char name[24];
 	struct engine_config cfg;
+	struct pool_config pools[MAX_POOLS]; /* its own: their sizes change */
+	unsigned resizes;
 	int64_t late_us;              /* how much later than due its ticks come */
 	int64_t frozen_until, thawed_at, drain_until;
 	unsigned ticks_now;           /* at the same virtual time */

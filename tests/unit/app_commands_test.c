@@ -288,6 +288,7 @@ START_TEST(requests_go_round_in_either_encoding)
 	expect("tail health --until-end", 0, "\"kind\":\"WORKER_STATE\"");
 	expect("tail requests --until-end -n 1 --meta", 0, "\"partition\":");
 	expect("check", 0, "answered its first ping");
+	expect("check --no-workers --set pools[0].resident_limit=\"1000TiB\"", 0, "all workers together may use ");
 }
 END_TEST
 

@@ -16,6 +16,7 @@
 
 static struct settings now;
 static struct reload reload;
+static const struct machine_memory memory = {0, "the machine", false};
 static char path[64], report[8192];
 
 static void setup(void)
@@ -94,9 +95,9 @@ START_TEST(each_change_is_told_as_what_it_is)
 		"{ name = \"a\"; " TRUE "request_timeout = \"1m\"; size = 7; } );\n"
 		"kafka = { brokers = \"elsewhere:9092\"; };\nlog = { level = \"debug\"; };");
 	ck_assert_msg(reload.good, "%s", report);
-	ck_assert_str_eq(report, "reloaded: 2 changed at once, 2 by replacing workers, 2 kept until a restart\n"
+	ck_assert_str_eq(report, "reloaded: 3 changed at once, 2 by replacing workers, 1 kept until a restart\n"
 				 "  restart  kafka.brokers\n"
-				 "  restart  pools[0].size (a): 4 -> 7\n"
+				 "  live     pools[0].size (a): 4 -> 7\n"
 				 "  live     pools[0].request_timeout (a): \"30s\" -> \"1m\"\n"
 				 "  rolls    pools[1].cpu (b): 0 -> \"1m\"\n"
 				 "  rolls    pools[1].environment (b)\n"
@@ -105,11 +106,11 @@ START_TEST(each_change_is_told_as_what_it_is)
 	ck_assert(reload.rolls[1]);
 	ck_assert_str_eq(reload.settings.kafka.brokers, "localhost:9092");
 	ck_assert_int_eq(reload.settings.log.level, 0);
-	ck_assert_str_eq(wiring_pool(&reload.settings, 0)->name, "a");
-	ck_assert_int_eq(wiring_pool(&reload.settings, 0)->size, 4);
-	ck_assert_int_eq(wiring_pool(&reload.settings, 0)->request_timeout, 60 * SECOND_US);
-	ck_assert_str_eq(wiring_pool(&reload.settings, 1)->environment.items[0], "SECRET=x");
-	ck_assert_str_eq(wiring_source(&reload.settings, 0)->pool, "a");
+	ck_assert_str_eq(settings_pool(&reload.settings, 0)->name, "a");
+	ck_assert_int_eq(settings_pool(&reload.settings, 0)->size, 7);
+	ck_assert_int_eq(settings_pool(&reload.settings, 0)->request_timeout, 60 * SECOND_US);
+	ck_assert_str_eq(settings_pool(&reload.settings, 1)->environment.items[0], "SECRET=x");
+	ck_assert_str_eq(settings_source(&reload.settings, 0)->pool, "a");
 }
 END_TEST
 
@@ -125,8 +126,8 @@ START_TEST(pools_and_sources_come_and_go_with_a_restart)
 				 "  restart  pools[1] (c): it is new\n"
 				 "  live     pools[0].kill_grace (a): \"5s\" -> \"9s\"\n");
 	ck_assert_uint_eq(reload.settings.pools.n, 2);
-	ck_assert_str_eq(wiring_pool(&reload.settings, 1)->name, "b");
-	ck_assert_str_eq(wiring_source(&reload.settings, 0)->topic, "t");
+	ck_assert_str_eq(settings_pool(&reload.settings, 1)->name, "b");
+	ck_assert_str_eq(settings_source(&reload.settings, 0)->topic, "t");
 }
 END_TEST
 
@@ -292,10 +293,10 @@ static void compare(const struct config_key *key, bool *engine, bool *workers)
 	judge(sets, 2);
 	ck_assert_msg(reload.good, "%s: %s", set, report);
 	ck_assert_msg(reload.n == 1 && reload.changes[0].how == key->reload, "%s: %s", set, report);
-	wiring_init(&one, &now, &id);
-	wiring_init(&two, &reload.settings, &id);
-	a = wiring_adapter(wiring_pool(&now, 0));
-	b = wiring_adapter(wiring_pool(&reload.settings, 0));
+	wiring_init(&one, &now, &id, &memory);
+	wiring_init(&two, &reload.settings, &id, &memory);
+	a = wiring_adapter(settings_pool(&now, 0));
+	b = wiring_adapter(settings_pool(&reload.settings, 0));
 	*engine = !same_engine(&one.engine, &two.engine);
 	*workers = !same_workers(&a, &b);
 	wiring_free(&one);

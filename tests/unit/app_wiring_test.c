@@ -22,6 +22,7 @@ static const char text[] = "instance = { id = \"one\"; };\n"
 static struct settings settings;
 static struct identity identity;
 static struct wiring wiring;
+static const struct machine_memory memory = {0, "the machine", false};
 
 static void wire(const char *results, const char *health)
 {
@@ -38,7 +39,7 @@ static void wire(const char *results, const char *health)
 	unlink(path);
 	buf_free(&errors);
 	wiring_identity(&settings, &identity);
-	wiring_init(&wiring, &settings, &identity);
+	wiring_init(&wiring, &settings, &identity, &memory);
 }
 
 static void unwire(void)
@@ -113,7 +114,7 @@ START_TEST(an_adapter_gets_its_command)
 	struct adapter_config a;
 
 	wire("mirror", "avro");
-	a = wiring_adapter(wiring_pool(&settings, 0));
+	a = wiring_adapter(settings_pool(&settings, 0));
 	ck_assert_str_eq(a.kind, "process");
 	ck_assert_str_eq(a.command[0], "worker");
 	ck_assert_str_eq(a.command[1], "--slow");
@@ -124,7 +125,7 @@ START_TEST(an_adapter_gets_its_command)
 	ck_assert_int_eq(a.oom_score, 500);
 	ck_assert_int_eq(a.cpu_seconds, 0);
 	ck_assert(!a.may_gain_privileges);
-	a = wiring_adapter(wiring_pool(&settings, 1));
+	a = wiring_adapter(settings_pool(&settings, 1));
 	ck_assert_int_eq(a.cpu_seconds, 2); /* up to whole seconds */
 	ck_assert_int_eq(a.oom_score, 7);
 	ck_assert(a.may_gain_privileges);

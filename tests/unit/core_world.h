@@ -170,6 +170,8 @@ static inline struct world *world_new(struct pool_config pool, struct engine_con
 	defaults.recycle_requests = pool.recycle_requests;
 	defaults.recycle_grace_us = pool.recycle_grace_us;
 	defaults.memory_limit = pool.memory_limit;
+	defaults.partial_max = pool.partial_max;
+	defaults.partial_bytes_max = pool.partial_bytes_max;
 	defaults.max_queued = pool.max_queued;
 	defaults.max_queued_per_session = pool.max_queued_per_session;
 	defaults.circuit_failures = pool.circuit_failures;

@@ -288,6 +288,28 @@ START_TEST(the_ring_is_bounded_in_bytes_too)
 }
 END_TEST
 
+/* Nor because a pool is large. */
+START_TEST(too_many_workers_are_left_out_too)
+{
+	struct worker_snapshot *workers = calloc(MANY, sizeof *workers);
+	struct pool_snapshot pool = {.name = SLICE("qa"), .state = HEALTH_READY, .worker_list = workers, .nworker_list = MANY, .starts = 77};
+	const struct snapshot s = {.state = HEALTH_READY, .npools = 1, .pools = &pool};
+
+	for (size_t i = 0; i < MANY; i++)
+		workers[i] = (struct worker_snapshot){.id = "a-pool-with-a-name-that-is-somewhat-longer-than-most/1.1", .role = "serving", .state = HEALTH_READY};
+	begin(_i ? ENCODING_JSON : ENCODING_AVRO, RING);
+	health_beat(health, &s, WALL_MS);
+	ck_assert_uint_eq(outlet.taken, 1);
+	ck_assert(last_has("\"reason\":\"partitions and single workers are left out: too many for one record\""));
+	ck_assert(last_has("\"starts\":77"));
+	pool.nworker_list = 1;
+	health_beat(health, &s, WALL_MS);
+	ck_assert(last_has("\"worker_list\":[{\"worker_id\":\"a-pool"));
+	free(workers);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ops health");
@@ -304,6 +326,7 @@ int main(void)
 	tcase_add_test(tc, the_ring_turns_many_times);
 	tcase_add_test(tc, without_a_ring_nothing_waits);
 	tcase_add_loop_test(tc, too_many_partitions_are_left_out, 0, 2);
+	tcase_add_loop_test(tc, too_many_workers_are_left_out_too, 0, 2);
 	tcase_add_test(tc, an_event_too_large_for_a_record_is_counted);
 	tcase_add_test(tc, the_ring_is_bounded_in_bytes_too);
 	suite_add_tcase(suite, tc);

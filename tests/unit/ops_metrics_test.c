@@ -15,7 +15,7 @@ static struct pool_snapshot pool = {.state = HEALTH_READY, .busy = 1, .slots_use
 static struct partition_snapshot partition = {.partition = 3, .base = 100, .next = 110, .backlog = 7, .window = 10, .oldest_ms = 1500, .metadata_bytes = 40};
 static struct snapshot snapshot = {.npools = 1, .npartitions = 1, .pools = &pool, .partitions = &partition, .memory_limit = 1000, .memory = memory, .nmemory = 1,
 	.rebalances = 2, .last_commit_ms = 250};
-static const struct process_facts facts = {.version = "1.2.3", .instance_id = "i", .started_s = 1767225600.25, .cpu_s = 1.5, .resident_bytes = 4096, .open_files = 9,
+static const struct process_facts facts = {.version = "1.2.3", .library = "2.0", .instance_id = "i", .started_s = 1767225600.25, .cpu_s = 1.5, .resident_bytes = 4096, .open_files = 9,
 	.state = HEALTH_READY};
 
 static void write_all(void)
@@ -46,7 +46,7 @@ static void says(const char *line)
 
 START_TEST(everything_is_said)
 {
-	says("bridgepool_build_info{version=\"1.2.3\"} 1");
+	says("bridgepool_build_info{version=\"1.2.3\",librdkafka=\"2.0\"} 1");
 	says("bridgepool_instance_state{state=\"READY\"} 1");
 	says("bridgepool_instance_state{state=\"DRAINING\"} 0");
 	says("process_start_time_seconds 1767225600.250");

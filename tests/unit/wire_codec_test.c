@@ -748,6 +748,8 @@ END_TEST
 
 START_TEST(health_is_the_same_in_both)
 {
+	struct worker_snapshot workers[2] = {{.id = "a/0.1", .role = "serving", .state = HEALTH_READY, .in_flight = 3, .unanswered = 1, .sessions = 4, .resident = 5000000},
+		{.id = "a/1.0", .role = "spare", .state = HEALTH_TERMINATED}};
 	struct pool_snapshot pools[2] = {
 		{.name = SLICE("a"),
 			.state = HEALTH_READY,
@@ -763,7 +765,9 @@ START_TEST(health_is_the_same_in_both)
 			.requests = {[STATUS_OK] = 100, [STATUS_TIMEOUT] = 1},
 			.duration = {[0] = 5, [11] = 1},
 			.starts = 5,
-			.exits = 1},
+			.exits = 1,
+			.worker_list = workers,
+			.nworker_list = 2},
 		{.name = SLICE("b"), .state = HEALTH_UNAVAILABLE},
 	};
 	struct partition_snapshot partitions[1] = {{.topic = SLICE("t"),

@@ -44,6 +44,7 @@ static void check_memory(int64_t bytes, const char *who)
 
 	ck_assert_int_eq(m.bytes, bytes);
 	ck_assert_str_eq(m.who, who);
+	ck_assert_int_eq(m.group, strcmp(who, "the control group") == 0);
 }
 
 START_TEST(without_control_groups_it_is_the_machines)

@@ -3,6 +3,7 @@
 #define BRIDGEPOOL_APP_PREFLIGHT_H
 
 #include "bridgepool/app/settings.h"
+#include "bridgepool/worker/machine.h"
 
 struct admin;
 
@@ -18,8 +19,8 @@ struct preflight_report {
 int preflight_topics(struct admin *a, const struct settings *s, const struct preflight_report *r);
 /* Beyond existing: can these topics keep what is promised (cleanup.policy, record sizes, partitions)? Only warns. */
 void preflight_topic_settings(struct admin *a, const struct settings *s, const struct preflight_report *r);
-/* Do the limits of all workers together fit the memory that there is? Only warns. */
-void preflight_memory(const struct settings *s, const struct preflight_report *r);
+/* What workers may hold where the settings do not say it; do the limits of all together fit the memory that there is? Only warns. */
+void preflight_memory(const struct settings *s, const struct machine_memory *m, const struct preflight_report *r);
 /* Starts one worker of each pool, pings it, ends it. Returns the exit code that a failure calls for, else 0. */
 int preflight_workers(const struct settings *s, const struct preflight_report *r);
 

@@ -9,7 +9,7 @@ struct pool_settings {
 	struct config_strings command, environment, pass_environment;
 	int64_t size, spare, min_ready, concurrency;
 	int state, on_session_loss;          /* enum pool_state, enum session_loss */
-	int64_t request_timeout, partial_interval, kill_grace, session_ttl, session_hook_timeout, start_timeout;
+	int64_t request_timeout, partial_interval, partial_max, partial_bytes_max, kill_grace, session_ttl, session_hook_timeout, start_timeout;
 	int64_t max_sessions, max_queued, max_queued_per_session, start_batch;
 	int64_t ping_interval, ping_timeout, backoff_min, backoff_max, stop_grace;
 	int64_t circuit_failures, circuit_pause;
@@ -49,6 +49,8 @@ const struct config_key *settings_keys(size_t *n);
 bool settings_load(const char *path, const char *const *sets, size_t nsets, struct settings *out, struct buf *errors);
 /* The second part alone, of settings that were put together from two readings. */
 bool settings_judge(const struct settings *s, struct buf *errors);
+const struct pool_settings *settings_pool(const struct settings *s, size_t i);     /* i: below pools.n, in the order of the file */
+const struct source_settings *settings_source(const struct settings *s, size_t i); /* below sources.n */
 void settings_free(struct settings *s);
 
 /* Where a configuration came from, so that it can be read again. */

@@ -22,6 +22,8 @@ struct pool_config {
 	enum session_loss on_session_loss;
 	int64_t request_timeout_us;  /* bound of one run */
 	int64_t partial_interval_us; /* between two parts of one result; what is said meanwhile is gathered */
+	uint32_t partial_max;        /* parts of one run; what is said after them is dropped; 0: no bound */
+	uint64_t partial_bytes_max;  /* of what is in them; 0: no bound */
 	int64_t kill_grace_us;       /* after a timed-out run's cancel, until its worker is replaced */
 	int64_t session_ttl_us;      /* idle time after which a session ends */
 	uint64_t max_sessions;       /* the longest idle ends to make room; all in use: REJECTED */
@@ -32,7 +34,7 @@ struct pool_config {
 	uint32_t start_batch;        /* workers that may be INITIALIZING at once */
 	int64_t ping_interval_us;    /* of an idle worker */
 	int64_t ping_timeout_us;
-	int64_t backoff_min_us, backoff_max_us; /* between failed starts, doubling, with jitter */
+	int64_t backoff_min_us, backoff_max_us; /* after failed starts and ends soon after READY, doubling, with jitter */
 	int64_t stop_grace_us;       /* between the steps shutdown, close, TERM, KILL */
 	uint64_t recycle_requests;   /* a worker is replaced after so many runs, up to a fifth earlier; 0: never */
 	int64_t recycle_age_us;      /* after so long, up to a fifth earlier; 0: never */
@@ -98,8 +100,9 @@ void engine_memory(struct engine *e, struct slot_ref w, uint64_t resident, int64
 
 /* People say */
 /* From now on cfg's values hold, also for what is queued; for runs, calls and sessions under way from their next timer on. The same
- * pools and sources by number, names and order; not taken over: instance_id, size, spare, state, window_cap, memory_limit, and what
- * sources read from which pool. A pool whose workers are other ones now is to be rolled. */
+ * pools and sources by number, names and order; not taken over: instance_id, state, window_cap, memory_limit, and what sources read
+ * from which pool. A pool that is to be smaller lets its workers leave as when they are replaced, only without successors. A pool whose
+ * workers are other ones now is to be rolled. */
 void engine_retune(struct engine *e, const struct engine_config *cfg, int64_t now);
 void engine_roll(struct engine *e, uint16_t pool, int64_t now); /* every worker is replaced by a fresh one, warm first, one after the other */
 

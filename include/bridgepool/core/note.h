@@ -25,6 +25,7 @@ enum note_kind {
 	NOTE_BACKPRESSURE,       /* tp, from/to say on (DEGRADED) or off (READY), reason */
 	NOTE_AFFINITY_VIOLATION, /* tp, reason = session ID: it was seen in two partitions; once per session; count = requests of such sessions so far */
 	NOTE_REQUEST_SLOW,       /* pool in worker.pool, tp, count = milliseconds in all, reason: which one, and where its time went */
+	NOTE_PARTIALS_DROPPED,   /* worker, tp, count = offset, reason: the bound that one run of a request has reached; once per run */
 	NOTE_REQUEST_POISON,     /* tp, count = offset, reason */
 	NOTE_DELIVERY_REFUSED,   /* reason: topic missing or forbidden; count = records waiting */
 	NOTE_COMMIT_REFUSED,     /* tp, reason */

@@ -26,6 +26,8 @@ struct session_view {
 	uint64_t requests;   /* that wait or run */
 	int64_t idle_ms;     /* TIME_NONE: not idle */
 	struct slice head;   /* request ID of the first of them; borrowed as above; absent: none */
+	int64_t head_ms;     /* since that has been where it is; TIME_NONE: there is none */
+	const char *waits_for; /* what the session, or its first request, waits for; NULL: nothing */
 };
 
 /* False: no pool knows that session, or there are no more: start with *pool 0, go on with what it was set to. */

@@ -8,7 +8,7 @@
 extern const char metrics_content_type[];
 
 struct process_facts {
-	const char *version, *instance_id;
+	const char *version, *library, *instance_id; /* library: version of librdkafka */
 	double started_s, cpu_s; /* calendar time; user and system */
 	uint64_t resident_bytes, open_files;
 	enum health_state state; /* of the instance */

@@ -142,6 +142,13 @@ struct command_count {
 	uint64_t requests[STATUS_COUNT];
 };
 
+struct worker_snapshot {
+	const char *id, *role; /* borrowed from the engine until its next call; "pool/slot.generation"; "serving", "spare", "leaving" */
+	enum health_state state;
+	uint32_t in_flight, unanswered;
+	uint64_t sessions, resident;
+};
+
 struct pool_snapshot {
 	struct slice name;
 	enum health_state state;
@@ -153,10 +160,14 @@ struct pool_snapshot {
 	uint64_t requests[STATUS_COUNT];     /* finished since start, by status */
 	uint64_t duration[DURATION_BUCKETS]; /* of runs */
 	uint64_t starts, exits;
+	struct worker_snapshot *worker_list; /* owned */
+	size_t nworker_list;
 	/* for metrics */
+	uint64_t memory_limit, recycle_memory; /* of a worker; 0: none */
 	int circuit;                         /* 0 closed, 1 open, 2 probing */
 	struct phase_times times[PHASES];
 	struct used_up used;
+	uint64_t parts, partials_dropped; /* results that are not final; what workers said for them and is in none */
 	struct command_count *commands; /* owned */
 	struct named_count *ended, *exited; /* owned; sessions and workers, by reason */
 	size_t ncommands, nended, nexited;
