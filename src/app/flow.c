@@ -247,7 +247,7 @@ static void on_started(void *ctx, struct slot_ref w, int pid)
 	notes_worker_id(f->settings, w, id);
 	log_line(LOG_DEBUG, "worker_started", "a worker process was started worker=%s pid=%d", id, pid);
 	now = flow_enter(f);
-	engine_started(f->engine, w, now);
+	engine_started(f->engine, w, pid, now);
 	flow_exit(f);
 }
 

@@ -215,14 +215,16 @@ void engine_committed(struct engine *e, uint64_t id, const struct tp_fault *faul
 
 /* ---- workers say ---- */
 
-void engine_started(struct engine *e, struct slot_ref ref, int64_t now)
+void engine_started(struct engine *e, struct slot_ref ref, int pid, int64_t now)
 {
 	struct slot *w;
 
 	enter(e, now);
 	w = engine_slot(e, ref);
-	if (w != NULL && w->state == HEALTH_INITIALIZING)
+	if (w != NULL && w->state == HEALTH_INITIALIZING) {
+		w->pid = pid;
 		slot_ping(e, w, true);
+	}
 	leave(e);
 }
 

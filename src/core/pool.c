@@ -8,7 +8,10 @@
 #include "replace.h"
 #include "state.h"
 
-enum { SESSIONS_ENDED_AT_ONCE = 64 }; /* by TTL, in one step of the loop */
+enum {
+	SESSIONS_ENDED_AT_ONCE = 64, /* by TTL, in one step of the loop */
+	TURNS = 2, TURNS_OF_MANY = 8 /* of so many one is for a session bound to none */
+};
 
 static void ttl_fired(struct engine *e, struct timer *t)
 {
@@ -171,16 +174,23 @@ static void run(struct engine *e, struct slot *w, struct session *s)
 		dispatch(e, w, s);
 }
 
-/* Sessions bound here and sessions bound nowhere take turns, so that neither starves. */
+/* It holds more sessions than the mean of the pool's workers. */
+static bool has_more_than_others(const struct slot *w)
+{
+	return w->bound * w->pool->cfg.size > w->pool->bound;
+}
+
+/* Sessions bound here and sessions bound nowhere take turns, so that neither starves. Where many are bound already the latter have
+ * fewer turns: another worker that has its turn may hold fewer, and a session stays with the one that runs it first. */
 static struct session *next_for(struct slot *w)
 {
 	struct session *own = TAILQ_FIRST(&w->ready);
 	struct session *any = w->state == HEALTH_READY && replace_serves(w) ? TAILQ_FIRST(&w->pool->ready) : NULL;
 
-	w->turn = !w->turn;
-	if (own == NULL || (any != NULL && w->turn))
-		return any;
-	return own;
+	if (own == NULL || any == NULL)
+		return own ? own : any;
+	w->turn = (w->turn + 1) % (has_more_than_others(w) ? TURNS_OF_MANY : TURNS);
+	return w->turn == 0 ? any : own;
 }
 
 static void feed_slot(struct engine *e, struct slot *w)

@@ -26,7 +26,7 @@ struct pool {
 	bool restless;               /* something has changed that a worker may start, serve or leave for */
 	bool ever_able, hungry /* `ready` may have work for a slot with room */;
 	uint32_t by_state[HEALTH_STATE_COUNT];
-	uint64_t places_used, queued, live, created, ended[END_REASONS], lost, starts, exits;
+	uint64_t places_used, queued, live, bound /* whose state lives on a worker */, created, ended[END_REASONS], lost, starts, exits;
 	uint64_t finished[STATUS_COUNT], duration[DURATION_BUCKETS], exited[STOP_REASONS];
 	struct phase_times times[PHASES];
 	struct used_up used;

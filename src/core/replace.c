@@ -42,6 +42,7 @@ void replace_new_process(struct engine *e, struct slot *w)
 
 	w->wear = WEAR_NOT;
 	w->runs = w->resident = 0;
+	w->pid = 0;
 	w->runs_most = cfg->recycle_requests > 0 ? jittered(e, cfg->recycle_requests) : UINT64_MAX;
 }
 

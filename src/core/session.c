@@ -151,6 +151,7 @@ void session_bind(struct engine *e, struct session *s, struct slot *w)
 	s->fresh = true;
 	s->ran = false;
 	w->bound++;
+	w->pool->bound++;
 	TAILQ_INSERT_TAIL(&w->sessions, s, of_slot);
 	e->pools[s->pool].created++;
 }
@@ -165,6 +166,7 @@ void session_unbind(struct engine *e, struct session *s)
 	if (session_bound(e, s)) {
 		CHECK(w->bound > 0);
 		w->bound--;
+		w->pool->bound--;
 		TAILQ_REMOVE(&w->sessions, s, of_slot);
 	} else {
 		TAILQ_REMOVE(&w->pool->strays, s, of_slot);

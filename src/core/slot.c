@@ -352,7 +352,9 @@ void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x)
 	w->pool->lost += w->bound;
 	slot_set(e, w, HEALTH_TERMINATED, reason);
 	circuit_worker_gone(e, w);
+	w->pool->bound -= w->bound;
 	w->bound = 0;
+	w->pid = 0;
 	TAILQ_CONCAT(&w->pool->strays, &w->sessions, of_slot);
 	timers_disarm(&e->timers, &w->timer);
 	timers_disarm(&e->timers, &w->wear_timer);

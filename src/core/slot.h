@@ -57,9 +57,10 @@ struct slot {
 	bool solo;                /* the call in flight wants nothing beside it */
 	bool hungry;              /* in the pool's line of slots to feed */
 	bool pinging;
-	bool turn;                /* whose turn: its own line or the pool's */
+	uint8_t turn;             /* whose turn: its own line or the pool's */
 	uint64_t bound;           /* sessions whose state lives here */
 	struct session_line sessions; /* those; of a slot that leaves: what has been ended is at its end */
+	int pid;                  /* of this process; 0: it is none, or not started yet */
 	uint64_t runs, runs_most; /* of this process; runs_most: it is worn then */
 	uint64_t resident;        /* bytes, as last heard; 0: not heard of yet */
 	uint64_t to_end;          /* ROLE_LEAVING: so many of `sessions`, from its head, are to be ended then */

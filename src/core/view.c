@@ -9,7 +9,7 @@
 
 static void view_worker(const struct slot *w, int64_t now, struct worker_view *out)
 {
-	*out = (struct worker_view){.state = w->state, .role = role_name(w->role), .runs = w->runs, .resident = w->resident, .version = w->version, .in_flight = w->places, .concurrency = w->concurrency,
+	*out = (struct worker_view){.state = w->state, .role = role_name(w->role), .pid = w->pid, .runs = w->runs, .resident = w->resident, .version = w->version, .in_flight = w->places, .concurrency = w->concurrency,
 		.unanswered = w->overdue, .sessions = w->bound, .ready_ms = w->ready_at == INT64_MAX ? TIME_NONE : (now - w->ready_at) / MS_US};
 	memcpy(out->id, w->name, sizeof(out->id));
 }

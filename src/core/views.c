@@ -50,10 +50,17 @@ static struct worker_snapshot *view_workers(const struct pool *p, size_t *n)
 	return out;
 }
 
+static uint64_t bound_in_all(const struct pool *p)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < p->nslots; i++)
+		n += p->slots[i].bound;
+	return n;
+}
+
 static void view_pool(const struct pool *p, struct pool_snapshot *out)
 {
-	uint64_t bound = 0;
-
 	*out = (struct pool_snapshot){.name = slice_of(p->cfg.name), .state = p->state, .queued = p->queued, .sessions = p->live,
 		.slots_used = (uint32_t)p->places_used, .sessions_created = p->created, .sessions_lost = p->lost, .starts = p->starts, .exits = p->exits,
 		.circuit = (int)p->circuit.state, .memory_limit = p->cfg.memory_limit,
@@ -75,12 +82,11 @@ static void view_pool(const struct pool *p, struct pool_snapshot *out)
 		bool able = w->state == HEALTH_READY || w->state == HEALTH_DEGRADED;
 
 		out->workers[w->state] += w->role != ROLE_UNUSED || w->state != HEALTH_TERMINATED;
-		bound += w->bound;
 		out->busy += able && w->places > 0;
 		out->slots_total += able && w->role != ROLE_SPARE ? w->concurrency : 0;
 	}
 	if (p->cfg.state == POOL_STATE_MEMORY) /* not those whose worker died: that is noticed when they are used again */
-		out->sessions = bound;
+		out->sessions = p->bound;
 }
 
 static void view_partition(const struct engine *e, const struct partition *p, int64_t now, struct partition_snapshot *out)
@@ -258,6 +264,8 @@ void engine_check(const struct engine *e)
 	for (size_t i = 0; i < e->cfg.npools; i++)
 		for (uint32_t k = 0; k < e->pools[i].nslots; k++)
 			CHECK(bound[i * width + k] == e->pools[i].slots[k].bound);
+	for (size_t i = 0; i < e->cfg.npools; i++)
+		CHECK(bound_in_all(&e->pools[i]) == e->pools[i].bound);
 	TAILQ_FOREACH(p, &e->partitions, all)
 		charge += check_partition(e, p);
 	CHECK(charge == e->budget.used[BUDGET_REQUESTS]);

@@ -39,8 +39,8 @@ static void write_document(json_t *document, struct buf *out)
 
 static json_t *worker_document(const struct worker_view *w)
 {
-	return json_pack("{s:s, s:s, s:s, s:o, s:i, s:i, s:i, s:I, s:I, s:I, s:o}", "worker_id", w->id, "state", health_state_name(w->state), "role",
-		w->role, "version",
+	return json_pack("{s:s, s:o, s:s, s:s, s:o, s:i, s:i, s:i, s:I, s:I, s:I, s:o}", "worker_id", w->id,
+		"pid", w->pid ? json_integer(w->pid) : json_null(), "state", health_state_name(w->state), "role", w->role, "version",
 		text_or_null(w->version), "in_flight", (int)w->in_flight, "concurrency", (int)w->concurrency, "unanswered", (int)w->unanswered,
 		"sessions", (json_int_t)w->sessions, "runs", (json_int_t)w->runs, "resident_bytes", (json_int_t)w->resident, "ready_ms", milliseconds(w->ready_ms));
 }

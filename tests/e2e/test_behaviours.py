@@ -163,6 +163,8 @@ def test_init_worker(rig):
         seen = rig.workers()
         time.sleep(0.02)
     assert len(rig.workers()) == rig.size and all(w["concurrency"] == PLACES for w in rig.workers().values())
+    processes = {w["pid"] for w in rig.workers().values()}
+    assert processes == {None} if rig.layer == "mock" else len(processes) == rig.size and processes <= set(s.workers())
     eventually(lambda: s.get("/readyz")[0] == 200)
     by_worker = {}
     for e in rig.events("WORKER_STATE"):

@@ -149,7 +149,7 @@ static void started(struct bare *b, int64_t now)
 {
 	for (int i = 0; i < SLOTS; i++) {
 		if (b->starting[i])
-			engine_started(b->engine, b->workers[i], now);
+			engine_started(b->engine, b->workers[i], 0, now);
 		b->starting[i] = false;
 	}
 }

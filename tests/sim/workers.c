@@ -75,7 +75,7 @@ void workers_started(struct world *w, struct instance *i, const struct event *ev
 	if (workers_find(i, ev->worker) == NULL)
 		return;
 	TRACE(w, STARTED, i->index, ev->worker.pool, ev->worker.slot, ev->worker.generation);
-	engine_started(instance_enter(w, i), ev->worker, w->now);
+	engine_started(instance_enter(w, i), ev->worker, 0, w->now);
 	instance_leave(w, i);
 }
 

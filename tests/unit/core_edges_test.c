@@ -36,7 +36,7 @@ START_TEST(what_names_something_that_never_was_is_counted_and_changes_nothing)
 	uint64_t n = 0;
 
 	for (size_t i = 0; i < 3; i++) {
-		engine_started(w->e, nowhere[i], w->now);
+		engine_started(w->e, nowhere[i], 1, w->now);
 		engine_answer(w->e, nowhere[i], &a, w->now);
 		engine_fault(w->e, nowhere[i], FAULT_EOF, SLICE(""), w->now);
 		engine_gone(w->e, nowhere[i], &x, w->now);
@@ -653,7 +653,7 @@ START_TEST(the_first_answer_of_a_worker_that_is_an_error_ends_it_and_parts_of_it
 	struct world *w = world_new(plain, usual);
 	struct told_call *ping;
 
-	engine_started(w->e, w->started[0], w->now);
+	engine_started(w->e, w->started[0], 1, w->now);
 	ping = world_last(w, CALL_PING);
 	world_answer_as(w, ping, (struct answer){.kind = ANSWER_PARTIAL, .retry_after_ms = TIME_NONE});
 	ck_assert_uint_eq(w->nstops, 0);

@@ -241,7 +241,7 @@ static void world_workers_up(struct world *w)
 	static size_t from;
 
 	for (from = 0; from < w->nstarted; from++)
-		engine_started(w->e, w->started[from], w->now);
+		engine_started(w->e, w->started[from], 1, w->now);
 	for (size_t i = 0; i < w->ncalls; i++)
 		if (w->calls[i].call.kind == CALL_PING && !w->calls[i].answered)
 			world_answer_as(w, &w->calls[i], (struct answer){.kind = ANSWER_OK, .concurrency = w->concurrency, .capabilities = w->capabilities,

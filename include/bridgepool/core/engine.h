@@ -92,7 +92,7 @@ void engine_delivered(struct engine *e, uint64_t serial, enum delivery d, int64_
 void engine_committed(struct engine *e, uint64_t commit, const struct tp_fault *faults, size_t n, int64_t now); /* n == 0: all accepted */
 
 /* Workers say. Stale generations change nothing but a counter. */
-void engine_started(struct engine *e, struct slot_ref w, int64_t now);
+void engine_started(struct engine *e, struct slot_ref w, int pid, int64_t now); /* pid: 0: it is no process */
 void engine_answer(struct engine *e, struct slot_ref w, const struct answer *a, int64_t now);
 void engine_fault(struct engine *e, struct slot_ref w, enum worker_fault f, struct slice detail, int64_t now);
 void engine_gone(struct engine *e, struct slot_ref w, const struct exit_report *x, int64_t now); /* last word of that generation */

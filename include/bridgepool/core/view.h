@@ -8,6 +8,7 @@ struct worker_view {
 	char id[96]; /* "pool/slot.generation" */
 	enum health_state state;
 	const char *role;    /* "serving", "spare", "leaving" */
+	int pid;             /* 0: it is no process, or none yet */
 	const char *version; /* borrowed until the next call of the engine; "" while it is not known */
 	uint32_t in_flight, concurrency, unanswered; /* unanswered: runs whose time was over and that have not answered their cancel */
 	uint64_t sessions, runs, resident; /* runs: of this process; resident: bytes, 0 while it is not known */
