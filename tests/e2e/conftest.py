@@ -176,6 +176,17 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
         """All results so far, in order of arrival."""
         return [decode(message.value()) for message in self.seen]
 
+    def send(self, *requests):
+        """(request ID, session, command, members).. at once."""
+        self.produce([(session, json.dumps({"request_id": name, "command": command, **members})) for name, session, command, members in requests])
+
+    def records(self, name, count=None, seconds=60):
+        """The first `count` records about a request, or all until its final one: its parts, and its result."""
+        def of(seen):
+            return [r for r in (json.loads(m.value()) for m in seen) if r["request_id"] == name]
+        self.read_results(lambda seen: len(found := of(seen)) >= count if count else (found := of(seen)) and found[-1]["final"], seconds)
+        return of(self.seen)
+
     def read_all(self, topic):
         """All records that a topic has now."""
         consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True,

@@ -1,4 +1,5 @@
 """DSPy programs through Kafka: a user's own app, and bridgepool.dspy as it comes. The language model is a stub on loopback."""
+import collections
 import json
 import sys
 
@@ -28,6 +29,15 @@ async def ask(session, question: str, *, ctx) -> dict:
         ctx.usage({"total_tokens": numbers["total_tokens"]})
     session.setdefault("asked", []).append(question)
     return {"answer": prediction.answer, "asked": session["asked"]}
+
+@app.command
+async def tell(question: str, *, ctx) -> dict:
+    listeners = [dspy.streaming.StreamListener(signature_field_name="answer")]
+    async for piece in dspy.streamify(app.short, stream_listeners=listeners)(question=question):
+        if isinstance(piece, dspy.streaming.StreamResponse):
+            await ctx.partial(piece.chunk)
+        elif isinstance(piece, dspy.Prediction):
+            return {"answer": piece.answer}
 
 @app.command
 async def think(question: str) -> dict:
@@ -70,6 +80,20 @@ def failed(result):
     return result["error"]
 
 
+def said(parts):
+    """What the parts of one attempt hold, one after the other."""
+    assert [(p["part"], p["final"], p["status"], p["attempts"]) for p in parts] == [(i, False, "OK", 1) for i in range(len(parts))]
+    return [piece for p in parts for piece in p["result"]]
+
+
+def fields(parts):
+    """Field -> the text that its pieces make."""
+    texts = collections.defaultdict(str)
+    for piece in said(parts):
+        texts[piece["field"]] += piece["text"]
+    return texts
+
+
 def test_a_users_app_runs_predict_and_chain_of_thought(site, stub):
     command = f'command = [ "{sys.executable}", "-m", "bridgepool.worker", "app:app" ];'
     s = site(command + ' size = 1; start_timeout = "2m"; pass_environment = [ "MODEL_*" ];')
@@ -83,6 +107,9 @@ def test_a_users_app_runs_predict_and_chain_of_thought(site, stub):
     assert second["session_epoch"] == first["session_epoch"]
     assert ok(s.ask("s2", "think", question="why is it so")) == {"reasoning": "Thinking about why is it so", "answer": "echo: why is it so", "score": 2.0}
     assert [r["authorization"] for r in stub.requests] == ["Bearer a key of the operator"] * 3
+    s.send(("told", "s2", "tell", {"stream": True, "args": {"question": "where do the words go"}}))
+    *parts, last = s.records("told")
+    assert "".join(said(parts)) == "echo: where do the words go" == ok(last)["answer"] and parts
     assert failed(s.ask("s1", "think", question="STUB_FAIL_500"))["message"]
     s.produce([("s1", json.dumps({"request_id": "late", "command": "ask", "args": {"question": "STUB_SLOW"}, "timeout_ms": 1000}))])
     after = s.ask("s1", "ask", question="still there?")  # the task was cancelled: its session goes on at once, with its state
@@ -137,3 +164,62 @@ def test_a_session_chooses_its_model_where_the_operator_allows_it(site, stub):
         assert ok(s.ask(session, "execute_program", program_id="qa", inputs={"question": session}))["outputs"] == {"answer": f"echo: {session}"}
     assert [(r["authorization"], r["body"]["model"]) for r in stub.requests] == [("Bearer key-a", "model-a"), ("Bearer key-b", "model-b")]
     assert "key-a" not in s.tail() and s.end() == [0]
+
+
+def execute(question, program="qa", **members):
+    return "execute_program", {"args": {"program_id": program, "inputs": {"question": question}}, **members}
+
+
+def test_programs_stream_are_cancelled_and_time_out(site, stub):
+    s = site(DSPY + ' partial_interval = "20ms"; pass_environment = [ "OPENAI_*" ];',
+             environment=["BRIDGEPOOL_DSPY_LM=openai/stub", f"BRIDGEPOOL_DSPY_API_BASE={stub.base_url}"])
+    s.start(OPENAI_API_KEY="any")
+    made = s.ask("s1", "create_program", id="qa", signature="question -> answer")
+    ok(made)
+    ok(s.ask("s1", "create_program", id="why", signature="question -> answer", program_type="chain_of_thought"))
+
+    # Predict and ChainOfThought: the parts together are what the final result says, which comes last
+    question = "how many words does it take to see a stream"
+    s.send(("short", "s1", *execute(question, stream=True)), ("long", "s1", *execute(question, "why", stream=True)))
+    for name in ("short", "long"):
+        *parts, last = s.records(name)
+        assert fields(parts) == ok(last)["outputs"] and last["final"] and last["part"] == len(parts) and last["usage"]["total_tokens"] > 0
+    assert set(fields(parts)) == {"reasoning", "answer"}
+
+    # a model that stops in the middle: the client takes the request back, or its time ends
+    hanging = "STUB_HALF_SLOW " + "word " * 20
+    s.send(("unwanted", "s1", *execute(hanging, stream=True)))
+    begun, *_ = s.records("unwanted", 1)
+    assert not begun["final"]  # the program runs
+    s.send(("stop", "s1", "cancel", {"args": {"request_id": "unwanted"}}))
+    assert ok(s.records("stop")[0]) == {"request_id": "unwanted", "was": "running"}
+    *parts, last = s.records("unwanted", seconds=20)  # the stub would have waited for longer
+    assert last["status"] == "CANCELLED" and fields(parts)["answer"].startswith("echo: STUB_HALF_SLOW")
+    s.send(("late", "s1", *execute(hanging, stream=True, timeout_ms=2500)))
+    *parts, last = s.records("late", seconds=20)
+    assert last["status"] == "TIMEOUT" and fields(parts)["answer"].startswith("echo: STUB_HALF_SLOW")
+    eventually(lambda: "command execute_program (request 'late', session 's1') is over its time; it is here:" in s.log_text())
+    assert "dspy/_stream.py" in s.log_text()
+
+    # its coroutines were told: the session goes on at once, with its programs, on the worker that it had
+    after = s.ask("s1", "execute_program", seconds=20, program_id="qa", inputs={"question": "still there?"})
+    assert ok(after)["outputs"] == {"answer": "echo: still there?"}
+    assert (after["session_epoch"], after["worker_id"], after["session_new"]) == (made["session_epoch"], made["worker_id"], False)
+    [pool] = s.status()["pools"]
+    assert sum(w["unanswered"] + w["in_flight"] for w in pool["workers"]) == 0 and pool["starts"] == 2 and not any(pool["exits"].values())
+    assert s.end() == [0]
+    s.wait_no_workers()
+
+
+def test_64_sessions_wait_for_their_model_at_once_on_two_workers(site, stub):
+    command = f'command = [ "{sys.executable}", "-m", "bridgepool.worker", "app:app" ];'
+    s = site(command + ' size = 2; start_batch = 2; concurrency = 32; start_timeout = "2m"; pass_environment = [ "MODEL_*" ];')
+    (s.directory / "app.py").write_text(APP)
+    s.start(MODEL_AT=stub.base_url, MODEL_KEY="any")
+    eventually(lambda: s.get("/readyz")[0] == 200)
+    stub.answers_together = 64  # none before all have asked
+    s.send(*[(f"ask-{i}", f"s{i}", "ask", {"args": {"question": "how far is it?"}}) for i in range(64)])
+    s.read_results(lambda seen: len(seen) == 64, 60)
+    assert all(ok(r)["answer"] == "echo: how far is it?" and r["session_new"] for r in s.results_seen())
+    assert sorted(collections.Counter(r["worker_id"] for r in s.results_seen()).values()) == [32, 32]
+    assert s.end() == [0]

@@ -64,11 +64,6 @@ def site(brokers, tmp_path_factory):
     s.wait_no_workers()
 
 
-def send(site, *requests):
-    """(request ID, session, command, members).. at once."""
-    site.produce([(session, json.dumps({"request_id": name, "command": command, **members})) for name, session, command, members in requests])
-
-
 def results(site, *names):
     """The final results of these requests, in order of arrival."""
     of = lambda seen: [r for r in map(json.loads, (m.value() for m in seen)) if r["request_id"] in names]  # noqa: E731
@@ -83,7 +78,7 @@ def samples(site, name):
 
 
 def test_retry_waits_as_long_as_it_asks_and_ends_with_its_error(site):
-    send(site, ("again", "s1", "flaky", {"args": {"good_at": 2}}), ("never", "s2", "flaky", {"args": {"good_at": 9}}))
+    site.send(("again", "s1", "flaky", {"args": {"good_at": 2}}), ("never", "s2", "flaky", {"args": {"good_at": 9}}))
     told = {r["request_id"]: r for r in results(site, "again", "never")}
     again, never = told["again"], told["never"]
     assert again["status"] == "OK" and again["attempts"] == 2 and again["timings"]["retry_wait_us"] >= 700_000
@@ -104,19 +99,19 @@ def test_retry_waits_as_long_as_it_asks_and_ends_with_its_error(site):
 
 def test_a_time_limit_reaches_an_asynchronous_command_and_shows_where_it_was(site):
     began = time.monotonic()
-    send(site, ("slow-one", "s3", "slow", {"timeout_ms": 400}), ("after", "s3", "what", {}))
+    site.send(("slow-one", "s3", "slow", {"timeout_ms": 1000}), ("after", "s3", "what", {}))
     first, after = results(site, "slow-one", "after")
     assert first["status"] == "TIMEOUT" and after["status"] == "OK" and len(after["result"]) == 1
-    assert 0.4 <= after["result"][0] - began < 5  # the same clock, on the same machine
+    assert 1 <= after["result"][0] - began < 10  # the same clock, on the same machine
     eventually(lambda: "command slow (request 'slow-one', session 's3') is over its time; it is here:" in site.log_text())
     assert "in waits_for_the_model" in site.log_text()
 
 
 def test_a_time_limit_leaves_a_plain_command_its_place_until_it_returns(site):
-    send(site, ("blocked", "s4", "block", {"timeout_ms": 400, "args": {"seconds": 1.5}}), ("behind", "s4", "what", {}), ("beside", "s5", "what", {}))
+    site.send(("blocked", "s4", "block", {"timeout_ms": 1000, "args": {"seconds": 2.5}}), ("behind", "s4", "what", {}), ("beside", "s5", "what", {}))
     told = {r["request_id"]: r for r in results(site, "blocked", "behind", "beside")}
     assert [told[name]["status"] for name in ("blocked", "behind", "beside")] == ["TIMEOUT", "OK", "OK"]
-    assert told["blocked"]["timings"]["run_us"] < 1_200_000 and told["behind"]["completed_at"] - told["blocked"]["completed_at"] > 700  # ms
+    assert told["blocked"]["timings"]["run_us"] < 1_800_000 and told["behind"]["completed_at"] - told["blocked"]["completed_at"] > 700  # ms
     assert told["behind"]["worker_id"] == told["blocked"]["worker_id"] and not told["behind"]["session_new"]
     assert told["beside"]["completed_at"] < told["behind"]["completed_at"]
     eventually(lambda: "command block (request 'blocked', session 's4') is over its time; it is here:" in site.log_text())
@@ -125,18 +120,11 @@ def test_a_time_limit_leaves_a_plain_command_its_place_until_it_returns(site):
 
 def test_64_sessions_wait_for_their_model_at_once_on_two_workers(site):
     names = [f"nap{i}" for i in range(64)]
-    send(site, *[(name, name, "nap", {}) for name in names])
+    site.send(*[(name, name, "nap", {}) for name in names])
     told = results(site, *names)
     assert {r["status"] for r in told} == {"OK"}
     assert max(r["timings"]["session_wait_us"] + r["timings"]["worker_wait_us"] for r in told) < 950_000  # nobody waited for another's end
     assert sorted([r["worker_id"] for r in told].count(w) for w in {r["worker_id"] for r in told}) == [32, 32]
-
-
-def records(site, name, count):
-    """The first `count` records about a request: its parts, and its final result."""
-    of = lambda seen: [r for r in map(json.loads, (m.value() for m in seen)) if r["request_id"] == name]  # noqa: E731
-    site.read_results(lambda seen: len(of(seen)) >= count, 60)
-    return of(site.seen)
 
 
 def words_of(parts):
@@ -152,23 +140,23 @@ def test_parts_come_before_the_result_merged_and_numbered(site):
     *parts, last = lines
     assert words_of(parts) == list(range(40)) and len(parts) <= 5  # the first at once, then what comes within partial_interval together
     assert last["final"] and last["result"] == "done" and last["part"] == len(parts)
-    send(site, ("unasked", "s7", "tell", {"args": {"words": 3}}))
-    [whole] = records(site, "unasked", 1)
+    site.send(("unasked", "s7", "tell", {"args": {"words": 3}}))
+    [whole] = site.records("unasked", 1)
     assert whole["final"] and whole["part"] == 0 and whole["result"] == "done"
 
 
 def test_a_time_limit_and_a_cancel_reach_a_program_that_streams(site):
-    send(site, ("late", "s8", "tell", {"stream": True, "timeout_ms": 600, "args": {"words": 2, "then_wait": True}}))
-    *parts, last = records(site, "late", 3)
+    site.send(("late", "s8", "tell", {"stream": True, "timeout_ms": 2000, "args": {"words": 2, "then_wait": True}}))
+    *parts, last = site.records("late", 3)
     assert words_of(parts) == [0, 1] and (last["status"], last["final"], last["part"]) == ("TIMEOUT", True, len(parts))
-    send(site, ("unwanted", "s8", "tell", {"stream": True, "args": {"words": 2, "then_wait": True}}))
-    assert words_of(records(site, "unwanted", 2)) == [0, 1]  # it runs
-    send(site, ("stop", "s8", "cancel", {"args": {"request_id": "unwanted"}}))
-    [answer] = records(site, "stop", 1)
+    site.send(("unwanted", "s8", "tell", {"stream": True, "args": {"words": 2, "then_wait": True}}))
+    assert words_of(site.records("unwanted", 2)) == [0, 1]  # it runs
+    site.send(("stop", "s8", "cancel", {"args": {"request_id": "unwanted"}}))
+    [answer] = site.records("stop", 1)
     assert answer["result"] == {"request_id": "unwanted", "was": "running"}
-    last = records(site, "unwanted", 3)[-1]
+    last = site.records("unwanted", 3)[-1]
     assert (last["status"], last["final"]) == ("CANCELLED", True)
-    send(site, ("after-both", "s8", "what", {}))  # the coroutines were told: the session's line goes on
+    site.send(("after-both", "s8", "what", {}))  # the coroutines were told: the session's line goes on
     assert results(site, "after-both")[0]["status"] == "OK"
 
 

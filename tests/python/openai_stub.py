@@ -90,7 +90,9 @@ def _parsed(value):
 
 
 class Stub(ThreadingHTTPServer):
-    """Serves /v1/chat/completions; `requests` keeps what it was asked, with the Authorization header."""
+    """Serves /v1/chat/completions; `requests` keeps what it was asked, with the Authorization header.
+
+    Nothing is answered before `answers_together` requests are there at one time; those that waited in vain get a 500."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -100,6 +102,9 @@ class Stub(ThreadingHTTPServer):
         self.delay = delay
         self.slow = slow
         self.requests = []
+        self.answers_together = 1
+        self.asking = 0
+        self.gathering = threading.Condition()
         self.ending = threading.Event()
         self._thread = None
 
@@ -117,6 +122,17 @@ class Stub(ThreadingHTTPServer):
         self.shutdown()
         self.server_close()
         self._thread.join()
+
+    def gathered(self):
+        with self.gathering:
+            self.asking += 1
+            self.gathering.notify_all()
+            enough = self.gathering.wait_for(lambda: self.asking >= self.answers_together, self.slow)
+            if enough and self.answers_together > 1:
+                self.answers_together = 1  # the next ones are for themselves
+                self.gathering.notify_all()
+            self.asking -= 1
+            return enough
 
     def handle_error(self, request, client_address):
         """A client that goes away in the middle is no news."""
@@ -137,6 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
         if "STUB_SLOW" in user:
             self.server.ending.wait(self.server.slow)
         self.server.ending.wait(self.server.delay)
+        if not self.server.gathered():
+            return self._json(500, {"error": {"message": "too few asked at one time", "type": "stub", "code": "500"}})
         for word, status in (("STUB_FAIL_429", 429), ("STUB_FAIL_500", 500)):
             if word in user:
                 return self._json(status, {"error": {"message": f"the stub fails with {status}", "type": "stub", "code": str(status)}})
