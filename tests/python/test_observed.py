@@ -103,7 +103,7 @@ def test_a_command_that_never_began_says_so(start):
 
 
 def test_a_storm_of_timeouts_does_not_fill_the_log(start):
-    worker = start("    import bridgepool._serve\n    bridgepool._serve.STACKS_TIME = 2.0\n" + STUCK)
+    worker = start("    import bridgepool._overdue\n    bridgepool._overdue.STACKS_TIME = 2.0\n" + STUCK)
     targets = [worker.send("direct", request_id=f"r{i}", remaining_ms=50) for i in range(30)]
     for target in targets:
         assert worker.answer(target)["error"]["code"] == "TIMEOUT"

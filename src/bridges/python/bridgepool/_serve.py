@@ -11,16 +11,18 @@ import os
 import sys
 import threading
 import time
-from collections import deque
 from types import FrameType
-from typing import Any, Callable, Deque, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
-from . import _stacks
-from ._app import App, Command, is_async
+from ._app import App, is_async
 from ._channel import PENDING_HIGH
 from ._context import Context, Session
-from ._errors import CommandError, InvalidArguments, InvalidResult, error_body, text_of
+from ._eager import start_now
+from ._errors import CommandError, InvalidResult, error_body, text_of
+from ._overdue import Overdue
 from ._results import encode_error, encode_partial, encode_result
+from ._run import Run
+from ._sessions import Sessions
 from ._spans import Spans, find_spans
 from ._threads import Threads
 from ._trace import log_exception, say
@@ -28,34 +30,9 @@ from ._version import __version__
 
 PROTOCOL = 1
 CAPABILITIES = ["partial", "cancel", "ping_busy", "sessions"]
-STACKS_MAX, STACKS_TIME = 5, 10.0  # stacks in the log within so many seconds: a storm of timeouts has one cause, seldom five
 TURN = 0.002  # seconds of work after which finished answers are written, before further frames of the same read
 
 _raw_decode = json.JSONDecoder().raw_decode
-
-if sys.version_info >= (3, 12):
-
-    def start_now(loop: asyncio.AbstractEventLoop, coroutine: Any) -> asyncio.Task:
-        """A task that runs up to its first wait before this returns."""
-        return asyncio.Task(coroutine, loop=loop, eager_start=True)
-
-else:
-
-    def start_now(loop: asyncio.AbstractEventLoop, coroutine: Any) -> asyncio.Task:
-        """A task that runs up to its first wait before this returns.
-
-        Below 3.12 asyncio has no eager tasks, but an ordinary task's first step is the last thing in the loop's queue
-        right after its creation: taken out and run here, by a callback of the loop, it is the same step, only earlier.
-        So current_task(), timeouts and cancel scopes see nothing unusual.
-        """
-        task = asyncio.Task(coroutine, loop=loop)
-        if asyncio.current_task(loop) is not None:  # called from a task: it has to wait its turn
-            return task
-        ready = getattr(loop, "_ready", None)
-        if ready and getattr(getattr(ready[-1], "_callback", None), "__self__", None) is task:
-            ready.pop()._run()
-        return task
-
 
 def decode(body: bytes) -> dict:
     """A call. Raises ValueError or RecursionError for what is none."""
@@ -66,26 +43,6 @@ def decode(body: bytes) -> dict:
     if type(call) is not dict:
         raise ValueError("it is no object")
     return call
-
-
-class Run:
-    """A request that is being worked on."""
-
-    __slots__ = ("id", "command", "args", "meta", "ctx", "session", "task", "thread", "unwritten", "timer", "ended", "waiting")
-
-    def __init__(self, call_id: int, command: Command, args: dict, meta: dict) -> None:
-        self.id = call_id
-        self.command = command
-        self.args = args
-        self.meta = meta
-        self.ctx: Optional[Context] = None
-        self.session: Optional[Session] = None
-        self.task: Optional[asyncio.Task] = None
-        self.thread: Optional[int] = None      # that runs it, while it does
-        self.unwritten = 0                     # bytes of parts that a thread has sent since it was held last
-        self.timer: Optional[asyncio.TimerHandle] = None
-        self.ended = ""                        # why it was told to stop: TIMEOUT or CANCELLED
-        self.waiting: List[bytes] = []         # answers to calls that asked for its end
 
 
 class Server:
@@ -101,7 +58,7 @@ class Server:
         self._pending: Callable[[], int] = lambda: 0
         self._threads = Threads(loop, app.threads)
         self._commands = app.commands
-        self._sessions: Dict[str, Session] = {}
+        self._sessions = Sessions(app, self._threads)
         self._uses_sessions = app._wants_sessions
         self._running: Dict[int, Run] = {}
         self._own_tasks: set = set()
@@ -114,8 +71,7 @@ class Server:
         }
         self._started_at = time.time()
         self._idle: Optional[asyncio.Future] = None
-        self._stacks: Deque[float] = deque(maxlen=STACKS_MAX)  # when the last ones were shown
-        self._hidden = 0  # others since then
+        self._overdue = Overdue()
         self._spans: Optional[Spans] = None
         self.closing = False
         self._pid = os.getpid()
@@ -188,7 +144,7 @@ class Server:
         command, meta, args = run.command, run.meta, run.args
         try:
             run.args = command.bind(args)
-            start = self._find_session(run, args) if self._uses_sessions else None
+            start = self._sessions.find(run, args) if self._uses_sessions else None
         except CommandError as error:
             return self._answer_error(run.id, error)
         except Exception as error:  # in a checker of the application's own
@@ -205,12 +161,12 @@ class Server:
         else:
             self._running[run.id] = run
             self._start_thread(run)
-        remaining = _remaining(meta)
+        remaining = run.remaining()
         if remaining is not None:
             run.timer = self._loop.call_later(remaining, self._stop, run, "TIMEOUT")
 
     def _make_context(self, run: Run) -> None:
-        remaining = _remaining(run.meta)
+        remaining = run.remaining()
         deadline = time.monotonic() + remaining if remaining is not None else None
         in_loop = run.command.is_async
 
@@ -265,7 +221,7 @@ class Server:
         """The task of a request. Never raises: whatever happens becomes its answer."""
         try:
             if start is not None:
-                await self._start_session(start)
+                await self._sessions.start(start)
             if not run.command.is_async:
                 run.task = None
                 return self._start_thread(run)
@@ -305,43 +261,19 @@ class Server:
         if run.ended:
             return
         run.ended = why
-        if why == "TIMEOUT":
-            self._show_stack(run)
+        if why == "TIMEOUT" and run.id in self._running:
+            self._overdue.show(run)
         if run.ctx is not None:
             run.ctx.cancelled = True
         if run.task is not None:
             run.task.cancel()
-
-    def _show_stack(self, run: Run) -> None:
-        """What it was at when its time was over: what else would tell?"""
-        if run.id not in self._running:
-            return
-        name, now = f"command {run.command.name}{_of(run)}", time.monotonic()
-        if len(self._stacks) == STACKS_MAX and now - self._stacks[0] < STACKS_TIME:
-            self._hidden += 1
-            if self._hidden == 1:
-                say(f"bridgepool: {name} is over its time; its stack, and those of others for a while, are left out, after {STACKS_MAX} in {STACKS_TIME:.0f} s")
-            return
-        if self._hidden > 1:
-            say(f"bridgepool: {self._hidden - 1} more requests were over their time")
-        self._hidden = 0
-        self._stacks.append(now)
-        where = self._where(run)
-        say(f"bridgepool: {name} is over its time; it is here:\n{where}" if where else f"bridgepool: {name} is over its time; it waits for a free thread")
-
-    def _where(self, run: Run) -> str:
-        if run.task is not None:
-            return _stacks.of_task(run.task)
-        thread = run.thread
-        where = _stacks.of_thread(thread) if thread is not None else ""
-        return where if run.thread == thread else "  its last line\n"  # if it has come to its end meanwhile, this is another's stack
 
     def name_of(self, frame: Optional[FrameType]) -> str:
         """Whose frame that is, for a sentence: " in command ask (request 'r1')"."""
         while frame is not None and frame.f_code is not Server._drive.__code__:
             frame = frame.f_back
         run = frame.f_locals.get("run") if frame is not None else None
-        return f" in command {run.command.name}{_of(run)}" if isinstance(run, Run) else ""
+        return f" in {run}" if isinstance(run, Run) else ""
 
     def _good(self, run: Run, result: Any) -> bytes:
         if os.getpid() != self._pid:
@@ -371,9 +303,9 @@ class Server:
             tail = "" if isinstance(error, asyncio.CancelledError) else f" ({type(error).__name__}: {text_of(error)})"
             return encode_error(run.id, {"code": run.ended, "message": f"{run.command.name} was {what}{tail}", "retriable": False}, usage)
         if isinstance(error, InvalidResult):
-            say(f"bridgepool: command {run.command.name}{_of(run)}: {error}")
+            say(f"bridgepool: {run}: {error}")
         elif not isinstance(error, CommandError):
-            log_exception(f"command {run.command.name}{_of(run)} failed", error)
+            log_exception(f"{run} failed", error)
         body = error_body(error)
         frame = encode_error(run.id, body, usage)
         if len(frame) - 4 > self._max_frame:
@@ -400,75 +332,24 @@ class Server:
 
     # ---- sessions ----
 
-    def _find_session(self, run: Run, args: dict) -> Optional[Session]:
-        """Fills run.session. Returns it too if its start is still to be waited for."""
-        info = run.meta.get("session")
-        if type(info) is not dict:
-            info = {"id": args.get("session_id")}
-        session_id = info.get("id")
-        if type(session_id) is not str:
-            if run.command.needs_session:
-                raise InvalidArguments(run.command.name, [("session", "this command needs a session; send session_id, or a record key")])
-            return None
-        epoch, new = info.get("epoch"), bool(info.get("new"))
-        session = self._sessions.get(session_id)
-        if session is not None and _same_life(session, epoch, new):
-            session.new = new
-            session._used = True
-            run.session = session
-            return None
-        fresh = Session(session_id, epoch, new or session is None)
-        run.session = fresh
-        fresh._used = True
-        if session is not None or self.app._hooks_of("session_start"):
-            return fresh
-        self._sessions[session_id] = fresh
-        return None
-
-    async def _start_session(self, session: Session) -> None:
-        old = self._sessions.pop(session.id, None)
-        if old is not None:
-            await self._end_session(old, "replaced", quiet=True)
-        for hook in self.app._hooks_of("session_start"):
-            await self._call_hook(hook, session)
-        self._sessions[session.id] = session
-
-    async def _end_session(self, session: Session, reason: str, quiet: bool = False) -> None:
-        failure: Optional[BaseException] = None
-        for hook in self.app._hooks_of("session_end"):
-            try:
-                await self._call_hook(hook, session, reason)
-            except Exception as error:
-                log_exception(f"session_end of session {session.id!r} failed", error)
-                failure = error
-        if failure is not None and not quiet:
-            raise failure
-
-    async def _call_hook(self, hook: Callable, *args: Any) -> None:
-        if is_async(hook):
-            await hook(*args)
-        else:
-            await self._threads.call(hook, *args)
-
     def _open_session(self, call_id: int, args: dict, meta: dict) -> None:
         info = _session_info(meta)
         session_id = _session_id(args, info)
         session = Session(session_id, info.get("epoch"), True)
-        if session_id not in self._sessions and not self.app._hooks_of("session_start"):
-            self._sessions[session_id] = session
+        if self._sessions.begin(session):
             self._answer(call_id, {"session_id": session_id, "opened": True})
             return
-        self._hook_task(call_id, self._start_session(session), {"session_id": session_id, "opened": True})
+        self._hook_task(call_id, self._sessions.start(session), {"session_id": session_id, "opened": True})
 
     def _cleanup_session(self, call_id: int, args: dict, meta: dict) -> None:
         info = _session_info(meta)
         session_id = _session_id(args, info)
-        session = self._sessions.pop(session_id, None)
+        session = self._sessions.take_out(session_id)
         result = {"session_id": session_id, "status": "cleaned" if session is not None else "not_found"}
-        if session is None or not self.app._hooks_of("session_end"):
+        if session is None or not self._sessions.have_end_hooks:
             self._answer(call_id, result)
             return
-        self._hook_task(call_id, self._end_session(session, str(args.get("reason") or "ended")), result)
+        self._hook_task(call_id, self._sessions.end(session, str(args.get("reason") or "ended")), result)
 
     def _hook_task(self, call_id: int, coroutine: Any, result: dict) -> None:
         async def hook() -> None:
@@ -536,11 +417,10 @@ class Server:
             for run in list(self._running.values()):
                 self._stop(run, "CANCELLED")
             await self._wait_idle(1.0)
-        for session in list(self._sessions.values()):
-            await self._guarded(self._end_session(session, "shutdown", quiet=True), "session_end")
-        self._sessions.clear()
+        for session in self._sessions.take_all():
+            await self._guarded(self._sessions.end(session, "shutdown", quiet=True), "session_end")
         for hook in self.app._hooks_of("shutdown"):
-            await self._guarded(self._call_hook(hook), "shutdown")
+            await self._guarded(self._sessions.call_hook(hook), "shutdown")
 
     async def _wait_idle(self, seconds: float) -> bool:
         if not self._running:
@@ -578,19 +458,6 @@ def leave_copy(command: str, error: Optional[BaseException]) -> None:
     os._exit(code & 0xFF)
 
 
-def _same_life(session: Session, epoch: Optional[str], new: bool) -> bool:
-    """Whether what is kept belongs to the session as the daemon knows it."""
-    if epoch is not None and session.epoch is not None:
-        return epoch == session.epoch
-    return not (new and session._used)
-
-
-def _remaining(meta: dict) -> Optional[float]:
-    """Seconds that a request may take, None for no limit. What is no number of milliseconds, or of ages, is no limit."""
-    milliseconds = meta.get("remaining_ms")
-    return milliseconds / 1000 if type(milliseconds) is int and milliseconds < 1 << 53 else None
-
-
 def _session_info(meta: dict) -> dict:
     info = meta.get("session")
     return info if type(info) is dict else {}
@@ -601,9 +468,3 @@ def _session_id(args: dict, info: dict) -> str:
     if type(session_id) is not str:
         raise CommandError("INVALID_ARGUMENTS", "session_id: missing")
     return session_id
-
-
-def _of(run: Run) -> str:
-    session = run.session.id if run.session is not None else None
-    parts = [f"{word} {value!r}" for word, value in (("request", run.meta.get("request_id")), ("session", session)) if value]
-    return f" ({', '.join(parts)})" if parts else ""

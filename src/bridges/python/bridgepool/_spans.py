@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, Optional
 
 from ._errors import CommandError, error_body
+from ._run import Run
 from ._version import __version__
-
-if TYPE_CHECKING:
-    from ._serve import Run
 
 
 def find_spans() -> Optional[Spans]:

@@ -1,0 +1,100 @@
+"""The sessions that live on this worker, and the application's hooks at their start and end."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Optional
+
+from ._app import App, is_async
+from ._context import Session
+from ._errors import InvalidArguments
+from ._run import Run
+from ._threads import Threads
+from ._trace import log_exception
+
+
+class Sessions:
+    """By session ID. A session is not in here before its start has been waited for."""
+
+    def __init__(self, app: App, threads: Threads) -> None:
+        self._app = app
+        self._threads = threads
+        self._live: Dict[str, Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def take_out(self, session_id: str) -> Optional[Session]:
+        return self._live.pop(session_id, None)
+
+    def take_all(self) -> List[Session]:
+        all_of_them = list(self._live.values())
+        self._live.clear()
+        return all_of_them
+
+    def begin(self, session: Session) -> bool:
+        """False: something is to be waited for: ``start``."""
+        if session.id in self._live or self._app._hooks_of("session_start"):
+            return False
+        self._live[session.id] = session
+        return True
+
+    @property
+    def have_end_hooks(self) -> bool:
+        return bool(self._app._hooks_of("session_end"))
+
+    def find(self, run: Run, args: dict) -> Optional[Session]:
+        """Fills run.session. Returns it too if its start is still to be waited for."""
+        info = run.meta.get("session")
+        if type(info) is not dict:
+            info = {"id": args.get("session_id")}
+        session_id = info.get("id")
+        if type(session_id) is not str:
+            if run.command.needs_session:
+                raise InvalidArguments(run.command.name, [("session", "this command needs a session; send session_id, or a record key")])
+            return None
+        epoch, new = info.get("epoch"), bool(info.get("new"))
+        session = self._live.get(session_id)
+        if session is not None and _same_life(session, epoch, new):
+            session.new = new
+            session._used = True
+            run.session = session
+            return None
+        fresh = Session(session_id, epoch, new or session is None)
+        run.session = fresh
+        fresh._used = True
+        if session is not None or self._app._hooks_of("session_start"):
+            return fresh
+        self._live[session_id] = fresh
+        return None
+
+    async def start(self, session: Session) -> None:
+        old = self._live.pop(session.id, None)
+        if old is not None:
+            await self.end(old, "replaced", quiet=True)
+        for hook in self._app._hooks_of("session_start"):
+            await self.call_hook(hook, session)
+        self._live[session.id] = session
+
+    async def end(self, session: Session, reason: str, quiet: bool = False) -> None:
+        failure: Optional[BaseException] = None
+        for hook in self._app._hooks_of("session_end"):
+            try:
+                await self.call_hook(hook, session, reason)
+            except Exception as error:
+                log_exception(f"session_end of session {session.id!r} failed", error)
+                failure = error
+        if failure is not None and not quiet:
+            raise failure
+
+    async def call_hook(self, hook: Callable, *args: Any) -> None:
+        if is_async(hook):
+            await hook(*args)
+        else:
+            await self._threads.call(hook, *args)
+
+
+def _same_life(session: Session, epoch: Optional[str], new: bool) -> bool:
+    """Whether what is kept belongs to the session as the daemon knows it."""
+    if epoch is not None and session.epoch is not None:
+        return epoch == session.epoch
+    return not (new and session._used)
