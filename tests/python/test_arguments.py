@@ -119,6 +119,18 @@ def test_missing_unknown_and_wrong_are_all_told():
     assert caught.value.message == "ask: b: expected an integer, got a string; d: unknown argument; known are a, b, c; a: missing"
 
 
+def test_of_many_wrong_fields_the_first_are_told_and_the_others_counted():
+    def command(a: str, b: int = 1):
+        pass
+
+    with pytest.raises(InvalidArguments) as caught:
+        Signature("ask", command).bind({"b": "x", **{f"u{i}": i for i in range(1000)}})
+    problems = caught.value.problems
+    assert len(problems) == 21 and problems[0] == ("b", "expected an integer, got a string")
+    assert problems[19:] == [("u18", "unknown argument; known are a, b"), ("", "and 982 more")]
+    assert caught.value.message.endswith("; and 982 more")
+
+
 def test_session_and_context_cannot_be_sent():
     def command(session, a: int = 1, *, ctx, **rest):
         pass
@@ -161,6 +173,21 @@ def test_annotations_as_text_and_from_a_closure():
 
     bound = Signature("c", command).bind({"a": [1], "b": {"n": 2}, "c": {"x": "red"}})
     assert bound == {"a": [1], "b": Local(2), "c": {"x": Color.RED}}
+
+
+def test_annotations_as_text_below_decorators_of_another_module():
+    """Their names are those of the module where the command is written."""
+    import functools
+    import types
+
+    elsewhere = types.ModuleType("elsewhere")
+    exec("import functools\ndef logged(f):\n    @functools.wraps(f)\n    def call(*a, **k): return f(*a, **k)\n    return call\n", elsewhere.__dict__)
+
+    def command(a: "List[int]", b: "Color" = Color.RED, c: "int" = 0):
+        pass
+
+    for wrapped in (elsewhere.logged(elsewhere.logged(command)), functools.partial(command, c=1), elsewhere.logged(functools.partial(elsewhere.logged(command), c=1))):
+        assert Signature("c", wrapped).bind({"a": [1], "b": "red"}) == {"a": [1], "b": Color.RED}
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="X | Y came with 3.10")

@@ -70,19 +70,22 @@ def test_call_with_json(run):
     assert json.loads(done.stdout)["limit"] == 2
 
 
-def test_values_are_read_as_the_signature_says(run):
+def test_values_are_read_as_submit_reads_them(run):
     assert json.loads(run("call", "app:app", "plain", "anything=[1, 2.5, null]").stdout) == {"anything": [1, 2.5, None]}
     assert json.loads(run("call", "app:app", "plain", "anything=as text").stdout) == {"anything": "as text"}
-    assert json.loads(run("call", "app:app", "ask", "question=5", "--session", "s").stdout)["text"] == ">5"
+    assert json.loads(run("call", "app:app", "plain", "anything=NaN").stdout) == {"anything": "NaN"}
+    assert json.loads(run("call", "app:app", "ask", 'question="5"', "--session", "s").stdout)["text"] == ">5"
+    done = run("call", "app:app", "ask", "question=5", "--session", "s")
+    assert done.returncode == 1 and "expected a string, got an integer" in done.stderr
 
 
 def test_errors(run):
-    done = run("call", "app:app", "ask", "question=1", "limit=many", "--session", "s")
+    done = run("call", "app:app", "ask", "question=a", "limit=many", "--session", "s")
     assert done.returncode == 1 and not done.stdout
     assert '"code": "INVALID_ARGUMENTS"' in done.stderr and '"field": "limit"' in done.stderr
     assert '"retry_after_ms": 1000' in run("call", "app:app", "fail").stderr
     assert '"UNKNOWN_COMMAND"' in run("call", "app:app", "nope").stderr
-    assert '"field": "session"' in run("call", "app:app", "ask", "question=1").stderr
+    assert '"field": "session"' in run("call", "app:app", "ask", "question=a").stderr
 
 
 def test_timeout(run):

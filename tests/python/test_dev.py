@@ -4,6 +4,7 @@ import json
 import os
 import queue
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -185,6 +186,39 @@ def test_code_that_cannot_be_loaded_changes_nothing(served):
     assert d.ask(session="s2") == {"text": "mended", "asked": 1}
 
 
+STARTING = """
+@app.startup
+def load():
+    import os, time
+    print("it starts")
+    while not os.path.exists("go"): time.sleep(0.01)
+"""
+
+
+def test_of_two_saves_the_newest_is_told_as_what_serves(served):
+    d = served
+    d.save("app.py", APP.replace('"first"', '"hasty"') + STARTING)
+    d.wait("it starts")
+    d.save("app.py", APP.replace('"first"', '"settled"').replace("async def slow(ms: int)", "async def slow(ms: int, hasty: bool = False)"))
+    d.wait("app.py was saved.")
+    (d.directory / "go").touch()  # the first one's worker comes up, whether or not the second was tried already
+    d.wait("The new code serves")
+    assert d.ask()["text"] == "settled"
+    (d.directory / "go").unlink()
+
+
+def test_code_whose_start_fails_leaves_the_one_before(served):
+    d = served
+    assert d.ask(session="s3")["asked"] == 1
+    d.save("app.py", APP.replace('"first"', '"failing"') + "\n@app.startup\ndef load(): raise RuntimeError('no key of the model')\n")
+    told = d.wait("does not start; the code before goes on serving")
+    assert "no key of the model" in told
+    assert d.ask(session="s3") == {"text": "first", "asked": 2}
+    d.save("app.py", APP.replace('"first"', '"mended again"'))
+    d.wait("The new code serves")
+    assert d.ask(session="s3") == {"text": "mended again", "asked": 1}
+
+
 def test_helpers_in_new_directories_count(served):
     d = served
     text = APP.replace('TEXT = "first"', 'from pathlib import Path\nfrom helpers.words import TEXT\nTEXT += Path("helpers/more.txt").read_text()')
@@ -200,6 +234,44 @@ def test_helpers_in_new_directories_count(served):
     d.save("helpers/more.txt", " too")
     assert "more.txt was saved" in d.wait("The new code serves")
     assert d.ask()["text"] == "changed too" and "data.json" not in d.printed
+    d.process.send_signal(signal.SIGSTOP)  # it sees what happened when the new directory is there
+    shutil.rmtree(d.directory / "helpers")
+    d.save("helpers/more.txt", "")
+    d.save("helpers/words.py", 'TEXT = "made again"')
+    d.process.send_signal(signal.SIGCONT)
+    d.wait("The new code serves")
+    d.save("helpers/words.py", 'TEXT = "and changed"')
+    assert "words.py was saved" in d.wait("The new code serves")
+    assert d.ask()["text"] == "and changed"
+
+
+def test_directories_of_the_applications_own_are_no_save(served):
+    """It makes some when it is loaded, and some while it runs; what is saved in them counts."""
+    d = served
+    d.save("app.py", APP.replace('TEXT = "first"', """
+import os, shutil, time
+TEXT = "makes"
+os.makedirs(f"runs/{time.time_ns()}/deep")
+
+@app.command
+async def make(session):
+    shutil.rmtree("data", ignore_errors=True)
+    os.makedirs("data/" + session.id)
+    with open("data/" + session.id + "/state.json", "w") as file: file.write("{}")
+"""))
+    told = d.wait("The new code serves")
+    assert told.count("was saved.") == 1, told
+    assert d.ask()["asked"] == 1
+    for i in range(3):
+        d.ask("make", [], session=f"m{i}")
+    assert d.ask(session=None, command="slow", words=["ms=500"]) == "makes"  # longer than it takes to see a save
+    assert d.ask() == {"text": "makes", "asked": 2}
+    (d.directory / "made").mkdir()
+    (d.directory / "made" / "words.py").write_text("")
+    told = d.wait("The new code serves")
+    assert told.count("was saved.") == 1 and ("words.py was saved" in told or "made was saved" in told), told
+    for name in ("runs", "data", "made"):
+        shutil.rmtree(d.directory / name)
 
 
 def test_an_application_that_is_broken_at_the_start_is_waited_for(dev, tmp_path):
@@ -211,10 +283,13 @@ def test_an_application_that_is_broken_at_the_start_is_waited_for(dev, tmp_path)
     d.wait("is served")
     d.wait("metrics")
     assert d.ask()["text"] == "first"
-    assert left_in(d.directory)
+    running = subprocess.Popen([PROGRAM, "submit", "-b", d.brokers, "slow", "ms=600000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    d.wait("slow begins")
     d.process.kill()
     d.process.wait()
-    wait_gone(tmp_path)  # kill -9 leaves nothing
+    running.kill()
+    running.wait()
+    wait_gone(tmp_path)  # kill -9 leaves nothing, and what runs is not waited for: nobody could be told
 
 
 def test_no_request_is_lost_over_many_saves(served):

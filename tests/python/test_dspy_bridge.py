@@ -111,6 +111,22 @@ def test_a_complex_signature(worker, stub, here, kind):
     assert '"Ada"' in prompt[-1]["content"] and "0.5" in prompt[-1]["content"]
 
 
+def test_fields_keep_the_clients_order(worker, stub, here):
+    """The model answers in it: what comes first is known to it when it says what comes later."""
+    place = {"type": "object", "fields": {"street": "str", "city": "str"}}
+    for fields in (["why", "place", "answer"], ["answer", "place", "why"]):
+        outputs = {name: place if name == "place" else "str" for name in fields}
+        worker.result("create_program", {"id": fields[0], "signature": {"inputs": {"question": "str", "about": "str"}, "outputs": outputs}}, session=here)
+        info = worker.result("get_program_info", {"program_id": fields[0]}, session=here)
+        assert [field["name"] for field in info["inputs"]] == ["question", "about"]
+        assert [field["name"] for field in info["outputs"]] == fields
+        told = worker.result("execute_program", {"program_id": fields[0], "inputs": {"question": "x", "about": "y"}}, session=here)["outputs"]
+        assert list(told) == fields and list(told["place"]) == ["street", "city"]
+        asked = stub.requests[-1]["body"]["messages"][0]["content"]
+        places = [asked.index(f"[[ ## {name} ## ]]") for name in fields]
+        assert places == sorted(places) and '"required": ["street", "city"]' in asked
+
+
 def test_an_optional_output_may_be_left_out(worker, here):
     worker.result("create_program", {"id": "sort", "signature": COMPLEX}, session=here)
     inputs = {"subject": "STUB_OMIT_note", "people": [], "tags": ["a"], "weight": 2}
@@ -127,6 +143,13 @@ def test_wrong_inputs_are_named(worker, stub, here):
     assert worker.error("execute_program", {"program_id": "sort", "inputs": []}, session=here)["details"]["field"] == "inputs"
     assert worker.error("execute_program", {"program_id": "sort"}, session=here)["details"]["field"] == "inputs"
     assert len(stub.requests) == before
+
+
+def test_of_many_wrong_inputs_the_first_are_named(worker, here):
+    worker.result("create_program", SIMPLE, session=here)
+    error = worker.error("execute_program", {"program_id": "qa", "inputs": {"question": "x", **{f"u{i}": i for i in range(100)}}}, session=here)
+    assert error["code"] == "INVALID_ARGUMENTS" and len(error["details"]["problems"]) == 21
+    assert error["message"].endswith("inputs.u19: unknown input; known are question; and 80 more")
 
 
 def test_types_in_a_text_signature(worker, here):
@@ -207,6 +230,8 @@ def test_keys_and_addresses_are_the_operators(worker, here):
         error = worker.error("configure_lm", {"model": "openai/other", name: value}, session=here)
         assert error["code"] == "lm_args_not_allowed" and error["details"]["field"] == name
         assert "BRIDGEPOOL_DSPY_ALLOW_LM_ARGS" in error["message"] or name == "model"
+    joined = worker.error("configure_lm", {"provider": "openai/http:", "model": "/127.0.0.1:1"}, session=here)
+    assert joined["code"] == "lm_args_not_allowed" and joined["details"]["field"] == "model"
     assert worker.error("configure_lm", {"model": "openai/x", "extra_headers": {}}, session=here)["details"]["field"] == "extra_headers"
     assert worker.error("configure_lm", {}, session=here)["details"]["field"] == "model"
 
@@ -217,6 +242,23 @@ def test_failures_of_the_model(worker, stub, here):
     error = worker.error("execute_program", {"program_id": "typed", "inputs": {"question": "STUB_GARBAGE"}}, session=here)
     assert error["code"] == "AdapterParseError" and error["retriable"] is False
     assert worker.result("execute_program", {"program_id": "qa", "inputs": {"question": "and on"}}, session=here)["outputs"]["answer"] == "echo: and on"
+
+
+def test_a_failure_that_a_task_group_has_wrapped_is_itself():
+    from bridgepool.dspy._lm import lm_failure
+
+    class Group(Exception):
+        def __init__(self, *exceptions):
+            super().__init__("unhandled errors in a TaskGroup")
+            self.exceptions = exceptions
+
+    class RateLimitError(Exception):
+        status_code, retry_after = 429, 3
+
+    failure = lm_failure(Group(Group(RateLimitError("slower"))))
+    assert (failure.code, failure.message, failure.retriable, failure.retry_after) == ("RateLimitError", "slower", True, 3)
+    wrong, two = ValueError("x"), Group(ValueError("x"), RateLimitError())
+    assert lm_failure(Group(wrong)) is wrong and lm_failure(two) is two
 
 
 def test_a_hanging_model_is_cut_at_the_deadline(worker, here):
@@ -248,27 +290,32 @@ def other_worker(directory, target="bridgepool.dspy:app", **env):
 
 
 def test_without_a_model_and_with_one_from_arguments(stub, tmp_path):
-    worker = other_worker(tmp_path, BRIDGEPOOL_DSPY_ALLOW_LM_ARGS="1", BRIDGEPOOL_DSPY_CONCURRENCY="3")
+    worker = other_worker(tmp_path, BRIDGEPOOL_DSPY_ALLOW_LM_ARGS="1", BRIDGEPOOL_DSPY_CONCURRENCY="3", BRIDGEPOOL_MAX_FRAME_BYTES="2000")
     try:
         assert worker.result("ping")["concurrency"] == 3
         for name in ("a", "b", "c"):
             worker.result("create_program", SIMPLE, session=name)
         error = worker.error("execute_program", {"program_id": "qa", "inputs": {"question": "x"}}, session="a")
         assert error["code"] == "lm_not_configured" and error["message"].startswith("No LM is loaded.")
-        for name, model in (("a", "openai/one"), ("b", "two")):
+        for name, model in (("a", "openai/gpt-4o-mini"), ("b", "two")):
             configured = worker.result("configure_lm", {"model": model, "provider": "openai", "api_key": f"key-{name}", "base_url": stub.base_url, "temperature": 0.3, "num_retries": 0}, session=name)
             assert configured["status"] == "configured" and configured["temperature"] == 0.3 and configured["provider"] == "openai"
         both = [worker.send("execute_program", {"program_id": "qa", "inputs": {"question": f"for {name}"}}, session=name) for name in ("a", "b")]
-        for call_id in both:
-            assert worker.answer(call_id)["success"]
+        answers = [worker.answer(call_id) for call_id in both]
+        usage = answers[0]["usage"]
+        assert answers[0]["success"] and usage["cost"] == pytest.approx(0.15e-6 * usage["prompt_tokens"] + 0.6e-6 * usage["completion_tokens"])
+        assert answers[1]["success"] and "cost" not in answers[1]["usage"]  # nobody knows what that one costs
         asked = {r["authorization"]: r["body"] for r in stub.requests[-2:]}
-        assert asked["Bearer key-a"]["model"] == "one" and asked["Bearer key-b"]["model"] == "two"
+        assert asked["Bearer key-a"]["model"] == "gpt-4o-mini" and asked["Bearer key-b"]["model"] == "two"
         assert asked["Bearer key-a"]["temperature"] == 0.3
         assert worker.error("execute_program", {"program_id": "qa", "inputs": {"question": "x"}}, session="c")["code"] == "lm_not_configured"
         for word in ("STUB_FAIL_429", "STUB_FAIL_500"):
             for stream in (False, True):
                 error = worker.error("execute_program", {"program_id": "qa", "inputs": {"question": word}}, session="a", stream=stream)
                 assert error["retriable"] is True and error["details"] == {"status": int(word[-3:])} and "key-a" not in str(error), error
+        answer = worker.answer(worker.send("execute_program", {"program_id": "qa", "inputs": {"question": "w" * 3000}}, session="a", stream=True), [])
+        assert answer["error"]["code"] == "RESULT_TOO_LARGE" and answer["usage"]["cost"] > 0  # of a part, not the worker's life
+        check_idle(worker)
     finally:
         worker.kill()
 
@@ -282,6 +329,20 @@ def test_the_cache_if_it_is_wanted(stub, tmp_path):
             worker.result("execute_program", {"program_id": "qa", "inputs": {"question": "once"}}, session="s")
         assert len(stub.requests) == before + 1
         assert os.listdir(tmp_path / "cache")
+    finally:
+        worker.kill()
+
+
+def test_an_answer_from_the_cache_costs_nothing(stub, tmp_path):
+    env = {"BRIDGEPOOL_DSPY_CACHE": "memory", "BRIDGEPOOL_DSPY_LM": "openai/gpt-4o-mini", "BRIDGEPOOL_DSPY_API_BASE": stub.base_url, "OPENAI_API_KEY": "k"}
+    worker = other_worker(tmp_path, **env)
+    try:
+        worker.result("create_program", SIMPLE, session="s")
+        before = len(stub.requests)
+        asked, cached, other = [worker.call("execute_program", {"program_id": "qa", "inputs": {"question": question}}, session="s") for question in ("one", "one", "two")]
+        assert len(stub.requests) == before + 2 and asked["result"]["outputs"] == cached["result"]["outputs"]
+        assert asked["usage"]["cost"] > 0 and other["usage"]["cost"] > 0
+        assert not cached.get("usage")
     finally:
         worker.kill()
 
@@ -373,6 +434,23 @@ def test_a_program_streams_its_outputs_if_asked_to(worker, stub, here):
     assert not stub.requests[-1]["body"].get("stream")
 
 
+def check_idle(worker):
+    """No stream was left for another task to close, and nothing turns round and round."""
+    def used():
+        fields = open(f"/proc/{worker.process.pid}/stat").read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    assert worker.result("ping")["running"] == 0
+    spans = []
+    while not spans or (spans[-1] >= 0.05 and len(spans) < 5):  # what turns round and round is never quiet
+        before = used()
+        time.sleep(0.3)
+        spans.append(used() - before)
+    assert spans[-1] < 0.05, spans
+    for word in ("cancel scope", "never retrieved", "asynchronous generator", "GeneratorExit", "never awaited"):
+        assert word not in worker.stderr()
+
+
 def test_parts_come_before_the_model_is_done_and_end_with_the_time(worker, here):
     worker.result("create_program", SIMPLE, session=here)
     call_id = worker.send("execute_program", {"program_id": "qa", "inputs": {"question": "STUB_HALF_SLOW " + "word " * 20}}, session=here, stream=True)
@@ -380,6 +458,7 @@ def test_parts_come_before_the_model_is_done_and_end_with_the_time(worker, here)
     assert first["id"] == call_id and first["partial"] == {"field": "answer", "text": "echo"}
     cancel = worker.send("cancel", {"id": call_id, "reason": "client"})
     assert worker.answer(call_id, [])["error"]["code"] == "CANCELLED" and worker.answer(cancel)["result"] == {"found": True}
+    check_idle(worker)
 
 
 def test_fields_that_are_no_text_come_whole(worker, here):
@@ -418,5 +497,8 @@ def test_the_readmes_example_streams(stub, tmp_path):
         assert "".join(part["text"] for part in parts) == "echo: where do the words go" == answer["result"]["answer"] and len(parts) > 3
         assert answer["usage"]["total_tokens"] > 0
         assert worker.result("ask", {"question": "no parts"}, session="s") == {"answer": "echo: no parts"}
+        half = worker.send("ask", {"question": "STUB_HALF_SLOW " + "word " * 20}, session="s", stream=True, remaining_ms=500)
+        assert worker.answer(half, [])["error"]["code"] == "TIMEOUT"
+        check_idle(worker)
     finally:
         worker.kill()

@@ -94,6 +94,87 @@ def test_a_fork_at_import_does_not_hold_the_pipes(start):
         os.kill(pid, signal.SIGKILL)
 
 
+ENDED = """
+    import multiprocessing, os, signal, time
+    from bridgepool import App
+    app = App()
+    def waits():
+        while True: time.sleep(0.01)  # Python runs a handler when such a call begins or ends, and a signal may come just before it blocks
+    def terminate():
+        child = multiprocessing.get_context("fork").Process(target=waits)
+        child.start()
+        child.terminate()
+        child.join(30)
+        if child.exitcode is None: child.kill()
+        return child.exitcode
+    def at_once():
+        codes = []
+        for _ in range(100):
+            pid = os.fork()
+            if pid == 0:
+                waits()
+                os._exit(0)
+            os.kill(pid, signal.SIGTERM)
+            for _ in range(3000):
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if ended: break
+                time.sleep(0.001)
+            else:
+                os.kill(pid, signal.SIGKILL)
+                status = os.waitpid(pid, 0)[1]
+            codes.append(os.WTERMSIG(status))
+        return sorted(set(codes))
+    def interrupt():
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.write(write, b"x")
+                waits()
+            except KeyboardInterrupt: os._exit(9)
+            os._exit(0)
+        os.read(read, 1)
+        os.kill(pid, signal.SIGINT)
+        return os.WEXITSTATUS(os.waitpid(pid, 0)[1])
+    def handled():
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(5))
+        pid = os.fork()
+        if pid == 0:
+            waits()
+            os._exit(0)
+        os.kill(pid, signal.SIGTERM)
+        return os.WEXITSTATUS(os.waitpid(pid, 0)[1])
+    def square(n): return n * n
+    def pool():
+        with multiprocessing.get_context("fork").Pool(2) as pool:  # whose end is SIGTERM to its processes
+            return pool.map(square, range(4))
+    DO = {"terminate": terminate, "at_once": at_once, "interrupt": interrupt, "handled": handled, "pool": pool}
+    @app.command
+    async def in_loop(do: str): return DO[do]()
+    @app.command
+    def in_thread(do: str): return DO[do]()
+    @app.command
+    async def lives(session): return session.setdefault("n", 0)
+"""
+
+
+@pytest.mark.parametrize("where", ["in_loop", "in_thread"])
+def test_a_signal_to_a_forked_child_is_not_the_workers(start, where):
+    worker = start(ENDED)
+    for do, result in (("pool", [0, 1, 4, 9]), ("terminate", -signal.SIGTERM), ("at_once", [signal.SIGTERM]), ("interrupt", 9)):
+        assert worker.result(where, {"do": do}) == result
+        assert worker.result("lives", session="s") == 0
+    assert "most recent call first" not in worker.stderr()  # the stacks of a worker that is told to end
+    worker.process.send_signal(signal.SIGTERM)  # its own are still heard
+    assert worker.next_frame() is None and worker.wait() == 0
+
+
+def test_a_forked_child_keeps_the_applications_signal_handlers(start):
+    worker = start(ENDED)
+    assert worker.result("in_loop", {"do": "handled"}) == 5
+    assert worker.result("lives", session="s") == 0
+
+
 # ---- descriptors and streams ----
 
 STREAMS = """

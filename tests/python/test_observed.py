@@ -1,6 +1,7 @@
 """What is seen of a request beside its answer: the stack of one that is over its time, what it used up, its span."""
 
 import re
+import sys
 import time
 
 import pytest
@@ -231,6 +232,7 @@ TRACED = """
         if how == "no": raise CommandError("NO_SUCH_THING", "there is none")
         if how == "bug": raise ValueError("a bug")
         if how == "slow": await asyncio.sleep(600)
+        if how == "group": raise ExceptionGroup("of one", [CommandError("NO_SUCH_THING", "there is none")])
         return ctx.traceparent
     @app.command
     def plain():
@@ -275,6 +277,14 @@ def test_a_span_tells_how_its_command_failed(start, how, code, said, events):
     assert worker.error("ask", {"how": how}, session="s", remaining_ms=100 if how == "slow" else 60_000)["code"] == code
     span = spans(worker)["ask"]
     assert (span["status"], span["said"], span["attributes"]["error.type"], span["events"]) == ("ERROR", said, code, events)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups came with 3.11")
+def test_a_span_of_an_error_alone_in_a_group_tells_that_one(start):
+    worker = start(TRACED)
+    assert worker.error("ask", {"how": "group"}, session="s")["code"] == "NO_SUCH_THING"
+    span = spans(worker)["ask"]
+    assert (span["said"], span["attributes"]["error.type"], span["events"]) == ("there is none", "NO_SUCH_THING", [])
 
 
 def test_a_request_without_a_trace_begins_one(start):

@@ -286,10 +286,11 @@ def test_a_client_that_cannot_be_made_is_a_wrong_configuration(tmp_path, service
     assert done.returncode == 78 and f"{tmp_path}/nosuch" in done.stderr
 
 
-def test_submit_does_not_wait_longer_because_others_get_answers(service):
+def test_submit_does_not_wait_longer_because_others_get_answers(service, tmp_path):
     """Results of others come all the time, each before a wait for the next is over."""
+    (tmp_path / "slow").write_text('{"command": "sleep", "args": {"ms": 10000}, "timeout_ms": 60000}\n')
     others = subprocess.Popen([PROGRAM, "submit", "-c", str(service), "-f", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    alone = subprocess.Popen([PROGRAM, "submit", "-c", str(service), "--timeout", "1s", "sleep", "ms=3000"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    alone = subprocess.Popen([PROGRAM, "submit", "-c", str(service), "--timeout", "1s", "-f", str(tmp_path / "slow")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         until = time.monotonic() + PATIENCE
         while alone.poll() is None:
@@ -297,7 +298,7 @@ def test_submit_does_not_wait_longer_because_others_get_answers(service):
             others.stdin.write('{"command": "echo"}\n')
             others.stdin.flush()
             time.sleep(0.01)
-        assert alone.returncode == 75 and "1 of 1 results did not come within the timeout" in alone.stderr.read()
+        assert alone.returncode == 75 and "1 of 1 results did not come within --timeout" in alone.stderr.read()
     finally:
         alone.kill()
         alone.wait()
@@ -411,16 +412,23 @@ def forks():
 """
 
 
+def python_pool(service, tmp_path, group, app, settings, more=""):
+    """The configuration of a daemon beside the service, with one worker of this application and with a topic of its own."""
+    (tmp_path / "app.py").write_text(app)
+    config = tmp_path / "python.cfg"
+    kafka = service.read_text().splitlines()[0].replace("kafka = {", f'kafka = {{ group = "{group}";')
+    config.write_text(
+        f'{kafka}\nsources = ( {{ topic = "{group}.requests"; }} );\n{more}\n'
+        f'pools = ( {{ name = "default"; command = [ "{sys.executable}", "-m", "bridgepool.worker", "app:app" ]; directory = "{tmp_path}"; size = 1;\n'
+        f'  environment = [ "PYTHONPATH={PACKAGE}" ]; {settings} }} );\n'
+    )
+    return config
+
+
 def test_what_python_workers_do_costs_only_their_request(service, tmp_path):
     """The pool's frame limit reaches the SDK, and both limits are answers: the worker lives on."""
-    (tmp_path / "app.py").write_text(APP)
-    config = tmp_path / "python.cfg"
-    kafka = service.read_text().splitlines()[0].replace("kafka = {", 'kafka = { group = "python";')
-    config.write_text(
-        f'{kafka}\nsources = ( {{ topic = "python.requests"; }} );\nlimits = {{ result = "64KiB"; request = "64KiB"; }};\n'
-        f'pools = ( {{ name = "default"; command = [ "{sys.executable}", "-m", "bridgepool.worker", "app:app" ]; directory = "{tmp_path}"; size = 1;\n'
-        f'  environment = [ "PYTHONPATH={PACKAGE}" ]; max_frame_bytes = "256KiB"; }} );\n'
-    )
+    limits = 'limits = { result = "64KiB"; request = "64KiB"; };'
+    config = python_pool(service, tmp_path, "python", APP, 'max_frame_bytes = "256KiB";', limits)
     terminal = Terminal("run", "-c", str(config), cwd=tmp_path)
     terminal.read_until(" joined ")
 
@@ -439,6 +447,50 @@ def test_what_python_workers_do_costs_only_their_request(service, tmp_path):
     assert ask("pid")["result"] == before
     terminal.interrupt()
     assert terminal.finish() == 0
+    wait_gone(tmp_path)
+
+
+BESIDE = """
+import asyncio, os, time
+from bridgepool import App
+app = App()
+runs = open("runs", "a", buffering=1)
+
+@app.command
+def hangs(): time.sleep(600)
+
+@app.command
+async def beside(*, ctx):
+    again = os.path.exists("began")
+    print(ctx.attempt, file=runs)
+    open("began", "w").close()
+    if not again: await asyncio.sleep(600)
+    return "done"
+"""
+
+
+def test_what_ran_beside_a_request_that_hangs_is_run_again_and_no_attempt_is_used(service, tmp_path):
+    """Their worker is replaced: it has time to end in order, and says nothing of a request that it did not finish."""
+    config = python_pool(service, tmp_path, "beside", BESIDE, 'kill_grace = "100ms"; stop_grace = "2s";')
+    terminal = Terminal("run", "-c", str(config), cwd=tmp_path)
+    try:
+        terminal.read_until(" joined ")
+        beside = subprocess.Popen([PROGRAM, "submit", "-c", str(config), "beside"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        until = time.monotonic() + PATIENCE
+        while not (tmp_path / "began").exists():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        (tmp_path / "hangs").write_text('{"command": "hangs", "timeout_ms": 2000}\n')
+        done = run("submit", "-c", str(config), "-f", str(tmp_path / "hangs"))
+        assert json.loads(done.stdout)["status"] == "TIMEOUT", done.stderr
+        out, _ = beside.communicate(timeout=PATIENCE)
+        answer = json.loads(out)
+        assert (answer["status"], answer["result"]) == ("OK", "done"), answer
+        assert (tmp_path / "runs").read_text().split() == ["1", "1"]
+        terminal.interrupt()
+        assert terminal.finish() == 0
+    finally:
+        terminal.process.kill()
     wait_gone(tmp_path)
 
 

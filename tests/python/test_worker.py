@@ -277,7 +277,11 @@ ENDINGS = """
     @app.command
     async def slow(session, seconds: float):
         print("began", file=log)
-        await asyncio.sleep(seconds)
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            print("cancelled", file=log)
+            raise
         return "slept"
 """
 
@@ -310,13 +314,67 @@ def test_sigterm_ends_in_order(start, tmp_path):
     assert (tmp_path / "log").read_text().splitlines() == ["began", "session s shutdown", "down"]
 
 
-def test_what_does_not_finish_is_cancelled_after_the_grace(start, tmp_path):
+def test_what_does_not_finish_is_cancelled_after_the_grace_and_not_answered(start, tmp_path):
+    """Nobody wanted its end: the daemon knows whether it may run again."""
     worker = start(ENDINGS, env={"BRIDGEPOOL_STOP_GRACE": "0.2"})
-    call_id = worker.send("slow", {"seconds": 600}, session="s")
+    worker.send("slow", {"seconds": 600}, session="s")
     wait_log(tmp_path, "began")
     assert worker.close() == 0
-    assert worker.answer(call_id)["error"]["code"] == "CANCELLED"
-    assert "down" in (tmp_path / "log").read_text()
+    assert worker.kept == []
+    assert (tmp_path / "log").read_text().splitlines() == ["began", "cancelled", "session s shutdown", "down"]
+
+
+@pytest.mark.parametrize("how, grace", [("signal", "8"), ("end of input", "4")])
+def test_what_answers_although_the_end_has_cancelled_it_is_heard(start, tmp_path, how, grace):
+    worker = start(
+        """
+        import asyncio, threading
+        from bridgepool import App, CommandError
+        app = App(threads=1)
+        log = open("log", "a", buffering=1)
+        @app.session_start
+        async def hello(session):
+            if session.id == "slow": await asyncio.sleep(600)
+        @app.command
+        async def saves():
+            try: await asyncio.sleep(600)
+            except asyncio.CancelledError: return "saved so far"
+        @app.command
+        async def says_why():
+            try: await asyncio.sleep(600)
+            except asyncio.CancelledError: raise CommandError("HALF_DONE") from None
+        @app.command
+        async def leaves(): await asyncio.sleep(600)
+        @app.command
+        async def fails():
+            try: await asyncio.sleep(600)
+            except asyncio.CancelledError: raise ValueError("by its end")
+        @app.command
+        async def greets(session): pass
+        @app.command
+        def asked(*, ctx):
+            print("began", file=log)
+            while not ctx.cancelled: threading.Event().wait(0.005)
+            return "asked to end"
+        @app.command
+        def waits(): return "never"
+        """,
+        env={"BRIDGEPOOL_STOP_GRACE": grace},
+    )
+    call_ids = {name: worker.send(name) for name in ("saves", "says_why", "leaves", "fails", "asked", "waits")}
+    worker.send("greets", session="slow")
+    worker.send("open_session", session="slow")
+    wait_log(tmp_path, "began")
+    worker.result("ping")
+    if how == "signal":
+        worker.process.send_signal(signal.SIGTERM)
+        while (message := worker.next_frame()) is not None:
+            worker.kept.append(message)
+        assert worker.wait() == 0
+    else:
+        assert worker.close() == 0
+    answers = {message["id"]: message.get("result") or message["error"]["code"] for message in worker.kept}
+    assert answers == {call_ids["saves"]: "saved so far", call_ids["says_why"]: "HALF_DONE", call_ids["asked"]: "asked to end"}
 
 
 def test_a_second_signal_ends_at_once(start, tmp_path):
@@ -329,6 +387,103 @@ def test_a_second_signal_ends_at_once(start, tmp_path):
         worker.process.send_signal(signal.SIGTERM)
         time.sleep(0.02)
     assert worker.wait() == 143
+
+
+MANY_ENDS = """
+    import asyncio, threading, time
+    from bridgepool import App
+    app = App(threads=1)
+    log = open("log", "a", buffering=1)
+    @app.session_end
+    async def bye(session, reason):
+        await asyncio.sleep(0.05)
+        print("session", session.id, reason, file=log)
+    @app.shutdown
+    def down(): print("down", file=log)
+    @app.command
+    async def touch(session): pass
+    @app.command
+    def block(session):
+        print("began", file=log)
+        threading.Event().wait()
+"""
+
+
+def test_a_signal_after_the_end_of_the_input_leaves_the_hooks_their_time(start, tmp_path):
+    """As the daemon does it: the input is closed, then comes SIGTERM, then SIGKILL, with stop_grace between."""
+    worker = start(MANY_ENDS, env={"BRIDGEPOOL_STOP_GRACE": "4"})
+    for i in range(60):
+        worker.result("touch", session=f"s{i}")
+    worker.send("block", session="stuck")
+    wait_log(tmp_path, "began")
+    began = time.monotonic()
+    worker.process.stdin.close()
+    time.sleep(0.1)  # it has seen it; should it not have, it is the signal that tells it
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert time.monotonic() - began < 10
+    log = (tmp_path / "log").read_text().splitlines()
+    assert sorted(log[1:-1]) == sorted(f"session s{i} shutdown" for i in range(60)) and log[-1] == "down"
+    assert "1 of 61 sessions end without their session_end" in worker.stderr()  # not beside its command
+
+
+def test_a_signal_after_the_end_of_the_input_ends_what_runs(start, tmp_path):
+    worker = start(ENDINGS, env={"BRIDGEPOOL_STOP_GRACE": "14"})
+    worker.send("slow", {"seconds": 600}, session="s")
+    wait_log(tmp_path, "began")
+    began = time.monotonic()
+    worker.process.stdin.close()
+    time.sleep(0.1)  # as above
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.next_frame() is None
+    assert worker.wait() == 0
+    assert time.monotonic() - began < 10  # it had had its time
+    assert (tmp_path / "log").read_text().splitlines() == ["began", "cancelled", "session s shutdown", "down"]
+
+
+def test_hooks_that_take_too_long_do_not_hold_the_end(start, tmp_path):
+    worker = start(
+        """
+        import asyncio
+        from bridgepool import App
+        app = App()
+        @app.session_end
+        async def bye(session, reason): await asyncio.sleep(600)
+        @app.shutdown
+        def down(): open("log", "w").write("down")
+        @app.command
+        async def touch(session): pass
+        """,
+        env={"BRIDGEPOOL_STOP_GRACE": "0.4"},
+    )
+    worker.result("touch", session="s")
+    assert worker.close() == 0
+    assert (tmp_path / "log").read_text() == "down"
+    assert "1 of 1 sessions end without their session_end" in worker.stderr() and "never retrieved" not in worker.stderr()
+
+
+def test_a_signal_shows_what_holds_the_interpreter(start, tmp_path):
+    worker = start("""
+        import ctypes
+        from bridgepool import App
+        app = App()
+        @app.command
+        async def hold():
+            open("log", "w").write("began")
+            ctypes.PyDLL(None).sleep(600)  # a call that keeps the interpreter's lock
+        """)
+    worker.send("hold")
+    wait_log(tmp_path, "began")
+    worker.process.send_signal(signal.SIGTERM)
+    worker.wait_stderr("in hold")
+
+
+def test_a_signal_shows_what_a_start_waits_for(start, tmp_path):
+    worker = start("import time\nopen('log', 'w').write('began')\ntime.sleep(600)\n", ping=False)
+    wait_log(tmp_path, "began")
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.wait() == -signal.SIGTERM
+    assert "app.py\", line 3 in <module>" in worker.stderr()
 
 
 def test_a_daemon_that_is_gone_ends_the_worker(start, tmp_path):
@@ -455,6 +610,32 @@ def test_a_command_that_needs_a_session_says_so(start):
     assert worker.result("maybe", session=session("a", new=True)) == "a"
 
 
+def test_a_session_without_an_epoch_lives_for_one_request(start):
+    """As pools with state = "none" send them: nobody would say when what is kept of it could go."""
+    worker = start("""
+        from bridgepool import App
+        app = App()
+        log = []
+        @app.session_start
+        def opened(session): log.append("start")
+        @app.session_end
+        def ended(session, reason): log.append(reason)
+        @app.command
+        async def add(session): session["n"] = session.get("n", 0) + 1; return [session["n"], session.id, session.epoch, session.new]
+        @app.command
+        def plain(session): session["n"] = session.get("n", 0) + 1; return session["n"]
+        @app.command
+        async def history(): return log
+        """)
+    brief = {"id": "s", "new": False}
+    for _ in range(3):
+        assert worker.result("add", session=brief) == [1, "s", None, True]
+        assert worker.result("plain", session=brief) == 1
+    assert worker.result("ping")["sessions"] == 0 and worker.result("history") == []
+    assert [worker.result("add", session=session("s"))[0], worker.result("add", session=brief)[0], worker.result("add", session=session("s"))[0]] == [1, 1, 2]
+    assert worker.result("ping")["sessions"] == 1 and worker.result("history") == ["start"]
+
+
 def test_callers_without_meta_name_the_session_in_args(start):
     worker = start(SESSIONS)
     assert worker.result("add", {"note": "1", "session_id": "s"})["notes"] == ["1"]
@@ -551,6 +732,84 @@ def test_a_plain_command_that_waits_for_a_thread_can_be_cancelled(start):
     assert worker.result("block", {"seconds": 0}) == "done"
 
 
+def test_what_waits_for_a_thread_is_answered_when_its_time_is_over(start):
+    """The daemon sends as many as the asynchronous commands may be; that no thread is free is no fault of the worker."""
+    worker = start("""
+        import time
+        from bridgepool import App
+        app = App(threads=1)
+        ran = []
+        @app.session_start
+        def opened(session): pass
+        @app.command
+        def spin(*, ctx):
+            while not ctx.cancelled: time.sleep(0.005)
+        @app.command
+        def touch(name: str, *, ctx): ran.append(name)
+        @app.command
+        async def what(): return ran
+        """)
+    spinning = worker.send("spin")
+    late = worker.send("touch", {"name": "late"}, remaining_ms=100, request_id="r9")
+    unwanted = worker.send("touch", {"name": "unwanted"})
+    cancel = worker.send("cancel", {"id": unwanted})
+    assert worker.answer(unwanted)["error"] == {"code": "CANCELLED", "message": "it was over before a thread was free", "retriable": False}
+    assert worker.answer(cancel)["result"] == {"found": True}
+    assert worker.answer(late)["error"]["code"] == "TIMEOUT"
+    worker.wait_stderr("command touch (request 'r9') is over its time; it waits for a free thread")
+    assert worker.result("ping")["running"] == 1  # the first still has the thread
+    worker.result("cancel", {"id": spinning})
+    assert worker.result("touch", {"name": "next"}) is None and worker.result("what") == ["next"]
+    assert all(message["id"] == spinning for message in worker.kept)
+
+
+def test_plain_hooks_do_not_wait_for_plain_commands(start):
+    """All threads are at work for others: the daemon waits for a hook only as long as a hook may take."""
+    worker = start("""
+        import time
+        from bridgepool import App
+        app = App(threads=2)
+        log = []
+        @app.session_start
+        def begin(session): log.append("begin " + session.id)
+        @app.session_end
+        def end(session, reason): log.append(f"end {session.id} {reason}")
+        @app.command
+        def spin(session, *, ctx):
+            while not ctx.cancelled: time.sleep(0.005)
+        @app.command
+        async def what(): return log
+        """)
+    spinning = [worker.send("spin", session="a"), worker.send("spin", session="b")]
+    assert worker.result("open_session", {"session_id": "c"}) == {"session_id": "c", "opened": True}
+    assert worker.result("cleanup_session", {"session_id": "c", "reason": "ttl"})["status"] == "cleaned"
+    assert sorted(worker.result("what")) == ["begin a", "begin b", "begin c", "end c ttl"]
+    assert worker.result("ping")["running"] == 2  # they still have the threads
+    for target in spinning:
+        worker.send("cancel", {"id": target})
+        assert worker.answer(target)["success"]
+
+
+def test_a_stack_that_cannot_be_shown_stops_no_cancel(start):
+    worker = start("""
+        import asyncio
+        from bridgepool import App
+        app = App()
+        class Waits:
+            def __init__(self): self.inner = asyncio.sleep(600).__await__()
+            def __await__(self): return self
+            def __iter__(self): return self
+            def __next__(self): return next(self.inner)
+            def send(self, value): return self.inner.send(value)
+            def throw(self, *error): return self.inner.throw(*error)
+            def __getattr__(self, name): raise RuntimeError("an odd awaitable")
+        @app.command
+        async def slow(): await Waits()
+        """)
+    assert worker.error("slow", remaining_ms=100)["code"] == "TIMEOUT"
+    worker.wait_stderr("an odd awaitable")
+
+
 def test_a_busy_worker_answers_pings(start):
     worker = start(SLOW)
     targets = [worker.send("sleep", {"seconds": 600}), worker.send("spin"), worker.send("spin")]
@@ -608,6 +867,28 @@ def test_parts_come_before_the_answer_if_asked_for(start):
     parts = []
     assert worker.answer(worker.send("flood", stream=True), parts)["result"] == "end"
     assert len(parts) == 3000
+
+
+def test_parts_from_a_thread_of_an_asynchronous_command(start):
+    """asyncio's debug mode tells who uses the loop from outside."""
+    worker = start(
+        """
+        import asyncio
+        from bridgepool import App
+        app = App()
+        @app.command
+        async def tell(n: int, *, ctx):
+            def work():
+                for i in range(n): ctx.partial({"i": i, "text": "x" * 1000})
+            await asyncio.to_thread(work)
+            await ctx.partial("last")
+        """,
+        env={"PYTHONASYNCIODEBUG": "1"},
+    )
+    for n in (3, 3000):
+        parts = []
+        assert worker.answer(worker.send("tell", {"n": n}, stream=True), parts)["success"]
+        assert [part["i"] for part in parts[:-1]] == list(range(n)) and parts[-1] == "last"
 
 
 # ---- errors and results ----
@@ -691,6 +972,61 @@ def test_errors_that_the_command_means(start):
     assert "Traceback" not in worker.stderr()
 
 
+GROUPS = """
+    import asyncio
+    from bridgepool import App, CommandError, Retry
+    app = App()
+    ERRORS = {"retry": Retry("rate_limited", after=2.0), "command": CommandError("NOT_FOUND", "no such thing"), "value": ValueError("it is wrong")}
+    async def fails(how): raise ERRORS[how]
+    async def in_group(names):
+        async with asyncio.TaskGroup() as group:
+            for name in names: group.create_task(fails(name))
+    @app.session_start
+    async def begin(session): await in_group([session.id])
+    @app.command
+    async def fail(names: list): await in_group(names)
+    @app.command
+    async def nested(name: str):
+        async with asyncio.TaskGroup() as group: group.create_task(in_group([name]))
+    @app.command
+    async def note(session): pass
+    @app.command
+    def plain(name: str): raise ExceptionGroup("of one", [ERRORS[name]])
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups came with 3.11")
+def test_an_error_alone_in_a_group_is_itself(start):
+    worker = start(GROUPS)
+    retry = {"code": "rate_limited", "message": "rate_limited", "retriable": True, "retry_after_ms": 2000}
+    for command, args in (("fail", {"names": ["retry"]}), ("nested", {"name": "retry"}), ("plain", {"name": "retry"}), ("open_session", {"session_id": "retry"})):
+        assert worker.error(command, args) == retry
+    assert worker.error("note", session="command") == {"code": "NOT_FOUND", "message": "no such thing", "retriable": False}
+    assert worker.stderr() == ""  # the command means it
+    assert worker.error("fail", {"names": ["value"]}) == {"code": "ValueError", "message": "it is wrong", "retriable": False}
+    worker.wait_stderr("ValueError: it is wrong")
+    assert "ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)" in worker.stderr()  # the log has all of it
+    assert worker.error("fail", {"names": ["retry", "value"]})["code"] == "ExceptionGroup"
+
+
+def test_groups_of_the_backport_are_known_too():
+    from bridgepool._errors import error_body
+
+    class BaseExceptionGroup(BaseException):
+        def __init__(self, *exceptions):
+            self.exceptions = exceptions
+
+    class ExceptionGroup(BaseExceptionGroup, Exception):
+        pass
+
+    class Failures(Exception):
+        exceptions = (ValueError("x"),)
+
+    assert error_body(ExceptionGroup(ExceptionGroup(ValueError("x"))))["code"] == "ValueError"
+    assert error_body(ExceptionGroup(ValueError("x"), ValueError("y")))["code"] == "ExceptionGroup"
+    assert error_body(Failures())["code"] == "Failures"  # what is no group only has a member of that name
+
+
 @pytest.mark.parametrize(
     "what, names",
     [("nan", "result.list[1].deep is nan"), ("inf", "result is -inf"), ("object", "result.a[0] is of type object"), ("key", "result.a has a key of type tuple"),
@@ -741,6 +1077,44 @@ def test_a_result_over_the_frame_limit_is_an_error_and_costs_no_worker(start):
         error = worker.error(command, {"n": 5000}, **meta)
         assert error["code"] == "RESULT_TOO_LARGE" and "5000 (max_frame_bytes)" in error["message"]
     assert len(worker.result("big", {"n": 4900})) == 4900
+
+
+def test_an_error_with_too_many_details_keeps_its_usage(start):
+    worker = start(
+        """
+        from bridgepool import App, CommandError
+        app = App()
+        @app.command
+        async def fail(n: int, names: int = 1, *, ctx):
+            ctx.usage({f"tokens{i}": 7 for i in range(names)})
+            raise CommandError("BAD", "so it is", details="x" * n)
+        """,
+        env={"BRIDGEPOOL_MAX_FRAME_BYTES": "5000"},
+    )
+    answer = worker.call("fail", {"n": 5000})
+    assert answer["usage"] == {"tokens0": 7} and "details" not in answer["error"] and "5000 (max_frame_bytes)" in answer["error"]["message"]
+    assert "usage" not in worker.call("fail", {"n": 1, "names": 1000})  # what is too large itself costs no worker its life
+
+
+def test_no_error_is_over_the_frame_limit(start):
+    """Whoever says it: the command, the check of its arguments, a hook."""
+    worker = start(
+        """
+        from bridgepool import App, CommandError
+        app = App()
+        @app.session_start
+        async def begin(session): raise CommandError("BAD", "no", details="x" * 30000)
+        @app.command
+        async def ask(question: str): pass
+        @app.command
+        async def note(session): pass
+        """,
+        env={"BRIDGEPOOL_MAX_FRAME_BYTES": "20000"},
+    )
+    arguments = {"u" * 1000 + str(i): i for i in range(30)}  # of a request that is itself well below what calls may be
+    for name, args, more in (("ask", arguments, {}), ("open_session", {"session_id": "s"}, {}), ("note", {}, {"session": "s"})):
+        body = json.dumps(worker.call(name, args, **more), separators=(",", ":"))
+        assert len(body) <= 20000 and "20000 (max_frame_bytes)" in body, body[:200]
 
 
 def test_a_thread_that_hangs_does_not_keep_the_process(start):

@@ -37,7 +37,7 @@ def _parsers() -> Dict[str, argparse.ArgumentParser]:
     call = _Parser(prog="python -m bridgepool call", description="Run one command and print its result as JSON.")
     call.add_argument("app", metavar="APP", help="module:app or path/to/file.py:app")
     call.add_argument("command", metavar="COMMAND")
-    call.add_argument("arguments", metavar="NAME=VALUE", nargs="*", help="values are read as the command's signature says")
+    call.add_argument("arguments", metavar="NAME=VALUE", nargs="*", help="a value that reads as JSON is JSON, anything else a string: n=3 is a number, n='\"3\"' a string")
     call.add_argument("--json", metavar="OBJECT", help="arguments as a JSON object; NAME=VALUE adds to it")
     call.add_argument("--session", metavar="ID", help="run it in a (new) session")
     call.add_argument("--timeout", metavar="SECONDS", type=float, help="the command's deadline")
@@ -125,25 +125,19 @@ def _first_line(command: Command) -> str:
 # ---- call ----
 
 
-def _value(command: Optional[Command], name: str, text: str) -> Any:
-    """A word of the command line as the argument it is meant for: text stays text where the signature wants text."""
-    annotation = command.signature.annotations.get(name) if command is not None else None
-    if annotation is str:
-        return text
+def _no_json(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _value(text: str) -> Any:
+    """A word of the command line as `bridgepool submit` reads it, so that both call the command with the same."""
     try:
-        value = json.loads(text)
+        return json.loads(text, parse_constant=_no_json)
     except ValueError:
         return text
-    if command is None or name not in command.signature.checks:
-        return value
-    try:
-        command.signature.checks[name](value)
-    except Exception:  # an Optional[str] that was given 12, say
-        return text
-    return value
 
 
-def _arguments(command: Optional[Command], options: Any) -> Dict[str, Any]:
+def _arguments(options: Any) -> Dict[str, Any]:
     arguments: Dict[str, Any] = {}
     if options.json is not None:
         try:
@@ -156,13 +150,13 @@ def _arguments(command: Optional[Command], options: Any) -> Dict[str, Any]:
         name, equals, text = word.partition("=")
         if not equals or not name:
             raise ValueError(f"{word!r} is no argument; write NAME=VALUE")
-        arguments[name] = _value(command, name, text)
+        arguments[name] = _value(text)
     return arguments
 
 
 def _call(app: App, options: Any, out: Any) -> int:
     try:
-        arguments = _arguments(app.commands.get(options.command), options)
+        arguments = _arguments(options)
     except ValueError as error:
         print(f"bridgepool: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -204,7 +198,7 @@ async def _answer(app: App, call: dict) -> Optional[dict]:
         return None
     server.take(call)
     answer = await answered
-    await server.finish(5.0)
+    await server.finish(5.0, 5.0)
     return answer
 
 

@@ -54,7 +54,8 @@ class App:
 
     version      goes into every result as ``worker_version``
     concurrency  how many async commands the daemon may send at once
-    threads      how many plain commands run at once, each in a thread
+    threads      how many plain commands run at once, each in a thread; of an app with both kinds further plain calls wait for one;
+                 plain hooks of sessions run in as many others
 
     Raises ValueError for a concurrency or threads that is no whole number of at least 1. What its decorators are put on stays
     as it is, so tests can call it. A signature that cannot be served is told when the app is loaded, not at the decorator.

@@ -8,13 +8,14 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import enum
+import functools
 import inspect
 import sys
 import types
 import typing
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from ._errors import InvalidArguments, LoadError
+from ._errors import InvalidArguments, LoadError, Problems
 
 Checker = Callable[[Any], Any]
 
@@ -361,10 +362,20 @@ class _Builder:
         raise Unsupported(kind.__qualname__)
 
 
+def _written(function: Callable) -> Callable:
+    """The function that the annotations were written at, and whose module knows their names: below decorators and partials."""
+    while True:
+        function = inspect.unwrap(function)
+        if not isinstance(function, functools.partial):
+            return function
+        function = function.func
+
+
 def _resolve(function: Callable, annotation: Any) -> Any:
     """An annotation that was written as text (or under ``from __future__ import annotations``)."""
     if not isinstance(annotation, str):
         return annotation
+    function = _written(function)
     scope = dict(getattr(function, "__globals__", {}))
     closure = getattr(function, "__closure__", None) or ()
     names = function.__code__.co_freevars if hasattr(function, "__code__") else ()
@@ -402,6 +413,7 @@ class Signature:
         build = _Builder()
         for index, parameter in enumerate(parameters):
             self._parameter(index, parameter, build)
+        self._unknown = "unknown argument; " + (f"known are {', '.join(self.checks)}" if self.checks else "this command takes none")
 
     def _parameter(self, index: int, parameter: inspect.Parameter, build: _Builder) -> None:
         if parameter.name == "ctx":
@@ -433,9 +445,9 @@ class Signature:
             self.required.append(parameter.name)
 
     def bind(self, args: dict) -> dict:
-        """The keyword arguments for the function. Raises InvalidArguments, which names every field that does not fit."""
+        """The keyword arguments for the function. Raises InvalidArguments, which names the fields that do not fit."""
         out = {}
-        problems: Optional[list] = None
+        problems: Optional[Problems] = None
         checks = self.checks
         for name, value in args.items():
             check = checks.get(name)
@@ -443,24 +455,21 @@ class Signature:
                 if self.open and name not in ("session", "ctx"):
                     out[name] = value
                 elif name != "session_id":  # added by the daemon to every request of a session
-                    problems = problems or []
-                    problems.append((name, "unknown argument" + self._known()))
+                    problems = problems or Problems()
+                    problems.add(name, self._unknown)
                 continue
             try:
                 out[name] = check(value)
             except Wrong as wrong:
-                problems = problems or []
-                problems.append((wrong.under(name).path, wrong.problem))
+                problems = problems or Problems()
+                problems.add(wrong.under(name).path, wrong.problem)
         for name in self.required:
             if name not in args:
-                problems = problems or []
-                problems.append((name, "missing"))
+                problems = problems or Problems()
+                problems.add(name, "missing")
         if problems:
-            raise InvalidArguments(self.name, problems)
+            raise InvalidArguments(self.name, problems.told())
         return out
-
-    def _known(self) -> str:
-        return f"; known are {', '.join(self.checks)}" if self.checks else "; this command takes none"
 
     def __str__(self) -> str:
         signature = inspect.signature(self.function)

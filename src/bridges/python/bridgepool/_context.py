@@ -10,7 +10,8 @@ from typing import Any, Callable, Dict, Mapping, Optional
 class Session(dict):
     """A session's state: a dict that lives as long as the session lives on this worker.
 
-    ``id`` is the session's ID, ``epoch`` the token of this stretch of its life, ``new`` says that nothing ran in it before.
+    ``id`` is the session's ID, ``epoch`` the token of this stretch of its life, ``new`` says that nothing ran in it before. In a
+    pool whose ``state`` is "none" it lives for one request: always empty and new, without an epoch, and no hook hears of it.
     """
 
     __slots__ = ("id", "epoch", "new", "_used")
@@ -38,6 +39,18 @@ class _Done:
 
 
 _DONE = _Done()
+
+
+class Waiting:
+    """Awaiting it takes until there is room; who does not is not held."""
+
+    __slots__ = ("_room",)
+
+    def __init__(self, room: Callable[[], Any]) -> None:
+        self._room = room
+
+    def __await__(self):
+        return self._room().__await__()
 
 
 class Context:
@@ -83,8 +96,9 @@ class Context:
     def partial(self, value: Any) -> Any:
         """Send a part of the answer ahead: ``await ctx.partial({"token": "..."})``. Dropped unless the request says stream.
 
-        In a plain (threaded) command call it without await. value is anything that could be a result; raises InvalidResult,
-        a CommandError, for what is no JSON.
+        It is sent when this is called; the await holds a command that is faster than who takes it. In a plain (threaded)
+        command, or what else runs in a thread, call it without: there the call itself holds. value is anything that could be a
+        result; raises InvalidResult, a CommandError, for what is no JSON.
         """
         if self._emit is None or not self.streaming:
             return _DONE

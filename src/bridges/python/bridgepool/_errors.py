@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 MESSAGE_MAX = 8192  # characters of an error's message; the whole text is on stderr
 CODE_MAX = 256
+PROBLEMS_MAX = 20  # fields that an INVALID_ARGUMENTS error names: a request may hold more wrong ones than its answer has room for
 
 
 class CommandError(Exception):
@@ -55,6 +56,23 @@ class Retry(CommandError):
         super().__init__(code, message, retriable=True, details=details, retry_after=after)
 
 
+class Problems:
+    """What does not fit: (field, what is wrong) of the first, and how many more there are."""
+
+    def __init__(self) -> None:
+        self._first: list = []
+        self._more = 0
+
+    def add(self, field: str, problem: str) -> None:
+        if len(self._first) < PROBLEMS_MAX:
+            self._first.append((field, problem))
+        else:
+            self._more += 1
+
+    def told(self) -> list:
+        return self._first + ([("", f"and {self._more} more")] if self._more else [])
+
+
 class InvalidArguments(CommandError):
     """The request's arguments do not fit the command. ``problems`` is a list of (field, what is wrong)."""
 
@@ -79,8 +97,18 @@ class LoadError(Exception):
     """The application cannot be used as it is written or named; the message says what to mend."""
 
 
+def meant(error: BaseException) -> BaseException:
+    """The error to answer with: of a group that holds one alone, as task groups make them, that one."""
+    while any(kind.__name__ == "BaseExceptionGroup" for kind in type(error).__mro__):  # Python's since 3.11, else the backport's
+        if len(error.exceptions) != 1:  # type: ignore[attr-defined]
+            break
+        error = error.exceptions[0]  # type: ignore[attr-defined]
+    return error
+
+
 def error_body(error: BaseException) -> dict:
     """The ``error`` member of an answer for any exception."""
+    error = meant(error)
     if not isinstance(error, CommandError):
         code = type(error).__name__
         return {"code": code[:CODE_MAX], "message": (text_of(error) or code)[:MESSAGE_MAX], "retriable": False}

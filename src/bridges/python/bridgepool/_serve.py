@@ -1,6 +1,7 @@
 """Runs an App's commands for whoever sends calls: the worker's pipes, or `python -m bridgepool call`.
 
-Every call under an id gets exactly one answer. A command that never waits is answered within the read that brought it.
+Every call under an id gets exactly one answer; none if it does not come to its end before the worker does. A command that never
+waits is answered within the read that brought it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from typing import Any, Callable, Dict, List, Optional
 
 from ._app import App, is_async
 from ._channel import PENDING_HIGH
-from ._context import Context, Session
+from ._context import Context, Session, Waiting
 from ._eager import start_now
-from ._errors import CommandError, InvalidResult, error_body, text_of
+from ._errors import CommandError, InvalidResult, error_body, meant, text_of
 from ._overdue import Overdue
 from ._results import encode_error, encode_partial, encode_result
-from ._run import Run
+from ._run import ENDING, Run
 from ._sessions import Sessions
 from ._spans import Spans, find_spans
 from ._threads import Threads
@@ -30,6 +31,8 @@ from ._version import __version__
 
 PROTOCOL = 1
 CAPABILITIES = ["partial", "cancel", "ping_busy", "sessions"]
+ENDS_AT_ONCE = 32  # sessions whose hooks run at the same time when the worker ends
+NO_ANSWER = b""  # of what the worker's end has stopped, which is nobody's wish: the daemon knows whether it may run again
 TURN = 0.002  # seconds of work after which finished answers are written, before further frames of the same read
 
 _raw_decode = json.JSONDecoder().raw_decode
@@ -58,7 +61,7 @@ class Server:
         self._pending: Callable[[], int] = lambda: 0
         self._threads = Threads(loop, app.threads)
         self._commands = app.commands
-        self._sessions = Sessions(app, self._threads)
+        self._sessions = Sessions(app, self._hook_threads())
         self._uses_sessions = app._wants_sessions
         self._running: Dict[int, Run] = {}
         self._own_tasks: set = set()
@@ -70,15 +73,20 @@ class Server:
             "cancel": self._cancel,
         }
         self._started_at = time.time()
+        self._thread = threading.get_ident()  # the loop's
         self._idle: Optional[asyncio.Future] = None
         self._overdue = Overdue()
         self._spans: Optional[Spans] = None
         self.closing = False
         self._pid = os.getpid()
 
+    def _hook_threads(self) -> Threads:
+        """Not those of the commands: the daemon waits for a hook, for a short time, however long commands of other sessions run."""
+        return Threads(self._loop, self.app.threads, "bridgepool-hook")
+
     @property
     def is_busy(self) -> bool:
-        return bool(self._running)
+        return bool(self._running or self._own_tasks)
 
     def connect(self, channel: Any) -> None:
         """Writes through a channel, which can say how full it is."""
@@ -141,7 +149,7 @@ class Server:
     def _request(self, run: Run) -> None:
         if self.closing:
             return self._answer_error(run.id, CommandError("SHUTTING_DOWN", "this worker takes nothing new any more", retriable=True))
-        command, meta, args = run.command, run.meta, run.args
+        command, args = run.command, run.args
         try:
             run.args = command.bind(args)
             start = self._sessions.find(run, args) if self._uses_sessions else None
@@ -168,16 +176,15 @@ class Server:
     def _make_context(self, run: Run) -> None:
         remaining = run.remaining()
         deadline = time.monotonic() + remaining if remaining is not None else None
-        in_loop = run.command.is_async
 
         def emit(value: Any) -> Any:
             if run.id not in self._running:  # it was answered, and a partial answer comes before the answer
                 return None
             frame = self._fitting(encode_partial(run.id, value), "partial")
-            if not in_loop:
+            if threading.get_ident() != self._thread:  # also what an async command has given to a thread
                 return self._emit_from_thread(run, frame)
             self._send(frame)
-            return self._room() if self._room is not None and self._pending() >= PENDING_HIGH else None
+            return Waiting(self._room) if self._room is not None and self._pending() >= PENDING_HIGH else None
 
         run.ctx = Context(run.meta, command=run.command.name, deadline=deadline, emit=emit)
         run.ctx.session = run.session
@@ -242,11 +249,13 @@ class Server:
             return run.command.function(*self._arguments(run), **run.args)
 
     def _start_thread(self, run: Run) -> None:
+        claim = run.claim = threading.Lock()
+
         def job() -> None:
+            if not claim.acquire(blocking=False):  # it was over before a thread was free, and is answered
+                return
             run.thread = threading.get_ident()
             try:
-                if run.ended:
-                    raise CommandError(run.ended, "it was over before a thread was free")
                 result = self._call_plain(run)
                 frame = self._good(run, result)
             except BaseException as error:
@@ -257,16 +266,24 @@ class Server:
         self._threads.run(job)
 
     def _stop(self, run: Run, why: str) -> None:
-        """Tells a running command to give up. It is answered when it has."""
+        """Tells a running command to give up. It is answered when it has; one that waits for a thread, at once."""
         if run.ended:
             return
         run.ended = why
         if why == "TIMEOUT" and run.id in self._running:
-            self._overdue.show(run)
+            self._show(run)
         if run.ctx is not None:
             run.ctx.cancelled = True
         if run.task is not None:
             run.task.cancel()
+        elif run.claim is not None and run.claim.acquire(blocking=False):
+            self._finish(run, NO_ANSWER if why == ENDING else self._failed(run, CommandError(why, "it was over before a thread was free")))
+
+    def _show(self, run: Run) -> None:
+        try:
+            self._overdue.show(run)
+        except Exception as error:  # odd awaitables of the application, say; it is stopped all the same
+            log_exception(f"the stack of {run} cannot be shown", error)
 
     def name_of(self, frame: Optional[FrameType]) -> str:
         """Whose frame that is, for a sentence: " in command ask (request 'r1')"."""
@@ -296,8 +313,11 @@ class Server:
             code = type(error).__name__
             return encode_error(run.id, {"code": code, "message": f"{code}, which cannot be shown ({type(second).__name__})", "retriable": False})
 
-    def _error_frame(self, run: Run, error: BaseException) -> bytes:
+    def _error_frame(self, run: Run, raised: BaseException) -> bytes:
         usage = run.ctx._usage if run.ctx is not None else None
+        error = meant(raised)
+        if run.ended == ENDING and not isinstance(error, CommandError):
+            return NO_ANSWER
         if run.ended and not isinstance(error, CommandError):
             what = "stopped at its deadline" if run.ended == "TIMEOUT" else "cancelled"
             tail = "" if isinstance(error, asyncio.CancelledError) else f" ({type(error).__name__}: {text_of(error)})"
@@ -305,20 +325,25 @@ class Server:
         if isinstance(error, InvalidResult):
             say(f"bridgepool: {run}: {error}")
         elif not isinstance(error, CommandError):
-            log_exception(f"{run} failed", error)
+            log_exception(f"{run} failed", raised)
+        return self._fitting_error(run.id, error, usage)
+
+    def _fitting_error(self, call_id: int, error: BaseException, usage: Optional[Dict[str, float]] = None) -> bytes:
+        """As far as it fits: its details, and then what it has used, are left out of what is over the daemon's limit."""
         body = error_body(error)
-        frame = encode_error(run.id, body, usage)
+        frame = encode_error(call_id, body, usage)
         if len(frame) - 4 > self._max_frame:
             body.pop("details", None)
             body["message"] += f" (its details are left out: {len(frame) - 4} bytes, and the pool allows {self._max_frame} (max_frame_bytes))"
-            frame = encode_error(run.id, body)
-        return frame
+            frame = encode_error(call_id, body, usage)
+        return frame if len(frame) - 4 <= self._max_frame else encode_error(call_id, body)
 
     def _finish(self, run: Run, frame: bytes) -> None:
         self._running.pop(run.id, None)
         if run.timer is not None:
             run.timer.cancel()
-        self._send(frame)
+        if frame:
+            self._send(frame)
         for answer in run.waiting:
             self._send(answer)
         if self._idle is not None and not self._running and not self._idle.done():
@@ -328,7 +353,7 @@ class Server:
         self._send(encode_result(call_id, result, None))
 
     def _answer_error(self, call_id: int, error: CommandError) -> None:
-        self._send(encode_error(call_id, error_body(error)))
+        self._send(self._fitting_error(call_id, error))
 
     # ---- sessions ----
 
@@ -357,9 +382,11 @@ class Server:
                 await coroutine
                 self._answer(call_id, result)
             except BaseException as error:
-                if not isinstance(error, CommandError):
+                if self.closing and isinstance(error, asyncio.CancelledError):
+                    return  # as of a request
+                if not isinstance(meant(error), CommandError):
                     log_exception(f"a hook of session {result['session_id']!r} failed", error)
-                self._send(encode_error(call_id, error_body(error)))
+                self._send(self._fitting_error(call_id, error))
 
         self._keep(start_now(self._loop, hook()))
 
@@ -410,29 +437,61 @@ class Server:
                 hook()  # in the main thread, on purpose
         self._spans = find_spans()
 
-    async def finish(self, grace: float) -> None:
-        """Lets what runs come to its end, at most for so many seconds, then ends sessions and the app."""
+    async def finish(self, commands: float, hooks: float) -> None:
+        """Lets what runs come to its end, then ends sessions and the app: at most so many seconds for each."""
         self.closing = True
-        if not await self._wait_idle(grace):
+        idle = await self._wait_idle(commands)
+        until = self._loop.time() + hooks
+        if not idle:
             for run in list(self._running.values()):
-                self._stop(run, "CANCELLED")
-            await self._wait_idle(1.0)
-        for session in self._sessions.take_all():
-            await self._guarded(self._sessions.end(session, "shutdown", quiet=True), "session_end")
-        for hook in self.app._hooks_of("shutdown"):
-            await self._guarded(self._sessions.call_hook(hook), "shutdown")
+                self._stop(run, ENDING)
+            await self._wait_idle(hooks / 4)
+        self._sessions.use(self._hook_threads())  # hooks that never end may hold the others
+        await self._end_sessions((until - self._loop.time()) * 3 / 4)
+        await self._within(until - self._loop.time(), [self._call_shutdown_hooks()])
+
+    def hurry(self) -> None:
+        """What runs has had its time."""
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     async def _wait_idle(self, seconds: float) -> bool:
         if not self._running:
             return True
         self._idle = self._loop.create_future()
-        try:
-            await asyncio.wait_for(asyncio.shield(self._idle), seconds)
-        except asyncio.TimeoutError:
-            return False
-        finally:
-            self._idle = None
-        return True
+        await asyncio.wait([self._idle], timeout=seconds)
+        self._idle = None
+        return not self._running
+
+    async def _end_sessions(self, seconds: float) -> None:
+        """Several at once. A session in which a plain command still runs is not touched beside it."""
+        in_use = {id(run.session) for run in self._running.values()}
+        sessions = [session for session in self._sessions.take_all() if self._sessions.have_end_hooks]
+        idle = iter([session for session in sessions if id(session) not in in_use])
+        ended = 0
+
+        async def end_some() -> None:
+            nonlocal ended
+            for session in idle:
+                await self._guarded(self._sessions.end(session, "shutdown", quiet=True), "session_end")
+                ended += 1
+
+        await self._within(seconds, [*self._own_tasks, *(end_some() for _ in range(min(ENDS_AT_ONCE, len(sessions))))])
+        if ended < len(sessions):
+            say(f"bridgepool: {len(sessions) - ended} of {len(sessions)} sessions end without their session_end: a command still runs in them, or the time is over")
+
+    async def _call_shutdown_hooks(self) -> None:
+        for hook in self.app._hooks_of("shutdown"):
+            await self._guarded(self._sessions.call_hook(hook), "shutdown")
+
+    async def _within(self, seconds: float, work: List[Any]) -> None:
+        """What is not done by then is cancelled, and not waited for any more."""
+        tasks = [asyncio.ensure_future(one) for one in work]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=max(0.0, seconds))
+            for task in late:
+                task.cancel()
+            await asyncio.sleep(0)  # they see it now, or never
 
     async def _guarded(self, coroutine: Any, what: str) -> None:
         try:

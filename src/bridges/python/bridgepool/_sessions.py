@@ -31,6 +31,10 @@ class Sessions:
         self._live.clear()
         return all_of_them
 
+    def use(self, threads: Threads) -> None:
+        """Runs plain hooks in these from now on."""
+        self._threads = threads
+
     def begin(self, session: Session) -> bool:
         """False: something is to be waited for: ``start``."""
         if session.id in self._live or self._app._hooks_of("session_start"):
@@ -45,7 +49,8 @@ class Sessions:
     def find(self, run: Run, args: dict) -> Optional[Session]:
         """Fills run.session. Returns it too if its start is still to be waited for."""
         info = run.meta.get("session")
-        if type(info) is not dict:
+        told = type(info) is dict
+        if not told:
             info = {"id": args.get("session_id")}
         session_id = info.get("id")
         if type(session_id) is not str:
@@ -53,6 +58,9 @@ class Sessions:
                 raise InvalidArguments(run.command.name, [("session", "this command needs a session; send session_id, or a record key")])
             return None
         epoch, new = info.get("epoch"), bool(info.get("new"))
+        if told and epoch is None:
+            run.session = Session(session_id)  # of a pool that keeps no state: nobody would say when what is kept could go
+            return None
         session = self._live.get(session_id)
         if session is not None and _same_life(session, epoch, new):
             session.new = new

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, Dict, Iterator, Optional
 
-from ._errors import CommandError, error_body
+from ._errors import CommandError, error_body, meant
 from ._run import Run
 from ._version import __version__
 
@@ -47,10 +47,10 @@ class Spans:
                 self._add_usage(span, run)
 
     def _mark(self, span: Any, run: Run, error: BaseException) -> None:
-        body = error_body(error)
-        if run.ended and not isinstance(error, CommandError):
+        body, is_meant = error_body(error), isinstance(meant(error), CommandError)
+        if run.ended and not is_meant:
             body = {"code": run.ended, "message": run.ended}
-        elif not isinstance(error, CommandError):
+        elif not is_meant:
             span.record_exception(error)
         span.set_attribute("error.type", body["code"])
         span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, body["message"]))

@@ -13,9 +13,10 @@ from typing import Any, Callable
 class Threads:
     """Runs jobs in at most ``limit`` threads, started when needed; what they have to say goes to the loop in one wake-up."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limit: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limit: int, name: str = "bridgepool") -> None:
         self._loop = loop
         self._limit = limit
+        self._name = name
         self._jobs: "queue.SimpleQueue[Any]" = queue.SimpleQueue()
         self._outstanding = 0
         self._started = 0
@@ -27,7 +28,7 @@ class Threads:
         self._outstanding += 1
         if self._outstanding > self._started and self._started < self._limit:
             self._started += 1
-            threading.Thread(target=self._work, name=f"bridgepool-{self._started}", daemon=True).start()
+            threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
         self._jobs.put((contextvars.copy_context(), job))
 
     def post(self, function: Callable[..., None], *args: Any) -> None:

@@ -5,8 +5,12 @@ standard output then leads to standard error: what the application, its C extens
 in the daemon's log and never among the frames.
 
 Environment: BRIDGEPOOL_MAX_FRAME_BYTES (the longest answer; the daemon sets it to the pool's max_frame_bytes),
-BRIDGEPOOL_STOP_GRACE (10 seconds for running commands at the end), BRIDGEPOOL_LOG_LEVEL (DEBUG, INFO, WARNING, ERROR). Exit codes: 0 ended in order, 1 a startup hook failed, 64 usage, 76 the
-protocol was broken, 78 the application cannot be loaded.
+BRIDGEPOOL_STOP_GRACE (10 seconds; the daemon sets it to the pool's stop_grace), BRIDGEPOOL_LOG_LEVEL (DEBUG, INFO, WARNING,
+ERROR). When the input ends, running commands get that grace, and so do the hooks of sessions and app after them; after SIGTERM
+they get half of it each: with the next step of the daemon, SIGTERM or SIGKILL, it is over. Commands that are not done by then are
+cancelled, and have no answer unless they give one all the same: the daemon knows which of them may run again. A second signal ends
+the worker at once. SIGTERM to a worker that was not asked to end shows where all its threads are. Exit codes: 0 ended in order, 1 a
+startup hook failed, 64 usage, 76 the protocol was broken, 78 the application cannot be loaded, 143 a second SIGTERM.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import sys
 from typing import List, Optional, Tuple
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_PROTOCOL, EXIT_CONFIG = 0, 1, 64, 76, 78
+LAST_STEP = 0.9  # of the time for hooks: the rest is for what they leave to be done
 CALL_ROOM = 8  # a call's headers and attributes grow when they are escaped; a longer frame than so many times the limit is no call
 
 
@@ -53,11 +58,13 @@ def main(argv: Optional[List[str]] = None) -> int:
         print(f"This is a bridge worker; the daemon starts it and talks to it. To try your commands: python -m bridgepool call {arguments[0]} COMMAND name=value", file=sys.stderr)
         return EXIT_USAGE
     read_fd, write_fd = take_stdio()
-    os.register_at_fork(after_in_child=lambda: let_go(read_fd, write_fd))
+    show_stacks(True)
     from ._errors import LoadError
+    from ._forks import on_fork
     from ._loading import load_app
     from ._trace import print_exception, reason_of, say
 
+    on_fork(read_fd, write_fd, lambda: show_stacks(False))  # a child that is terminated is no news
     try:
         max_frame = int(_setting("BRIDGEPOOL_MAX_FRAME_BYTES", 64 << 20))
         grace = _setting("BRIDGEPOOL_STOP_GRACE", 10.0)
@@ -70,6 +77,16 @@ def main(argv: Optional[List[str]] = None) -> int:
         say(f"bridgepool: {arguments[0]} cannot be loaded: {reason_of(error)}")
         return EXIT_CONFIG
     return serve(app, read_fd, write_fd, max_frame, grace)
+
+
+def show_stacks(on: bool) -> None:
+    """At SIGTERM, and before whatever else it does; also when a call holds the interpreter and no Python code can run."""
+    import faulthandler
+    import signal
+
+    faulthandler.unregister(signal.SIGTERM)
+    if on:
+        faulthandler.register(signal.SIGTERM, file=2, all_threads=True, chain=True)
 
 
 def serve(app, read_fd: int, write_fd: int, max_frame: int, grace: float) -> int:
@@ -90,16 +107,7 @@ def serve(app, read_fd: int, write_fd: int, max_frame: int, grace: float) -> int
         loop.close()
 
 
-def let_go(read_fd: int, write_fd: int) -> None:
-    """In a forked child: neither may it speak to the daemon, nor hold the pipes when the worker is gone."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (read_fd, write_fd):
-        os.dup2(null, fd, inheritable=False)
-    os.close(null)
-
-
 async def _serve(app, loop, read_fd: int, write_fd: int, max_frame: int, grace: float) -> int:
-    import asyncio
     import gc
     import signal
 
@@ -112,15 +120,19 @@ async def _serve(app, loop, read_fd: int, write_fd: int, max_frame: int, grace: 
     server = Server(app, loop, channel.send, max_frame)
     server.connect(channel)
     over = loop.create_future()
+    signals: List[int] = []
 
     def end(why: Optional[Exception]) -> None:
+        show_stacks(False)
         if not over.done():
             over.set_result(why)
 
     def on_signal(number: int) -> None:
-        if over.done():
-            os._exit(128 + number)  # asked for the second time
+        signals.append(number)
+        if len(signals) > 1:
+            os._exit(128 + number)
         channel.stop_reading()
+        server.hurry()  # the input had ended before
         end(None)
 
     try:
@@ -132,15 +144,18 @@ async def _serve(app, loop, read_fd: int, write_fd: int, max_frame: int, grace: 
         return EXIT_FAILED
     Watch(loop, lambda: server.is_busy, server.name_of).start()
     gc.freeze()  # what was loaded stays: not looked at again by every full collection
+    show_stacks(False)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
+    show_stacks(True)  # on top
     channel.on_bodies = server.take_bodies
     channel.on_end = end
     channel.start()
     why = await over
     if why is not None and not channel.broken:
         say(f"bridgepool: the daemon's end of the protocol: {type(why).__name__}: {why}")
-    await server.finish(0.0 if channel.broken else grace)
+    step = grace / 2 if signals else grace
+    await server.finish(0.0 if channel.broken else step, step * LAST_STEP)
     await channel.close(timeout=2.0)
     return EXIT_OK if why is None or channel.broken else EXIT_PROTOCOL
 

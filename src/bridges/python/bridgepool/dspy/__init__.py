@@ -33,7 +33,7 @@ try:
 except ImportError as missing:
     raise LoadError(f"bridgepool.dspy needs DSPy ({missing}); install it with: pip install 'bridgepool[dspy]'") from None
 
-from ._lm import default_lm, lm_failure, make_lm, warm_up
+from ._lm import default_lm, lm_failure, make_lm, metered, warm_up
 from ._programs import Program, program_kind
 from ._stream import stream
 
@@ -139,13 +139,15 @@ async def execute_program(session: Session, program_id: str, inputs: Dict[str, A
     lm = session.get("lm") or dspy.settings.lm
     if lm is None:
         raise CommandError("lm_not_configured", "No LM is loaded. Send configure_lm first, or let the operator set BRIDGEPOOL_DSPY_LM.")
+    lm, costs = metered(lm)
     began = time.monotonic()
     try:
-        with dspy.context(lm=lm, trace=[]), dspy.track_usage() as used:
+        with dspy.context(lm=lm, trace=[], disable_history=not isinstance(lm, dspy.LM)), dspy.track_usage() as used:
             try:
                 prediction = await (stream(program, arguments, ctx) if ctx.streaming else program.module.acall(**arguments))
             finally:  # what a run that failed has used up was paid for too
                 ctx.usage(used.get_total_tokens())
+                ctx.usage({"cost": sum(costs)} if costs else None)
     except Exception as error:
         failure = lm_failure(error)
         if failure is error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import dspy
 
@@ -26,10 +26,10 @@ def make_lm(model: str, provider: Optional[str], api_key: Optional[str], base_ur
                 f"{name}: this pool takes keys and addresses from its environment only; leave it out, or let the operator set {ALLOW}=1",
                 details={"field": name},
             )
-    if "://" in model and not lm_args_allowed():
-        raise CommandError("lm_args_not_allowed", "model: must be a model's name, not an address", details={"field": "model"})
     if provider is not None and not model.startswith(f"{_PROVIDERS.get(provider, provider)}/"):
         model = f"{_PROVIDERS.get(provider, provider)}/{model}"
+    if "://" in model and not lm_args_allowed():
+        raise CommandError("lm_args_not_allowed", "model: must be a model's name, not an address", details={"field": "model"})
     arguments = {name: value for name, value in options.items() if value is not None}
     if api_key is not None:
         arguments["api_key"] = api_key
@@ -68,8 +68,34 @@ def warm_up(lm: Any) -> None:
         pass
 
 
+def metered(lm: Any) -> Tuple[Any, List[float]]:
+    """The same model, and what its calls cost in US dollars, a number for each that DSPy can reckon from the prices it brings along.
+
+    DSPy tells it only to its history: it is to be on for this model, which keeps nothing else of what it is told. What a provider
+    says of the cost itself is among the usage. An answer from the cache has no usage, and costs nothing, whatever its entry says.
+    Models that are no dspy.LM may keep what a copy would not share, and tell nothing.
+    """
+    costs: List[float] = []
+    if not isinstance(lm, dspy.LM):
+        return lm, costs
+
+    def note(entry: Dict[str, Any]) -> None:
+        cost, usage = entry.get("cost"), entry.get("usage") or {}
+        if usage and isinstance(cost, (int, float)) and "cost" not in usage:
+            costs.append(cost)
+
+    lm = lm.copy()
+    lm.update_history = note
+    return lm, costs
+
+
 def lm_failure(error: Exception) -> Exception:
-    """The error to answer with: what may go away by itself is retriable, when the provider says so after how long."""
+    """The error to answer with: what may go away by itself is retriable, when the provider says so after how long.
+
+    Of a group that holds one error, as task groups make them, it is that one.
+    """
+    while len(getattr(error, "exceptions", ())) == 1:
+        error = error.exceptions[0]
     status = getattr(error, "status", None) or getattr(error, "status_code", None)
     name = type(error).__name__
     transient = name in ("LMTransportError", "LMTimeoutError", "LMRateLimitError", "LMServerError", "RateLimitError", "APIConnectionError", "ServiceUnavailableError", "InternalServerError", "Timeout")

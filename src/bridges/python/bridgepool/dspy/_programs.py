@@ -11,7 +11,7 @@ import dspy
 import pydantic
 
 from .._arguments import Unsupported, Wrong, _any, _Builder
-from .._errors import CommandError, InvalidArguments
+from .._errors import CommandError, InvalidArguments, Problems
 from ._types import InvalidSignature, described_fields, field_type, python_name
 
 # What dspy.Predict takes out of its keyword arguments for itself, and what a Signature class has already.
@@ -63,7 +63,7 @@ def read_signature(description: Any) -> Spec:
     if isinstance(description, str):
         return _spec_of_text(description)
     if isinstance(description, dict):
-        return _spec_of_json(json.dumps(description, sort_keys=True))
+        return _spec_of_json(json.dumps(description))  # in the client's order, which is the one that the model answers in
     raise InvalidSignature("signature", 'must be text, such as "question -> answer", or an object with inputs and outputs')
 
 
@@ -160,26 +160,27 @@ class Program:
         }
 
     def inputs(self, given: Dict[str, Any]) -> Dict[str, Any]:
-        """DSPy's keyword arguments. Raises InvalidArguments, which names each input that does not fit."""
+        """DSPy's keyword arguments. Raises InvalidArguments, which names the inputs that do not fit."""
         out: Dict[str, Any] = {}
-        problems = []
+        problems = Problems()
+        unknown = f"unknown input; known are {', '.join(self.spec.inputs)}"
         for name, value in given.items():
             field = self.spec.inputs.get(name)
             if field is None:
-                problems.append((f"inputs.{name}", f"unknown input; known are {', '.join(self.spec.inputs)}"))
+                problems.add(f"inputs.{name}", unknown)
                 continue
             try:
                 out[field.attribute] = None if value is None and not field.required else field.check(value)
             except Wrong as wrong:
-                problems.append((wrong.under(name).under("inputs").path, wrong.problem))
+                problems.add(wrong.under(name).under("inputs").path, wrong.problem)
         for field in self.spec.inputs.values():
             if field.name not in given:
                 if field.required:
-                    problems.append((f"inputs.{field.name}", "missing"))
+                    problems.add(f"inputs.{field.name}", "missing")
                 else:
                     out[field.attribute] = field.default
-        if problems:
-            raise InvalidArguments("execute_program", problems)
+        if problems.told():
+            raise InvalidArguments("execute_program", problems.told())
         return out
 
     def reasoning(self) -> Dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any, Dict
 import dspy
 
 from .._context import Context
+from .._errors import CommandError
 from ._programs import Program
 
 
@@ -20,10 +21,17 @@ async def stream(program: Program, arguments: Dict[str, Any], ctx: Context) -> A
     listeners = [dspy.streaming.StreamListener(signature_field_name=attribute) for attribute in names]
     if not listeners:
         return await program.module.acall(**arguments)
-    prediction = None
+    prediction, refused = None, None
     async for piece in dspy.streamify(program.module, stream_listeners=listeners, is_async_program=True)(**arguments):
+        # Nothing leaves this loop: a stream that is not at its end is closed by another task, which its task group does not allow.
+        # So nothing is awaited in it either, and a cancel meets the stream itself; what is sent is bounded by what a model answers.
         if isinstance(piece, dspy.Prediction):
             prediction = piece
-        elif isinstance(piece, dspy.streaming.StreamResponse) and piece.chunk:
-            await ctx.partial({"field": names[piece.signature_field_name], "text": piece.chunk})
+        elif isinstance(piece, dspy.streaming.StreamResponse) and piece.chunk and refused is None:
+            try:
+                ctx.partial({"field": names[piece.signature_field_name], "text": piece.chunk})
+            except CommandError as error:
+                refused = error
+    if refused is not None:
+        raise refused
     return prediction
