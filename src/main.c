@@ -53,6 +53,20 @@ static void unblock_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static int refuse(const char *word)
+{
+	const char *meant = cli_nearest(word);
+
+	fprintf(stderr, "bridgepool: there is no command \"%s\"", word);
+	if (meant) {
+		fprintf(stderr, "; did you mean %s? `bridgepool help` lists all\n", meant);
+	} else {
+		fprintf(stderr, "\n\n");
+		words_usage(stderr);
+	}
+	return EXIT_USAGE_ERROR;
+}
+
 int main(int argc, char **argv)
 {
 	const struct cli_command *command;
@@ -64,10 +78,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE_ERROR;
 	}
 	command = cli_find(without_dashes(argv[1]));
-	if (!command) {
-		fprintf(stderr, "bridgepool: there is no command \"%s\"\n\n", argv[1]);
-		words_usage(stderr);
-		return EXIT_USAGE_ERROR;
-	}
+	if (!command)
+		return refuse(argv[1]);
 	return close_output(command->run(argc - 1, argv + 1));
 }

@@ -21,7 +21,7 @@ static const char *size_text(char out[32], double value)
 /* Where nobody has said how much a worker may hold. */
 static void look_shares(const struct settings *s, const struct machine_memory *m, const struct preflight_report *r)
 {
-	char limit[32], recycle[32], there[32], own[32], what[320];
+	char limit[32], recycle[32], there[32], own[32], what[400];
 	struct shares shares = shares_of(s, m);
 
 	size_text(there, (double)m->bytes);
@@ -29,16 +29,23 @@ static void look_shares(const struct settings *s, const struct machine_memory *m
 	if (shares.workers == 0)
 		return;
 	if (shares.too_small) {
-		snprintf(what, sizeof what, "%s has %s: beside limits.memory of %s that is less than %s for each of %" PRIu64 " workers, which have no limit now",
+		snprintf(what, sizeof what,
+			"%s has %s: beside limits.memory of %s that is less than %s for each of %" PRIu64
+			" workers, which have no limit now",
 			m->who, there, own, size_text(limit, SHARE_LEAST), shares.workers);
-		r->found(r->ctx, VERDICT_WARN, what, "raise the control group's limit, lower limits.memory or pools[].size, or set pools[].resident_limit");
+		r->found(r->ctx, VERDICT_WARN, what,
+			"raise the control group's limit, lower limits.memory or pools[].size, or set pools[].resident_limit");
 		return;
 	}
 	if (shares.limit)
-		snprintf(what, sizeof what, "a worker that holds more than %s is killed, above %s it is replaced: equal shares of %s that %s has, beside limits.memory of %s, for %" PRIu64 " workers",
-			size_text(limit, (double)shares.limit), size_text(recycle, (double)shares.recycle), there, m->who, own, shares.workers);
+		snprintf(what, sizeof what,
+			"a worker that holds more than %s is killed, above %s it is replaced: equal shares of %s that %s has, beside limits.memory of %s, "
+			"for %" PRIu64 " workers, the spare ones and one that replaces another in each pool among them",
+			size_text(limit, (double)shares.limit), size_text(recycle, (double)shares.recycle), there, m->who, own,
+			shares.workers);
 	else
-		snprintf(what, sizeof what, "workers hold as much memory as they like: neither pools[].resident_limit is set nor has a control group a limit; %s has %s",
+		snprintf(what, sizeof what,
+			"workers have no memory limit: neither pools[].resident_limit is set nor has a control group a limit; %s has %s",
 			m->who, there);
 	r->found(r->ctx, VERDICT_OK, what, NULL);
 }
@@ -55,13 +62,15 @@ void preflight_memory(const struct settings *s, const struct machine_memory *m, 
 		return;
 	}
 	if (most == 0) {
-		snprintf(what, sizeof what, "limits.memory of %s is more than %s has, which is %s", size_text(own_text, (double)s->limits.memory), m->who,
-			size_text(there_text, (double)m->bytes));
+		snprintf(what, sizeof what, "limits.memory of %s is more than %s has, which is %s",
+			size_text(own_text, (double)s->limits.memory), m->who, size_text(there_text, (double)m->bytes));
 		r->found(r->ctx, VERDICT_WARN, what, "lower limits.memory; workers need memory too");
 		return;
 	}
-	snprintf(what, sizeof what, "all workers together may use %s ((pools[].size + spare) x resident_limit, or memory), beside limits.memory of %s; %s has %s",
+	snprintf(what, sizeof what,
+		"all workers together may use %s ((pools[].size + spare + 1) x resident_limit, or memory), beside limits.memory of %s; %s has %s",
 		size_text(most_text, most), size_text(own_text, (double)s->limits.memory), m->who,
 		size_text(there_text, (double)m->bytes));
-	r->found(r->ctx, VERDICT_WARN, what, "lower pools[].resident_limit, memory or size, or else the kernel may end workers where memory runs out");
+	r->found(r->ctx, VERDICT_WARN, what,
+		"lower pools[].resident_limit, memory or size, or else the kernel may end workers where memory runs out");
 }

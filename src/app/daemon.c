@@ -2,7 +2,6 @@
 #include "bridgepool/app/daemon.h"
 
 #include <inttypes.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,40 +10,41 @@
 #include <unistd.h>
 
 #include "bridgepool/app/preflight.h"
+#include "bridgepool/app/reload_word.h"
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
+#include "bridgepool/base/heap.h"
 #include "bridgepool/base/log.h"
 #include "bridgepool/kafka/admin.h"
 #include "bridgepool/ops/supervisor.h"
-#include "bridgepool/app/reload_word.h"
+#include "aside.h"
 #include "flow.h"
 #include "pages.h"
 #include "reload.h"
 #include "starts.h"
 
 enum {
-	REACH_SLICE_MS = 500,	     /* one try at the broker; signals are looked at between tries */
-	REACH_SAY_MS = 5000,	     /* between log lines while the broker is away */
-	FLUSH_MS = 2000,	     /* for the last health events */
-	DRAIN_EXTRA_MS = 30 * 1000,  /* beyond drain.shutdown: commit, leave the group, end the workers */
-	CLOSE_MS = 3000,	     /* for closing what is left */
-	FINISH_MS = 1000,	     /* for the loop's own last callbacks */
-	HEAP_KEPT = 16 << 20,	     /* bytes */
-	HEAP_STEP = 1 << 20,
-	FILES = 65536,		     /* open files that we may have, if the hard limit allows it */
+	REACH_SLICE_MS = 500,       /* one try at the broker; signals are looked at between tries */
+	REACH_SAY_MS = 5000,        /* between log lines while the broker is away */
+	FLUSH_MS = 2000,            /* for the last health events */
+	DRAIN_EXTRA_MS = 30 * 1000, /* beyond drain.shutdown and the hooks: commit, leave the group, end the workers */
+	CLOSE_MS = 3000,            /* for closing what is left */
+	FINISH_MS = 1000,           /* for the loop's own last callbacks */
+	CLOSED_MS = 10 * 1000,      /* from STOPPED to our end: all of these, and room for a busy machine */
+	FILES = 65536,              /* open files that we may have, if the hard limit allows it */
 };
 
 /* How far a drain has come. Each step begins when the one before is over. */
 enum leaving { LEAVING_WORK, LEAVING_GROUP, LEAVING_WORKERS, LEAVING_RECORDS, LEAVING_DONE };
 
 struct daemon {
-	struct settings settings;              /* what holds; borrows the caller's, or the newest of `readings` */
-	struct settings *readings;             /* that were taken over; all are kept, whoever borrows from them */
+	struct settings settings;  /* what holds; borrows the caller's, or the newest of `readings` */
+	struct settings *readings; /* that were taken over; all are kept, whoever borrows from them */
 	size_t nreadings;
-	const struct settings_origin *origin;  /* NULL: nothing is read again */
+	const struct settings_origin *origin; /* NULL: nothing is read again */
 	const struct daemon_hooks *hooks;
 	struct identity identity;
-	struct machine_memory memory;          /* as it was when the settings were read */
+	struct machine_memory memory; /* as it was when the settings were read */
 	struct wiring wiring;
 	uv_loop_t loop;
 	uv_signal_t signals[4];
@@ -55,12 +55,12 @@ struct daemon {
 	struct pages pages;
 	enum health_state state; /* daemon_move is its only writer */
 	enum leaving leaving;
-	bool told_ready;  /* hooks.ready was called */
-	bool serving;	  /* the pools were started */
-	bool stop_asked;  /* a signal came */
+	bool told_ready; /* hooks.ready was called */
+	bool serving;    /* the pools were started */
+	bool stop_asked; /* a signal came */
 	bool reload_asked;
-	bool halt;	  /* close everything at the next turn */
-	bool flush_over;  /* no more waiting for the last records */
+	bool halt;       /* close everything at the next turn */
+	bool flush_over; /* no more waiting for the last records */
 	int exit_code;
 };
 
@@ -73,14 +73,31 @@ static const bool legal[HEALTH_STATE_COUNT][HEALTH_STATE_COUNT] = {
 	[HEALTH_DRAINING] = {[HEALTH_STOPPED] = true},
 };
 
-static void tell_supervisor(enum health_state to, const char *reason)
+static int64_t longest_hook_us(const struct settings *s)
+{
+	int64_t most = 0;
+
+	for (size_t i = 0; i < s->pools.n; i++)
+		most = settings_pool(s, i)->session_hook_timeout > most ? settings_pool(s, i)->session_hook_timeout : most;
+	return most;
+}
+
+/* What a drain may take. */
+static int64_t drain_ms(const struct daemon *d)
+{
+	return (d->settings.drain.shutdown + longest_hook_us(&d->settings)) / MS_US + DRAIN_EXTRA_MS;
+}
+
+static void tell_supervisor(const struct daemon *d, enum health_state to, const char *reason)
 {
 	char text[512];
 
 	snprintf(text, sizeof text, "%s%s%s", health_state_name(to), reason ? ": " : "", reason ? reason : "");
 	supervisor_status(text);
-	if (to == HEALTH_DRAINING || to == HEALTH_STOPPED)
-		supervisor_stopping();
+	if (to == HEALTH_DRAINING)
+		supervisor_stopping((drain_ms(d) + CLOSED_MS) * MS_US);
+	else if (to == HEALTH_STOPPED)
+		supervisor_stopping(CLOSED_MS * MS_US);
 }
 
 static void daemon_move(struct daemon *d, enum health_state to, const char *reason)
@@ -89,7 +106,7 @@ static void daemon_move(struct daemon *d, enum health_state to, const char *reas
 
 	CHECK(legal[d->state][to]);
 	d->state = d->pages.state = to;
-	tell_supervisor(to, reason);
+	tell_supervisor(d, to, reason);
 	flow_note(d->flow, &n);
 }
 
@@ -105,18 +122,28 @@ static void daemon_halt(struct daemon *d, int code, const char *reason)
 
 /* ---- leaving ---- */
 
+static void on_flush_overdue(uv_timer_t *timer)
+{
+	((struct daemon *)timer->data)->flush_over = true;
+}
+
+/* The start has failed, though a broker is there: who watches the group is told before the end. */
+static void daemon_give_up(struct daemon *d, int code, const char *reason)
+{
+	d->exit_code = code;
+	daemon_move(d, HEALTH_STOPPED, reason);
+	uv_timer_start(&d->patience, on_flush_overdue, FLUSH_MS, 0);
+	d->leaving = LEAVING_RECORDS;
+}
+
 static void on_drain_overdue(uv_timer_t *timer)
 {
 	struct daemon *d = timer->data;
 
-	log_line(LOG_WARN, "drain_overdue", "stopping takes too long, probably because the broker is away; what is not committed will run again");
+	log_line(LOG_WARN, "drain_overdue",
+		"stopping takes too long, probably because the broker is away; what is not committed will run again");
 	if (d->state == HEALTH_DRAINING)
 		daemon_halt(d, EXIT_OK, "drain overdue");
-}
-
-static void on_flush_overdue(uv_timer_t *timer)
-{
-	((struct daemon *)timer->data)->flush_over = true;
 }
 
 static void on_close_overdue(uv_timer_t *timer)
@@ -127,6 +154,7 @@ static void on_close_overdue(uv_timer_t *timer)
 static void leave_work(struct daemon *d)
 {
 	if (flow_drained(d->flow)) {
+		uv_timer_start(&d->patience, on_drain_overdue, DRAIN_EXTRA_MS, 0); /* runs and hooks are over */
 		flow_leave(d->flow);
 		d->leaving = LEAVING_GROUP; /* ends in on_closed */
 	}
@@ -171,7 +199,7 @@ static void daemon_drain(struct daemon *d, const char *reason)
 {
 	daemon_move(d, HEALTH_DRAINING, reason);
 	flow_drain(d->flow, clock_mono_us() + d->settings.drain.shutdown);
-	uv_timer_start(&d->patience, on_drain_overdue, (uint64_t)(d->settings.drain.shutdown / MS_US) + DRAIN_EXTRA_MS, 0);
+	uv_timer_start(&d->patience, on_drain_overdue, (uint64_t)drain_ms(d), 0);
 }
 
 /* ---- what the flow tells ---- */
@@ -183,10 +211,11 @@ static void start_step(struct daemon *d)
 	uint16_t pool;
 
 	if (starts_hopeless(d->starts, &pool, &why)) {
-		snprintf(text, sizeof text, "the workers of pool \"%s\" cannot start: %s", settings_pool(&d->settings, pool)->name, why);
+		snprintf(text, sizeof text, "the workers of pool \"%s\" cannot start: %s",
+			settings_pool(&d->settings, pool)->name, why);
 		log_line(LOG_ERROR, "workers_cannot_start", "%s; run its command by hand, or `bridgepool check -c FILE`", text);
-		daemon_halt(d, EXIT_CONFIGURATION, text);
-	} else if (flow_ready(d->flow, &why)) {
+		daemon_give_up(d, EXIT_CONFIGURATION, text);
+	} else if (flow_ready(d->flow)) {
 		flow_subscribe(d->flow);
 		daemon_move(d, HEALTH_READY, "workers are ready, joining the group");
 	}
@@ -199,7 +228,8 @@ static void log_finding(void *ctx, enum verdict verdict, const char *what, const
 	static const enum log_level levels[] = {LOG_DEBUG, LOG_WARN, LOG_ERROR};
 	const enum log_level *good = ctx;
 
-	log_line(verdict == VERDICT_OK && good ? *good : levels[verdict], "preflight", "%s%s%s", what, mend ? "; " : "", mend ? mend : "");
+	log_line(verdict == VERDICT_OK && good ? *good : levels[verdict], "preflight", "%s%s%s", what, mend ? "; " : "",
+		mend ? mend : "");
 }
 
 /* Which limits hold that nobody has written down is worth a line. */
@@ -213,13 +243,16 @@ static void tell_memory(const struct daemon *d)
 
 /* ---- reading the configuration again ---- */
 
-static void take_over(struct daemon *d, const struct reload *r)
+static void take_over(struct daemon *d, struct reload *r)
 {
 	struct wiring former = d->wiring;
+	struct shares before = shares_of(&d->settings, &d->memory), after;
 
 	d->readings = xrealloc(d->readings, (d->nreadings + 1) * sizeof *d->readings);
 	d->settings = d->readings[d->nreadings++] = r->settings;
 	d->memory = machine_memory("");
+	after = shares_of(&d->settings, &d->memory);
+	reload_shares(r, &before, &after);
 	wiring_init(&d->wiring, &d->settings, &d->identity, &d->memory);
 	log_setup((enum log_level)d->settings.log.level, (enum log_format)d->settings.log.format);
 	flow_retune(d->flow, r->rolls);
@@ -328,8 +361,8 @@ static void on_assigned(void *ctx)
 		return;
 	d->told_ready = d->pages.joined = true;
 	supervisor_ready();
-	log_line(LOG_INFO, "joined", "this instance is a member of the group and works instance=%s group=%s", d->identity.instance,
-		d->settings.kafka.group);
+	log_line(LOG_INFO, "joined", "this instance is a member of the group and works instance=%s group=%s",
+		d->identity.instance, d->settings.kafka.group);
 	if (d->hooks && d->hooks->ready)
 		d->hooks->ready(d->hooks->ctx);
 }
@@ -460,9 +493,42 @@ static bool await_broker(struct daemon *d, struct admin *a)
 	return true;
 }
 
+struct topics_look {
+	struct admin *admin;
+	const struct settings *settings;
+	int code;
+	char why[512]; /* the first thing to be mended */
+};
+
+static void on_topic_finding(void *ctx, enum verdict verdict, const char *what, const char *mend)
+{
+	struct topics_look *l = ctx;
+
+	log_finding(NULL, verdict, what, mend);
+	if (verdict == VERDICT_FAIL && !*l->why)
+		snprintf(l->why, sizeof l->why, "%s", what);
+}
+
+/* Each topic may take its time; nobody who asks /livez meanwhile shall wait for it. */
+static void look_at_topics(void *ctx)
+{
+	struct topics_look *l = ctx;
+	const struct preflight_report report = {l, on_topic_finding};
+
+	l->code = preflight_topics(l->admin, l->settings, &report);
+}
+
+/* Before the flow turns: its last words still need the loop. */
+static void end_early(struct daemon *d, int code, const char *reason)
+{
+	daemon_give_up(d, code, reason);
+	while (!flow_flushed(d->flow) && !d->flush_over && uv_run(&d->loop, UV_RUN_ONCE))
+		;
+}
+
 static bool kafka_ready(struct daemon *d)
 {
-	const struct preflight_report report = {NULL, log_finding};
+	struct topics_look look = {.settings = &d->settings};
 	char why[512];
 	struct admin *a;
 	bool ready;
@@ -475,10 +541,14 @@ static bool kafka_ready(struct daemon *d)
 		return false;
 	}
 	ready = await_broker(d, a);
-	if (ready)
-		d->exit_code = preflight_topics(a, &d->settings, &report);
+	if (ready) {
+		look.admin = a;
+		aside_run(&d->loop, look_at_topics, &look);
+	}
 	admin_free(a);
-	return ready && d->exit_code == EXIT_OK;
+	if (ready && !d->halt && (look.code != EXIT_OK || d->stop_asked))
+		end_early(d, look.code, look.code == EXIT_OK ? "asked to stop" : look.why);
+	return ready && d->exit_code == EXIT_OK && !d->stop_asked && !d->halt;
 }
 
 static void daemon_open(struct daemon *d, const struct flow_events *ev)
@@ -514,14 +584,6 @@ static bool daemon_finish(struct daemon *d)
 	return uv_loop_close(&d->loop) == 0;
 }
 
-/* A batch needs as much as the one before it: the top of the heap is not given to the system in between and fetched again, which
- * costs a fault for each page. */
-static void keep_heap(void)
-{
-	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
-	mallopt(M_TOP_PAD, HEAP_STEP);
-}
-
 /* A worker needs five descriptors. The usual soft limit is low for the sake of programs that use select(). */
 static void allow_files(void)
 {
@@ -536,7 +598,8 @@ static void allow_files(void)
 /* Not on the stack: what did not close in time has threads that may still look at it, until the process ends. */
 static struct daemon *abandoned;
 
-static struct daemon *daemon_new(const struct settings *settings, const struct settings_origin *origin, const struct daemon_hooks *hooks)
+static struct daemon *daemon_new(const struct settings *settings, const struct settings_origin *origin,
+	const struct daemon_hooks *hooks)
 {
 	struct daemon *d = xcalloc(1, sizeof *d);
 
@@ -573,7 +636,7 @@ int daemon_run(const struct settings *settings, const struct settings_origin *or
 	struct daemon *d;
 	int code;
 
-	keep_heap();
+	heap_keep();
 	allow_files();
 	log_setup((enum log_level)settings->log.level, (enum log_format)settings->log.format);
 	d = daemon_new(settings, origin, hooks);
@@ -581,8 +644,8 @@ int daemon_run(const struct settings *settings, const struct settings_origin *or
 
 	open_signals(d);
 	open_watchdog(d);
-	log_line(LOG_INFO, "start", "bridgepool %s instance=%s group=%s brokers=%s", BRIDGEPOOL_VERSION, d->identity.instance, settings->kafka.group,
-		settings->kafka.brokers);
+	log_line(LOG_INFO, "start", "bridgepool %s instance=%s group=%s brokers=%s", BRIDGEPOOL_VERSION, d->identity.instance,
+		settings->kafka.group, settings->kafka.brokers);
 	daemon_open(d, &ev);
 	if (d->flow && kafka_ready(d))
 		daemon_serve(d);

@@ -1,4 +1,5 @@
-/* flow.c: the two translations: events of Kafka and workers -> engine; orders of the engine -> consumer, producer, adapters, health.
+/* flow.c: the two translations: events of Kafka and workers -> engine; orders of the engine -> consumer, producer, adapters,
+ * health.
  *
  * The engine is called from callbacks of the loop only. Its port functions below never call it back: `inside` proves that. */
 #include "flow.h"
@@ -35,9 +36,9 @@ struct flow {
 	uv_prepare_t prepare;
 	uv_timer_t timer, beat;
 	int64_t armed_for; /* what `timer` waits for; INT64_MAX: nothing */
-	bool starved;	   /* the consumer was told that there is no credit */
-	bool stalled;	   /* the last turn found that we had stood still */
-	bool inside;	   /* the engine is being called */
+	bool starved;      /* the consumer was told that there is no credit */
+	bool stalled;      /* the last turn found that we had stood still */
+	bool inside;       /* the engine is being called */
 	bool draining, consumer_closed, closing;
 };
 
@@ -112,7 +113,10 @@ static void port_commit(void *ctx, const struct commit *c)
 static bool port_produce(void *ctx, const struct record *r)
 {
 	struct flow *f = ctx;
-	const char *topic[] = {[RECORD_RESULT] = f->settings->kafka.results, [RECORD_DEAD_LETTER] = f->settings->kafka.dead_letters};
+	const char *topic[] = {
+		[RECORD_RESULT] = f->settings->kafka.results,
+		[RECORD_DEAD_LETTER] = f->settings->kafka.dead_letters,
+	};
 
 	return f->producer && producer_send(f->producer, topic[r->kind], r);
 }
@@ -212,14 +216,29 @@ static void on_delivered(void *ctx, uint64_t serial, enum delivery d)
 	flow_exit(f);
 }
 
+/* To the engine this partition is an idle one: it has no note for it. */
+static void tell_unreadable(struct flow *f, const char *why)
+{
+	const struct health_fields event = {.kind = KIND_PARTITION_STUCK, .severity = SEVERITY_ERROR, .reason = slice_of(why)};
+
+	health_event(f->health, &event, clock_wall_ms());
+}
+
 static void on_fault(void *ctx, enum kafka_fault fault, const char *why)
 {
 	struct flow *f = ctx;
 
 	journal_fault(f->journal, fault, why ? why : "");
+	if (fault == KAFKA_UNREADABLE)
+		tell_unreadable(f, why);
 	if (fault == KAFKA_REACHABLE)
 		health_retry(f->health);
 	f->events.fault(f->events.ctx, fault, why ? why : "");
+}
+
+static void on_room(void *ctx)
+{
+	health_retry(((struct flow *)ctx)->health);
 }
 
 static void on_closed(void *ctx)
@@ -318,15 +337,16 @@ static void turn_arm(struct flow *f, int64_t now)
 	uv_timer_start(&f->timer, on_timer, next <= now ? 0 : (uint64_t)((next - now + MS_US - 1) / MS_US), 0);
 }
 
-/* Whoever was stopped (SIGSTOP, a frozen container, a machine without a free core) finds everybody's time over, and the answers that
- * came in time still in their pipes. Those are read first: one turn without timers. */
+/* Whoever was stopped (SIGSTOP, a frozen container, a machine without a free core) finds everybody's time over, and the answers
+ * that came in time still in their pipes. Those are read first: one turn without timers. */
 static bool turn_after_stall(struct flow *f, int64_t now)
 {
 	f->stalled = !f->stalled && now - engine_next(f->engine) > STALL_US;
 	return f->stalled;
 }
 
-/* Once per turn, before the loop waits: time first, then credit, then what all callbacks of the last turn had to say to workers. */
+/* Once per turn, before the loop waits: time first, then credit, then what all callbacks of the last turn had to say to
+ * workers. */
 static void flow_turn(uv_prepare_t *prepare)
 {
 	struct flow *f = prepare->data;
@@ -349,30 +369,39 @@ static void flow_turn(uv_prepare_t *prepare)
 		adapter_flush(f->adapters[i]);
 }
 
-static void on_beat(uv_timer_t *timer);
+static void beat(struct flow *f)
+{
+	struct snapshot snapshot;
+
+	health_retry(f->health);
+	engine_snapshot(f->engine, clock_mono_us(), &snapshot);
+	snapshot.heartbeat_ms = f->settings->health.heartbeat / MS_US;
+	health_beat(f->health, &snapshot, clock_wall_ms());
+	snapshot_free(&snapshot);
+}
+
+static void on_beat(uv_timer_t *timer)
+{
+	beat(timer->data);
+}
 
 static void arm_beat(struct flow *f)
 {
 	uint64_t ms = (uint64_t)(f->settings->health.heartbeat / MS_US);
 
-	if (ms && uv_timer_get_repeat(&f->beat) == ms)
-		return;
 	uv_timer_stop(&f->beat);
+	uv_timer_set_repeat(&f->beat, ms);
 	if (ms)
 		uv_timer_start(&f->beat, on_beat, ms, ms);
-	else
-		uv_timer_set_repeat(&f->beat, 0);
 }
 
-static void on_beat(uv_timer_t *timer)
+/* Whoever reads the heartbeats waits for the next one as long as the last one said: a changed interval is told at once. */
+static void change_beat(struct flow *f)
 {
-	struct flow *f = timer->data;
-	struct snapshot snapshot;
-
-	health_retry(f->health);
-	engine_snapshot(f->engine, clock_mono_us(), &snapshot);
-	health_beat(f->health, &snapshot, clock_wall_ms());
-	snapshot_free(&snapshot);
+	if (uv_timer_get_repeat(&f->beat) == (uint64_t)(f->settings->health.heartbeat / MS_US))
+		return;
+	beat(f);
+	arm_beat(f);
 }
 
 /* ---- life ---- */
@@ -398,8 +427,9 @@ static bool open_adapters(struct flow *f, char *errstr, size_t size)
 
 static bool open_kafka(struct flow *f, char *errstr, size_t size)
 {
-	const struct consumer_events cev = {f, on_assigned, on_revoked, on_offsets, on_want, on_message, on_committed, on_fault, on_closed, on_left};
-	const struct producer_events pev = {f, on_delivered, on_fault};
+	const struct consumer_events cev = {f, on_assigned, on_revoked, on_offsets, on_want, on_message, on_committed, on_fault,
+		on_closed, on_left};
+	const struct producer_events pev = {f, on_delivered, on_fault, on_room};
 
 	f->producer = producer_new(f->loop, &f->wiring->producer, &pev, errstr, size);
 	if (!f->producer)
@@ -426,8 +456,8 @@ static void open_engine(struct flow *f)
 	f->engine = engine_new(&f->wiring->engine, &port, f->codec, random_entropy(), clock_mono_us());
 }
 
-struct flow *flow_new(uv_loop_t *loop, const struct settings *s, const struct wiring *w, const struct identity *id, const struct flow_events *ev,
-	char *errstr, size_t size)
+struct flow *flow_new(uv_loop_t *loop, const struct settings *s, const struct wiring *w, const struct identity *id,
+	const struct flow_events *ev, char *errstr, size_t size)
 {
 	struct flow *f = xcalloc(1, sizeof *f);
 	const struct health_config health = {id->instance, id->incarnation, id->host, w->health_encoding, HEALTH_RING};
@@ -469,9 +499,14 @@ void flow_start(struct flow *f)
 	flow_exit(f);
 }
 
-bool flow_ready(const struct flow *f, const char **why)
+bool flow_ready(const struct flow *f)
 {
-	return engine_ready(f->engine, why);
+	return engine_ready(f->engine);
+}
+
+uint64_t flow_health_dropped(const struct flow *f)
+{
+	return health_dropped(f->health);
 }
 
 void flow_subscribe(struct flow *f)
@@ -497,7 +532,7 @@ void flow_retune(struct flow *f, const bool *rolls)
 	for (size_t i = 0; i < f->nadapters; i++)
 		if (rolls[i])
 			reconfigure(f, i);
-	arm_beat(f);
+	change_beat(f);
 	now = flow_enter(f);
 	engine_retune(f->engine, &f->wiring->engine, now);
 	for (size_t i = 0; i < f->nadapters; i++)

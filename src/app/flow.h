@@ -1,5 +1,5 @@
-/* flow.h: the two translations. Events of Kafka and of the workers become calls of the engine; orders of the engine become calls of
- * consumer, producer and adapters; its notes become log lines and health events. It decides nothing. */
+/* flow.h: the two translations. Events of Kafka and of the workers become calls of the engine; orders of the engine become calls
+ * of consumer, producer and adapters; its notes become log lines and health events. It decides nothing. */
 #ifndef APP_FLOW_H
 #define APP_FLOW_H
 
@@ -12,29 +12,30 @@ struct flow;
 /* What the daemon watches. Called from the loop; all must be given. */
 struct flow_events {
 	void *ctx;
-	void (*turn)(void *ctx);                                   /* once per turn of the loop, before its orders are sent */
-	void (*note)(void *ctx, const struct note *n);             /* from inside the engine: look, call nothing */
-	void (*line)(void *ctx, const char *text);                 /* a note's log line */
-	void (*assigned)(void *ctx);                               /* the group gave us an assignment, perhaps an empty one */
+	void (*turn)(void *ctx);                       /* once per turn of the loop, before its orders are sent */
+	void (*note)(void *ctx, const struct note *n); /* from inside the engine: look, call nothing */
+	void (*line)(void *ctx, const char *text);     /* a note's log line */
+	void (*assigned)(void *ctx);                   /* the group gave us an assignment, perhaps an empty one */
 	void (*exec_failed)(void *ctx, struct slot_ref w, struct slice why);
 	void (*fault)(void *ctx, enum kafka_fault fault, const char *why);
-	void (*closed)(void *ctx);                                 /* the consumer has left the group */
+	void (*closed)(void *ctx); /* the consumer has left the group */
 };
 
 /* Borrows everything until flow_free. NULL: errstr says what to mend. Nothing happens before flow_start. */
-struct flow *flow_new(uv_loop_t *loop, const struct settings *s, const struct wiring *w, const struct identity *id, const struct flow_events *ev,
-	char *errstr, size_t size);
-void flow_start(struct flow *f);     /* starts the pools */
+struct flow *flow_new(uv_loop_t *loop, const struct settings *s, const struct wiring *w, const struct identity *id,
+	const struct flow_events *ev, char *errstr, size_t size);
+void flow_start(struct flow *f);                        /* starts the pools */
 const struct engine *flow_engine(const struct flow *f); /* to be looked at */
-bool flow_ready(const struct flow *f, const char **why); /* every pool can work */
+bool flow_ready(const struct flow *f);                  /* every pool can work */
+uint64_t flow_health_dropped(const struct flow *f);     /* health events that nobody will read */
 void flow_subscribe(struct flow *f);
 /* The settings and the wiring that flow_new was given have other values now. rolls: by pool, whose workers are to be replaced. */
 void flow_retune(struct flow *f, const bool *rolls);
-void flow_roll(struct flow *f); /* every worker is replaced by a fresh one, warm first */
+void flow_roll(struct flow *f);                       /* every worker is replaced by a fresh one, warm first */
 void flow_note(struct flow *f, const struct note *n); /* a note of the daemon's own */
 
-/* The end, in this order: drain until flow_drained, leave until `closed`, wait for flow_idle and flow_flushed, close, run the loop
- * until it is empty, free. Close may come at any time: it kills what lives. */
+/* The end, in this order: drain until flow_drained, leave until `closed`, wait for flow_idle and flow_flushed, close, run the
+ * loop until it is empty, free. Close may come at any time: it kills what lives. */
 void flow_drain(struct flow *f, int64_t until_us);
 bool flow_drained(const struct flow *f);
 void flow_leave(struct flow *f);

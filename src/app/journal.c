@@ -34,11 +34,16 @@ static const struct {
 	enum log_level level;
 	const char *event, *sentence;
 } fault_rows[] = {
-	[KAFKA_UNREACHABLE] = {LOG_WARN, "broker_away", "no broker answers; it is tried again until one does, nothing is lost meanwhile"},
+	[KAFKA_UNREACHABLE] = {LOG_WARN, "broker_away",
+		"no broker answers; it is tried again until one does, nothing is lost meanwhile"},
 	[KAFKA_REACHABLE] = {LOG_INFO, "broker_back", "a broker answers again"},
-	[KAFKA_TOPIC_MISSING] = {LOG_ERROR, "topic_missing", "a topic does not exist; `bridgepool topics -c FILE` creates them all"},
+	[KAFKA_TOPIC_MISSING] = {LOG_ERROR, "topic_missing",
+		"a topic does not exist; `bridgepool topics -c FILE` creates them all"},
 	[KAFKA_FORBIDDEN] = {LOG_ERROR, "forbidden",
 		"the broker refuses us; look at kafka.properties and at the ACLs that `bridgepool topics --print -c FILE` shows"},
+	[KAFKA_UNREADABLE] = {LOG_ERROR, "partition_unreadable",
+		"nothing is read of a partition, because what stands there cannot be decoded or is not given out; it is tried again, and nothing is "
+		"skipped by itself: mend it at the broker, or move the group's offset behind it while no instance runs"},
 	[KAFKA_FENCED] = {LOG_ERROR, "fenced", "another process uses our instance.id; each instance needs a name of its own"},
 	[KAFKA_FATAL] = {LOG_ERROR, "kafka_fatal", "the Kafka client cannot go on"},
 };
@@ -64,6 +69,14 @@ void journal_free(struct journal *j)
 	free(j);
 }
 
+static void log_text(struct journal *j, enum log_level level, const char *event)
+{
+	buf_append(&j->text, "", 1);
+	if (j->text.overflow)
+		j->text.data[j->text.len - 1] = '\0';
+	log_line(level, event, "%s", (const char *)j->text.data);
+}
+
 const char *journal_note(struct journal *j, const struct note *n, bool draining)
 {
 	unsigned dropped;
@@ -74,10 +87,7 @@ const char *journal_note(struct journal *j, const struct note *n, bool draining)
 	notes_text(j->settings, n, &j->text);
 	if (dropped)
 		buf_printf(&j->text, " (%u lines like this were left out)", dropped);
-	buf_append(&j->text, "", 1);
-	if (j->text.overflow)
-		j->text.data[j->text.len - 1] = '\0';
-	log_line(notes_level(n, draining), notes_row(n->kind)->event, "%s", (const char *)j->text.data);
+	log_text(j, notes_level(n, draining), notes_row(n->kind)->event);
 	return (const char *)j->text.data;
 }
 
@@ -85,8 +95,13 @@ void journal_fault(struct journal *j, enum kafka_fault fault, const char *why)
 {
 	unsigned dropped;
 
-	if (log_allow(&j->faults[fault], FAULT_BURST, FAULT_PER_US, clock_mono_us(), &dropped))
-		log_line(fault_rows[fault].level, fault_rows[fault].event, "%s reason=\"%s\" left_out=%u", fault_rows[fault].sentence, why, dropped);
+	if (!log_allow(&j->faults[fault], FAULT_BURST, FAULT_PER_US, clock_mono_us(), &dropped))
+		return;
+	buf_reset(&j->text);
+	buf_printf(&j->text, "%s reason=", fault_rows[fault].sentence);
+	log_quote(&j->text, slice_of(why));
+	buf_printf(&j->text, " left_out=%u", dropped);
+	log_text(j, fault_rows[fault].level, fault_rows[fault].event);
 }
 
 static struct log_limit *worker_limit(struct journal *j, struct slot_ref w)

@@ -9,40 +9,57 @@
 
 static const struct note_row rows[NOTE_KINDS] = {
 	[NOTE_WORKER_STATE] = {"worker_state", "a worker changed its state", LOG_INFO, KIND_WORKER_STATE, true},
-	[NOTE_WORKER_EXIT] = {"worker_exit", "a worker ended; count says how many sessions ended with it", LOG_WARN, KIND_WORKER_EXIT, false},
+	[NOTE_WORKER_EXIT] = {"worker_exit", "a worker ended; count says how many sessions ended with it", LOG_WARN,
+		KIND_WORKER_EXIT, false},
 	[NOTE_WORKER_PROTOCOL] = {"worker_protocol", "a worker broke the protocol", LOG_WARN, KIND_WORKER_STATE, false},
-	[NOTE_WORKER_BACKOFF] = {"worker_backoff", "a worker did not start; count says after how many milliseconds it is tried again", LOG_WARN,
-		KIND_UNKNOWN, false},
-	[NOTE_WORKER_LEAVING] = {"worker_leaving", "a worker is being replaced by a fresh one; count says how many sessions live on it", LOG_INFO,
-		KIND_WORKER_STATE, false},
+	[NOTE_WORKER_BACKOFF] = {"worker_backoff",
+		"a worker did not start; count says after how many milliseconds it is tried again", LOG_WARN, KIND_UNKNOWN,
+		false},
+	[NOTE_WORKER_LEAVING] = {"worker_leaving",
+		"a worker is being replaced by a fresh one; count says how many sessions live on it", LOG_INFO, KIND_WORKER_STATE,
+		false},
+	[NOTE_WORKER_LARGE] = {"worker_large",
+		"a worker is above recycle_memory soon after its start, so a fresh one will be too: raise it; count says for how many "
+		"milliseconds no other is replaced for that, ever longer",
+		LOG_WARN, KIND_UNKNOWN, false},
+	[NOTE_POOL_ROLLED] = {"pool_rolled", "every worker has been replaced", LOG_INFO, KIND_UNKNOWN, false},
 	[NOTE_POOL_STATE] = {"pool_state", "a pool changed its state", LOG_INFO, KIND_POOL_STATE, true},
-	[NOTE_CIRCUIT] = {"circuit", "a pool's circuit opened (UNAVAILABLE), tries one request (DEGRADED) or closed (READY); count says how many failures of workers came in a row",
+	[NOTE_CIRCUIT] = {"circuit",
+		"a pool's circuit opened (UNAVAILABLE), tries one request (DEGRADED) or closed (READY); count says how many failures of workers came in a row",
 		LOG_INFO, KIND_CIRCUIT, true},
 	[NOTE_INSTANCE_STATE] = {"instance_state", "this instance changed its state", LOG_INFO, KIND_INSTANCE_STATE, true},
 	[NOTE_RELOADED] = {"reloaded", "the configuration was read again", LOG_INFO, KIND_INSTANCE_STATE, false},
-	[NOTE_RELOAD_REFUSED] = {"reload_refused", "the configuration was read again, but nothing of it was taken over", LOG_ERROR,
-		KIND_INSTANCE_STATE, false},
-	[NOTE_SESSIONS_LOST] = {"sessions_lost", "sessions lost the state that a worker held for them", LOG_WARN, KIND_SESSIONS_LOST, false},
+	[NOTE_RELOAD_REFUSED] = {"reload_refused", "the configuration was read again, but nothing of it was taken over",
+		LOG_ERROR, KIND_INSTANCE_STATE, false},
+	[NOTE_SESSIONS_LOST] = {"sessions_lost", "sessions lost the state that a worker held for them", LOG_WARN,
+		KIND_SESSIONS_LOST, false},
+	[NOTE_SESSION] = {"session", "a session began or ended", LOG_DEBUG, KIND_SESSION, false},
 	[NOTE_PARTITION_ASSIGNED] = {"partition_assigned", "a partition came; count is the offset it starts at", LOG_INFO,
 		KIND_PARTITIONS_ASSIGNED, false},
-	[NOTE_PARTITION_REVOKED] = {"partition_revoked", "a partition was given back; count says how many requests were put back with it",
-		LOG_INFO, KIND_PARTITIONS_REVOKED, false},
-	[NOTE_PARTITION_LOST] = {"partition_lost", "a partition was lost; count says how many requests were dropped for its next owner",
-		LOG_WARN, KIND_PARTITIONS_REVOKED, false},
-	[NOTE_PARTITION_STUCK] = {"partition_stuck", "a partition makes no progress; count says for how many milliseconds", LOG_WARN,
-		KIND_PARTITION_STUCK, false},
-	[NOTE_MAP_UNREADABLE] = {"map_unreadable", "commit metadata did not decode; reading starts at the base, some requests may run again",
-		LOG_WARN, KIND_UNKNOWN, false},
-	[NOTE_BACKPRESSURE] = {"backpressure", "reading of a partition is held (DEGRADED) or goes on (READY)", LOG_INFO, KIND_BACKPRESSURE,
-		true},
-	[NOTE_AFFINITY_VIOLATION] = {"affinity_violation",
-		"a session was found in two partitions: its producers must use one partitioner and one key", LOG_WARN, KIND_AFFINITY_VIOLATION,
+	[NOTE_PARTITION_REVOKED] = {"partition_revoked",
+		"a partition was given back; count says how many requests were put back with it", LOG_INFO,
+		KIND_PARTITIONS_REVOKED, false},
+	[NOTE_PARTITION_LOST] = {"partition_lost",
+		"a partition was lost; count says how many requests were dropped for its next owner", LOG_WARN,
+		KIND_PARTITIONS_REVOKED, false},
+	[NOTE_PARTITION_STUCK] = {"partition_stuck", "a partition makes no progress; count says for how many milliseconds",
+		LOG_WARN, KIND_PARTITION_STUCK, false},
+	[NOTE_MAP_UNREADABLE] = {"map_unreadable",
+		"commit metadata did not decode; reading starts at the base, some requests may run again", LOG_WARN, KIND_UNKNOWN,
 		false},
-	[NOTE_REQUEST_SLOW] = {"request_slow", "a request took longer than log.slow; count is the milliseconds in all", LOG_WARN, KIND_UNKNOWN, false},
-	[NOTE_PARTIALS_DROPPED] = {"partials_dropped", "a request says too much before its answer: the rest of its parts are left out, its result is not; count is its offset",
+	[NOTE_BACKPRESSURE] = {"backpressure", "reading of a partition is held (DEGRADED) or goes on (READY)", LOG_INFO,
+		KIND_BACKPRESSURE, true},
+	[NOTE_AFFINITY_VIOLATION] = {"affinity_violation",
+		"a session was found in two partitions: its producers must use one partitioner and one key", LOG_WARN,
+		KIND_AFFINITY_VIOLATION, false},
+	[NOTE_REQUEST_SLOW] = {"request_slow", "a request took longer than log.slow; count is the milliseconds in all", LOG_WARN,
+		KIND_UNKNOWN, false},
+	[NOTE_PARTIALS_DROPPED] = {"partials_dropped",
+		"a request says too much before its answer: the rest of its parts are left out, its result is not; count is its offset",
 		LOG_WARN, KIND_UNKNOWN, false},
-	[NOTE_REQUEST_POISON] = {"request_poison", "a request killed its worker again and will not run any more; count is its offset",
-		LOG_WARN, KIND_UNKNOWN, false},
+	[NOTE_REQUEST_POISON] = {"request_poison",
+		"a request killed its worker again and will not run any more; count is its offset", LOG_WARN, KIND_UNKNOWN,
+		false},
 	[NOTE_DELIVERY_REFUSED] = {"delivery_refused",
 		"the broker takes no records for a topic (missing, forbidden, or max.message.bytes is too small): they are kept and sent again; "
 		"count says how many wait",
@@ -74,14 +91,18 @@ enum log_level notes_level(const struct note *n, bool draining)
 	const struct note_row *row = notes_row(n->kind);
 
 	if (n->kind == NOTE_WORKER_EXIT && n->from == HEALTH_TERMINATING && (draining || n->count == 0))
-		return LOG_INFO; /* we ended it ourselves, and told why then; nothing was lost with it that we did not mean to end */
+		return LOG_INFO; /* we ended it ourselves, and told why then; nothing was lost but what we meant to end */
 	return row->by_state && state_level[n->to] > row->level ? state_level[n->to] : row->level;
 }
 
 enum severity notes_severity(const struct note *n, bool draining)
 {
 	static const enum severity by_level[] = {
-		[LOG_DEBUG] = SEVERITY_INFO, [LOG_INFO] = SEVERITY_INFO, [LOG_WARN] = SEVERITY_WARN, [LOG_ERROR] = SEVERITY_ERROR};
+		[LOG_DEBUG] = SEVERITY_INFO,
+		[LOG_INFO] = SEVERITY_INFO,
+		[LOG_WARN] = SEVERITY_WARN,
+		[LOG_ERROR] = SEVERITY_ERROR,
+	};
 
 	return by_level[notes_level(n, draining)];
 }
@@ -127,9 +148,8 @@ void notes_text(const struct settings *s, const struct note *n, struct buf *out)
 	if (n->count || n->kind == NOTE_PARTITION_ASSIGNED) /* an offset may be 0 */
 		buf_printf(out, " count=%" PRId64, n->count);
 	if (n->reason.len) {
-		buf_text(out, " reason=\"");
-		buf_add(out, n->reason);
-		buf_text(out, "\"");
+		buf_text(out, " reason=");
+		log_quote(out, n->reason);
 	}
 }
 
@@ -141,7 +161,8 @@ static struct slice place_reason(const struct settings *s, const struct note *n,
 	return slice_of(out);
 }
 
-void notes_event(const struct settings *s, const struct note *n, bool draining, struct note_words *words, struct health_fields *out)
+void notes_event(const struct settings *s, const struct note *n, bool draining, struct note_words *words,
+	struct health_fields *out)
 {
 	*out = (struct health_fields){
 		.kind = notes_row(n->kind)->kind,

@@ -13,7 +13,7 @@ struct note_row {
 	const char *sentence;
 	enum log_level level;
 	enum health_kind kind; /* KIND_UNKNOWN: no health event */
-	bool by_state;	       /* level and severity come from the state it went to; `level` is the least */
+	bool by_state;         /* level and severity come from the state it went to; `level` is the least */
 };
 
 const struct note_row *notes_row(enum note_kind kind);
@@ -30,6 +30,7 @@ struct note_words {
 	char worker_id[96], place[320];
 };
 /* Fills kind, severity, pool, worker, states, reason and count. out borrows words, n and s. */
-void notes_event(const struct settings *s, const struct note *n, bool draining, struct note_words *words, struct health_fields *out);
+void notes_event(const struct settings *s, const struct note *n, bool draining, struct note_words *words,
+	struct health_fields *out);
 
 #endif

@@ -15,8 +15,15 @@ static const char schema_prefix[] = "/schemas/";
 
 static void process_facts(const struct pages *p, struct process_facts *f)
 {
-	*f = (struct process_facts){.version = BRIDGEPOOL_VERSION, .library = admin_library_version(),
-		.instance_id = p->identity->instance, .started_s = p->started_s, .state = p->state};
+	*f = (struct process_facts){
+		.version = BRIDGEPOOL_VERSION,
+		.library = admin_library_version(),
+		.instance_id = p->identity->instance,
+		.started_s = p->started_s,
+		.now_s = (double)clock_wall_ms() / 1000,
+		.health_dropped = flow_health_dropped(p->flow),
+		.state = p->state,
+	};
 	metrics_process(f);
 }
 
@@ -41,20 +48,28 @@ static void page_live(const struct pages *p, const struct http_query *q, struct 
 	buf_text(a->body, "ok\n");
 }
 
+bool pages_readiness(enum health_state state, bool joined, const char *pool, struct buf *out)
+{
+	bool ready = state == HEALTH_READY && joined && !pool;
+
+	if (ready)
+		buf_text(out, "ok\n");
+	else if (state != HEALTH_READY)
+		buf_printf(out, "the instance is %s\n", health_state_name(state));
+	else if (!joined)
+		buf_text(out, "the group was not joined yet\n");
+	else
+		buf_printf(out, "%s\n", pool);
+	return ready;
+}
+
 static void page_ready(const struct pages *p, const struct http_query *q, struct http_answer *a)
 {
-	const char *why = NULL;
+	char why[256];
+	bool good = engine_ready_why(flow_engine(p->flow), clock_mono_us(), why, sizeof why);
 
 	(void)q;
-	if (p->state != HEALTH_READY)
-		buf_printf(a->body, "the instance is %s\n", health_state_name(p->state));
-	else if (!p->joined)
-		buf_text(a->body, "the group was not joined yet\n");
-	else if (!flow_ready(p->flow, &why))
-		buf_printf(a->body, "pool %s is not ready\n", why);
-	else
-		buf_text(a->body, "ok\n");
-	a->status = buf_slice(a->body).len == 3 ? HTTP_OK : HTTP_UNAVAILABLE;
+	a->status = pages_readiness(p->state, p->joined, good ? NULL : why, a->body) ? HTTP_OK : HTTP_UNAVAILABLE;
 }
 
 static void page_status(const struct pages *p, const struct http_query *q, struct http_answer *a)
@@ -72,7 +87,8 @@ static void page_status(const struct pages *p, const struct http_query *q, struc
 		known = status_write_request(e, now, request, a->body);
 	} else {
 		process_facts(p, &facts);
-		status_write(e, now, &(struct status_facts){&facts, p->settings->kafka.group, p->identity->host, clock_wall_ms()}, a->body);
+		status_write(e, now, &(struct status_facts){&facts, p->settings->kafka.group, p->identity->host, clock_wall_ms()},
+			a->body);
 	}
 	if (!known)
 		a->status = HTTP_NOT_FOUND;
@@ -88,7 +104,8 @@ static void page_schemas(const struct pages *p, const struct http_query *q, stru
 	(void)p, (void)q;
 	a->type = json_type;
 	for (int i = 0; i < SCHEMAS; i++)
-		buf_printf(a->body, "%s\"%s\":\"%016" PRIx64 "\"", i ? "," : "{", schema_names[i], codec_fingerprint(codec_schema(schema_names[i]), &ok));
+		buf_printf(a->body, "%s\"%s\":\"%016" PRIx64 "\"", i ? "," : "{", schema_names[i],
+			codec_fingerprint(codec_schema(schema_names[i]), &ok));
 	buf_text(a->body, "}\n");
 }
 
@@ -120,7 +137,8 @@ static const struct page {
 	{"/", page_index, "this list"},
 	{"/livez", page_live, "200 while the daemon's loop turns"},
 	{"/readyz", page_ready, "200 while all pools can work and the group is joined, else 503 and why"},
-	{"/status", page_status, "instance, pools, workers, partitions as JSON; ?session=ID or ?request=ID: where that one is, and what it waits for"},
+	{"/status", page_status,
+		"instance, pools, workers, partitions as JSON; ?session=ID or ?request=ID: where that one is, and what it waits for"},
 	{"/metrics", page_metrics, "for Prometheus"},
 	{"/schemas", page_schemas, "names and fingerprints; /schemas/FINGERPRINT: the Avro schema"},
 };
@@ -153,7 +171,7 @@ static void on_answer(void *ctx, const struct http_query *q, struct http_answer 
 
 void pages_open(struct pages *p, uv_loop_t *loop)
 {
-	const struct http_config c = {p->settings->http.listen, p, on_answer};
+	const struct http_config c = {.listen = p->settings->http.listen, .ctx = p, .answer = on_answer};
 	char why[256];
 
 	p->started_s = (double)clock_wall_ms() / 1000;

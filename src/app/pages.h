@@ -16,6 +16,8 @@ struct pages {
 	bool joined;             /* it has been a member of the group */
 };
 
+/* Whether requests are taken; out says why not. pool: one that cannot work and why, or NULL. */
+bool pages_readiness(enum health_state state, bool joined, const char *pool, struct buf *out);
 /* An address that cannot be had is logged, and the daemon does its work without. The rest of p is filled already. */
 void pages_open(struct pages *p, uv_loop_t *loop);
 void pages_close(struct pages *p);

@@ -1,4 +1,4 @@
-/* preflight.c: are the topics in place, and can they keep what is promised? */
+/* preflight.c: are topics and schemas in place, and can they keep what is promised? */
 #include "bridgepool/app/preflight.h"
 
 #include <inttypes.h>
@@ -11,12 +11,13 @@
 #include "bridgepool/app/settings.h"
 #include "bridgepool/base/clock.h"
 #include "bridgepool/kafka/admin.h"
+#include "wiring.h"
 
 enum { TOPIC_TIMEOUT_MS = 10000, SETTING_TIMEOUT_MS = 5000, MISSING_US = 2000000, AGAIN_US = 100000 };
 
 struct topic_role {
 	const char *topic, *key; /* key: what the configuration calls it */
-	int64_t largest;	 /* bytes of the largest record that we write to it; 0: we only read */
+	int64_t largest;         /* bytes of the largest record that we write to it; 0: we only read */
 };
 
 /* Calls `each` for every topic we use, sources first. */
@@ -38,7 +39,7 @@ struct look {
 	struct admin *admin;
 	const struct preflight_report *report;
 	int code;
-	bool silent; /* the broker does not tell settings: it is not asked again */
+	bool silent;           /* the broker does not tell settings: it is not asked again */
 	int64_t missing_until; /* until then a missing topic is asked for again */
 };
 
@@ -52,13 +53,15 @@ static const struct {
 		"create all topics with `bridgepool topics -c FILE`, or see with `bridgepool topics --print` how an administrator does it"},
 	[TOPIC_FORBIDDEN] = {VERDICT_FAIL, EXIT_CONFIGURATION, "is forbidden for us",
 		"grant what `bridgepool topics --print` lists under ACLs, or look at the credentials in kafka.properties"},
-	[TOPIC_UNKNOWN] = {VERDICT_FAIL, EXIT_BROKER, "could not be asked for", "look at the broker's log; it answers, but not about this topic"},
+	[TOPIC_UNKNOWN] = {VERDICT_FAIL, EXIT_BROKER, "could not be asked for",
+		"look at the broker's log; it answers, but not about this topic"},
 };
 
 /* Not each of several brokers has heard yet of a topic that was made a moment ago. */
 static void ask_topic(const struct look *l, const char *topic, struct topic_info *info)
 {
-	while (admin_topic(l->admin, topic, TOPIC_TIMEOUT_MS, info) && info->state == TOPIC_MISSING && clock_mono_us() < l->missing_until)
+	while (admin_topic(l->admin, topic, TOPIC_TIMEOUT_MS, info) && info->state == TOPIC_MISSING &&
+		clock_mono_us() < l->missing_until)
 		usleep(AGAIN_US);
 }
 
@@ -71,8 +74,8 @@ static void look_topic(void *ctx, const struct topic_role *t)
 	ask_topic(l, t->topic, &info);
 	if (info.state == TOPIC_OK)
 		snprintf(partitions, sizeof partitions, ", %d partition%s", info.partitions, info.partitions == 1 ? "" : "s");
-	snprintf(what, sizeof what, "topic %s (%s) %s%s%s%s", t->topic, t->key, topic_rows[info.state].what, partitions, *info.why ? ": " : "",
-		info.why);
+	snprintf(what, sizeof what, "topic %s (%s) %s%s%s%s", t->topic, t->key, topic_rows[info.state].what, partitions,
+		*info.why ? ": " : "", info.why);
 	l->report->found(l->report->ctx, topic_rows[info.state].verdict, what, topic_rows[info.state].mend);
 	if (l->code == EXIT_OK)
 		l->code = topic_rows[info.state].code;
@@ -93,7 +96,8 @@ static bool read_setting(struct look *l, const char *topic, const char *name, ch
 	if (admin_setting(l->admin, topic, name, SETTING_TIMEOUT_MS, value, size))
 		return true;
 	l->silent = true;
-	l->report->found(l->report->ctx, VERDICT_WARN, "the broker does not tell the topics' settings; cleanup.policy and sizes were not looked at",
+	l->report->found(l->report->ctx, VERDICT_WARN,
+		"the broker does not tell the topics' settings; cleanup.policy and sizes were not looked at",
 		"nothing, if it is the embedded broker; else grant DescribeConfigs on the topics");
 	return false;
 }
@@ -104,9 +108,10 @@ static void look_cleanup(struct look *l, const struct topic_role *t)
 
 	if (!read_setting(l, t->topic, "cleanup.policy", value, sizeof value) || !strstr(value, "compact"))
 		return;
-	snprintf(what, sizeof what, "topic %s (%s) has cleanup.policy=%s: Kafka drops older records of the same key from it", t->topic, t->key,
-		value);
-	l->report->found(l->report->ctx, VERDICT_WARN, what, "set cleanup.policy=delete on it: every request and result must stay readable");
+	snprintf(what, sizeof what, "topic %s (%s) has cleanup.policy=%s: Kafka drops older records of the same key from it",
+		t->topic, t->key, value);
+	l->report->found(l->report->ctx, VERDICT_WARN, what,
+		"set cleanup.policy=delete on it: every request and result must stay readable");
 }
 
 static void look_size(struct look *l, const struct topic_role *t)
@@ -119,8 +124,8 @@ static void look_size(struct look *l, const struct topic_role *t)
 	allowed = strtoll(value, NULL, 10);
 	if (allowed <= 0 || allowed >= t->largest)
 		return;
-	snprintf(what, sizeof what, "topic %s (%s) takes records of %" PRId64 " bytes, but ours may have %" PRId64, t->topic, t->key, allowed,
-		t->largest);
+	snprintf(what, sizeof what, "topic %s (%s) takes records of %" PRId64 " bytes, but ours may have %" PRId64, t->topic,
+		t->key, allowed, t->largest);
 	snprintf(mend, sizeof mend, "set max.message.bytes=%" PRId64 " on it, or lower limits.request and limits.result",
 		t->largest + 64 * 1024);
 	l->report->found(l->report->ctx, VERDICT_WARN, what, mend);
@@ -137,4 +142,21 @@ void preflight_topic_settings(struct admin *a, const struct settings *s, const s
 	struct look l = {.admin = a, .report = r, .code = EXIT_OK};
 
 	each_topic(s, look_settings, &l);
+}
+
+int preflight_schemas(const struct settings *s, const struct preflight_report *r)
+{
+	const struct codec_config config = wiring_codec(s);
+	char why[512], what[640];
+	struct codec *codec = codec_new(&config, why, sizeof why);
+
+	if (!codec) {
+		snprintf(what, sizeof what, "schemas: %s", why);
+		r->found(r->ctx, VERDICT_FAIL, what, "mend what is there, or schemas.extra");
+		return EXIT_CONFIGURATION;
+	}
+	codec_free(codec);
+	if (s->schemas.extra.n)
+		r->found(r->ctx, VERDICT_OK, "the schemas in schemas.extra can be read", NULL);
+	return EXIT_OK;
 }

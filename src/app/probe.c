@@ -20,9 +20,9 @@ struct probe {
 	struct adapter *adapter;
 	const struct pool_settings *pool;
 	bool answered, gone, timed_out;
-	char said[256];	 /* about itself */
+	char said[256];  /* about itself */
 	char fault[256]; /* what went wrong with it */
-	char last[512];	 /* its last stderr line */
+	char last[512];  /* its last stderr line */
 };
 
 static void probe_end(struct probe *p)
@@ -33,7 +33,13 @@ static void probe_end(struct probe *p)
 static void on_started(void *ctx, struct slot_ref w, int pid)
 {
 	struct probe *p = ctx;
-	const struct call ping = {.id = 1, .kind = CALL_PING, .initialization = true, .remaining_ms = TIME_NONE, .sent_wall_ms = clock_wall_ms()};
+	const struct call ping = {
+		.id = 1,
+		.kind = CALL_PING,
+		.initialization = true,
+		.remaining_ms = TIME_NONE,
+		.sent_wall_ms = clock_wall_ms(),
+	};
 
 	(void)pid;
 	adapter_call(p->adapter, w, &ping);
@@ -58,8 +64,12 @@ static void on_answer(void *ctx, struct slot_ref w, const struct answer *a)
 
 static void on_fault(void *ctx, struct slot_ref w, enum worker_fault f, struct slice detail)
 {
-	static const char *const words[] = {[FAULT_EXEC] = "it could not be started", [FAULT_EOF] = "it closed its standard output",
-		[FAULT_WRITE] = "it closed its standard input", [FAULT_FRAME] = "it wrote something that is no frame to its standard output"};
+	static const char *const words[] = {
+		[FAULT_EXEC] = "it could not be started",
+		[FAULT_EOF] = "it closed its standard output",
+		[FAULT_WRITE] = "it closed its standard input",
+		[FAULT_FRAME] = "it wrote something that is no frame to its standard output",
+	};
 	struct probe *p = ctx;
 
 	(void)w;
@@ -77,7 +87,8 @@ static void on_gone(void *ctx, struct slot_ref w, const struct exit_report *x)
 	if (x->last.len)
 		snprintf(p->last, sizeof p->last, "%.*s", (int)x->last.len, (const char *)x->last.data);
 	if (!*p->fault)
-		snprintf(p->fault, sizeof p->fault, "it ended with %s %d", x->exited ? "exit code" : "signal", x->exited ? x->code : x->signal);
+		snprintf(p->fault, sizeof p->fault, "it ended with %s %d", x->exited ? "exit code" : "signal",
+			x->exited ? x->code : x->signal);
 	probe_end(p);
 }
 
@@ -130,18 +141,20 @@ static int probe_report(const struct probe *p, const struct preflight_report *r)
 	char what[1280];
 
 	if (p->answered && p->gone) {
-		snprintf(what, sizeof what, "pool \"%s\": a worker started, answered its first ping (%s) and ended", p->pool->name, p->said);
+		snprintf(what, sizeof what, "pool \"%s\": a worker started, answered its first ping (%s) and ended",
+			p->pool->name, p->said);
 		r->found(r->ctx, VERDICT_OK, what, NULL);
 		return EXIT_OK;
 	}
 	if (p->answered) {
-		snprintf(what, sizeof what, "pool \"%s\": a worker answered (%s), but did not end after shutdown and closed input", p->pool->name,
+		snprintf(what, sizeof what,
+			"pool \"%s\": a worker answered (%s), but did not end after shutdown and closed input", p->pool->name,
 			p->said);
 		r->found(r->ctx, VERDICT_WARN, what, "a worker should end when its standard input ends; it is killed otherwise");
 		return EXIT_OK;
 	}
-	snprintf(what, sizeof what, "pool \"%s\": a worker did not start: %s%s%s", p->pool->name, p->fault, *p->last ? "; its last line: " : "",
-		p->last);
+	snprintf(what, sizeof what, "pool \"%s\": a worker did not start: %s%s%s", p->pool->name, p->fault,
+		*p->last ? "; its last line: " : "", p->last);
 	r->found(r->ctx, VERDICT_FAIL, what, "run pools[].command by hand in pools[].directory and look at what it says");
 	return EXIT_CONFIGURATION;
 }

@@ -1,7 +1,8 @@
-/* reload.c: see reload.h. What a changed key means stands in the table of settings: it holds at once, it holds for the workers that are
- * started from now on, and theirs are replaced, or it needs a restart. */
+/* reload.c: see reload.h. What a changed key means stands in the table of settings: it holds at once, it holds for the workers
+ * that are started from now on, and theirs are replaced, or it needs a restart. */
 #include "reload.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,23 @@ void reload_judge(struct reload *r, const struct settings_origin *from, const st
 		settings_free(&r->settings);
 }
 
+static const char *share_text(char out[32], const struct shares *s)
+{
+	snprintf(out, 32, "%" PRIu64 " MiB", s->limit >> 20);
+	return s->limit > 0 ? out : "none";
+}
+
+void reload_shares(struct reload *r, const struct shares *before, const struct shares *after)
+{
+	char from[32], to[32], text[TEXT_MAX];
+
+	if (before->limit == after->limit)
+		return;
+	snprintf(text, sizeof text, "pools[].resident_limit where it is 0, a share of the control group's memory: %s -> %s",
+		share_text(from, before), share_text(to, after));
+	add_change(r, RELOAD_LIVE, false, text);
+}
+
 /* ---- telling ---- */
 
 void reload_summary(const struct reload *r, char *out, size_t size)
@@ -109,8 +127,8 @@ void reload_summary(const struct reload *r, char *out, size_t size)
 	else if (r->n == 0)
 		snprintf(out, size, "reloaded: nothing is different");
 	else
-		snprintf(out, size, "reloaded: %zu changed at once, %zu by replacing workers, %zu kept until a restart", r->by_how[RELOAD_LIVE],
-			r->by_how[RELOAD_ROLL], r->by_how[RELOAD_RESTART]);
+		snprintf(out, size, "reloaded: %zu changed at once, %zu by replacing workers, %zu kept until a restart",
+			r->by_how[RELOAD_LIVE], r->by_how[RELOAD_ROLL], r->by_how[RELOAD_RESTART]);
 }
 
 void reload_report(const struct reload *r, struct buf *out)

@@ -30,7 +30,8 @@ int reload_word_listen(pid_t daemon, char *errstr, size_t size)
 
 	if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, len) == 0 && listen(fd, 1) == 0)
 		return fd;
-	snprintf(errstr, size, "%s", errno == EADDRINUSE ? "another `bridgepool reload` waits for the same daemon" : strerror(errno));
+	snprintf(errstr, size, "%s",
+		errno == EADDRINUSE ? "another `bridgepool reload` waits for the same daemon" : strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return -1;

@@ -8,11 +8,16 @@ static bool has_processes(const struct pool_settings *p)
 	return strcmp(p->adapter, "process") == 0;
 }
 
+uint64_t shares_most(const struct pool_settings *p)
+{
+	return (uint64_t)(p->size + p->spare) + 1;
+}
+
 double shares_own(const struct pool_settings *p)
 {
 	int64_t one = p->resident_limit && (!p->memory || p->resident_limit < p->memory) ? p->resident_limit : p->memory;
 
-	return has_processes(p) ? (double)one * (double)(p->size + p->spare) : 0;
+	return has_processes(p) ? (double)one * (double)shares_most(p) : 0;
 }
 
 bool shares_apply(const struct pool_settings *p)
@@ -30,7 +35,7 @@ struct shares shares_of(const struct settings *s, const struct machine_memory *m
 
 		left -= shares_own(p);
 		if (shares_apply(p))
-			out.workers += (uint64_t)(p->size + p->spare);
+			out.workers += shares_most(p);
 	}
 	if (!m->group || out.workers == 0)
 		return out;

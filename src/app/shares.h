@@ -5,17 +5,23 @@
 #include "bridgepool/app/settings.h"
 #include "bridgepool/worker/machine.h"
 
-enum { SHARE_DAEMON = 64 << 20, SHARE_LEAST = 64 << 20 }; /* bytes: for the daemon beside limits.memory; a share below that helps nobody */
+/* bytes: for the daemon beside limits.memory; a share below that helps nobody */
+enum { SHARE_DAEMON = 64 << 20, SHARE_LEAST = 64 << 20 };
 
 struct shares {
-	uint64_t workers;        /* that have no limit of their own, spare ones included */
-	uint64_t limit, recycle; /* bytes for each of them; 0: none, because there is no control group with a limit, or too little in it */
-	bool too_small;          /* there is one, with less than SHARE_LEAST for each */
+	uint64_t workers; /* that have no limit of their own, as many as may live at once */
+	/* bytes for each of them; 0: none, because there is no control group with a limit, or too little in it */
+	uint64_t limit, recycle;
+	bool too_small; /* there is one, with less than SHARE_LEAST for each */
 };
 
-/* The control group's limit, without limits.memory, SHARE_DAEMON and what workers with limits of their own may use, in equal parts. */
+/* The control group's limit, without limits.memory, SHARE_DAEMON and what workers with limits of their own may use, in equal
+ * parts. */
 struct shares shares_of(const struct settings *s, const struct machine_memory *m);
+/* workers that may live at once: spare ones too, and one that replaces another */
+uint64_t shares_most(const struct pool_settings *p);
 bool shares_apply(const struct pool_settings *p); /* this pool's workers are among them */
-double shares_own(const struct pool_settings *p); /* what its workers may use together by limits of their own; 0: none. 1000 of any size fit in a double. */
+double shares_own(const struct pool_settings
+		*p); /* what its workers may use together by limits of their own; 0: none. 1000 of any size fit in a double. */
 
 #endif

@@ -40,7 +40,7 @@ void starts_note(struct starts *s, const struct note *n)
 	CHECK(n->worker.pool < s->n);
 	if (n->kind == NOTE_WORKER_STATE && n->to == HEALTH_READY)
 		p->ready = true;
-	if (n->kind != NOTE_WORKER_EXIT)
+	if (n->kind != NOTE_WORKER_EXIT || n->ordered)
 		return;
 	p->failed++;
 	if (!p->exec_failed)

@@ -48,6 +48,7 @@ static struct pool_config pool_config(const struct pool_settings *p)
 		.concurrency = (uint32_t)p->concurrency,
 		.state = (enum pool_state)p->state,
 		.on_session_loss = (enum session_loss)p->on_session_loss,
+		.on_revoke = (enum revoke_policy)p->on_revoke,
 		.request_timeout_us = p->request_timeout,
 		.partial_interval_us = p->partial_interval,
 		.partial_max = (uint32_t)p->partial_max,
@@ -120,6 +121,7 @@ static struct engine_config engine_config(const struct wiring *w, const struct s
 		.nsources = s->sources.n,
 		.max_attempts = (uint32_t)s->delivery.max_attempts,
 		.slow_us = s->log.slow,
+		.tell_sessions = s->health.sessions,
 		.retry_backoff_us = s->delivery.retry_backoff,
 		.drain_revoke_us = s->drain.revoke,
 		.commit_interval_us = s->delivery.commit_interval,
@@ -134,19 +136,36 @@ static struct engine_config engine_config(const struct wiring *w, const struct s
 	};
 }
 
+/* Some seconds of small requests, and not much beside limits.memory. */
+static uint64_t ahead_bytes(uint64_t memory)
+{
+	const uint64_t least = 8 << 20, most = 64 << 20;
+
+	return memory / 4 < least ? least : memory / 4 > most ? most : memory / 4;
+}
+
+struct codec_config wiring_codec(const struct settings *s)
+{
+	return (struct codec_config){
+		.extra_dirs = strings(&s->schemas.extra),
+		.nextra_dirs = s->schemas.extra.n,
+		.max_request = (size_t)s->limits.request,
+	};
+}
+
 void wiring_init(struct wiring *w, const struct settings *s, const struct identity *id, const struct machine_memory *m)
 {
 	*w = (struct wiring){0};
 	fill_lists(w, s, m);
 	w->engine = engine_config(w, s, id);
-	w->codec = (struct codec_config){
-		.extra_dirs = strings(&s->schemas.extra), .nextra_dirs = s->schemas.extra.n, .max_request = (size_t)s->limits.request};
+	w->codec = wiring_codec(s);
 	w->consumer = (struct consumer_config){
 		.brokers = s->kafka.brokers,
 		.group = s->kafka.group,
 		.instance_id = s->instance.id,
 		.topics = w->topics,
 		.ntopics = s->sources.n,
+		.ahead_bytes = ahead_bytes((uint64_t)s->limits.memory),
 		.properties = strings(&s->kafka.properties),
 		.more_properties = strings(&s->kafka.consumer_properties),
 	};
@@ -176,6 +195,7 @@ struct adapter_config wiring_adapter(const struct pool_settings *p)
 		.environment = strings(&p->environment),
 		.pass = strings(&p->pass_environment),
 		.max_frame_bytes = (size_t)p->max_frame_bytes,
+		.stop_grace_us = p->stop_grace,
 		.memory_limit = p->memory,
 		.open_files = p->open_files,
 		.core_bytes = p->core,

@@ -30,6 +30,7 @@ struct wiring {
 /* m: what there is for workers that have no limit of their own; see shares.h. */
 void wiring_init(struct wiring *w, const struct settings *s, const struct identity *id, const struct machine_memory *m);
 void wiring_free(struct wiring *w);
+struct codec_config wiring_codec(const struct settings *s);
 struct adapter_config wiring_adapter(const struct pool_settings *p);
 
 #endif

@@ -88,6 +88,17 @@ size_t slice_character(struct slice s)
 	return n <= s.len && slice_is_utf8((struct slice){s.data, n}) ? n : 0;
 }
 
+struct slice slice_cut(struct slice s, size_t most)
+{
+	const uint8_t *p = s.data;
+
+	if (s.len <= most)
+		return s;
+	while (most > 0 && (p[most] & 0xc0) == 0x80)
+		most--;
+	return (struct slice){s.data, most};
+}
+
 void buf_init(struct buf *b, size_t limit)
 {
 	*b = (struct buf){.limit = limit};

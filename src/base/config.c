@@ -199,8 +199,8 @@ void config_free_level(const struct config_keys *keys, const char *level, void *
 /* ---- filling ---- */
 
 static void fill(struct config_report *r, const config_setting_t *base, const char *level, const char *prefix, char *out);
-static void fill_default(
-	struct config_report *r, const struct config_key *key, const config_setting_t *near, const char *path, void *field);
+static void fill_default(struct config_report *r, const struct config_key *key, const config_setting_t *near, const char *path,
+	void *field);
 
 static void fill_list(struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path,
 	struct config_list *out)
@@ -233,8 +233,8 @@ static void fill_reserved(struct config_report *r, const struct config_key *key,
 }
 
 /* After an error: a value to go on with, so that all other errors are found too. */
-static void fill_instead(
-	struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
+static void fill_instead(struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path,
+	void *field)
 {
 	config_free_field(&r->keys, key, field);
 	if (key->dflt)
@@ -243,8 +243,8 @@ static void fill_instead(
 		r->hollow = true;
 }
 
-static void fill_one(
-	struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
+static void fill_one(struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path,
+	void *field)
 {
 	if (key->type == CONFIG_LIST)
 		fill_list(r, key, s, path, field);
@@ -254,8 +254,8 @@ static void fill_one(
 		fill_instead(r, key, s, path, field);
 }
 
-static void fill_default(
-	struct config_report *r, const struct config_key *key, const config_setting_t *near, const char *path, void *field)
+static void fill_default(struct config_report *r, const struct config_key *key, const config_setting_t *near, const char *path,
+	void *field)
 {
 	char text[DEFAULT_LIMIT];
 	config_setting_t *s;

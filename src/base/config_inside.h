@@ -48,8 +48,8 @@ void config_set(struct config_report *r, const char *set);
 char *config_expand(const char *text, char *why, size_t size);
 
 /* config_value.c: one setting into one field. False: said, and the field is empty. */
-bool config_value(
-	struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field);
+bool config_value(struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path,
+	void *field);
 size_t config_value_size(enum config_type type);
 
 #endif

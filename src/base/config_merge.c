@@ -96,12 +96,18 @@ static void tell_item(const struct merge *m, const struct config_key *list, cons
 	char place[CONFIG_PATH_MAX];
 
 	snprintf(place, sizeof place, "%.*s[%zu]", (int)strcspn(list->path, "["), list->path, i);
-	m->take(m->ctx, &(struct config_change){.key = list, .what = added ? CONFIG_ADDED : CONFIG_REMOVED, .place = place,
-				.item = item_name(m, list, item_at(in, i)), .index = i});
+	m->take(m->ctx, &(struct config_change){
+				.key = list,
+				.what = added ? CONFIG_ADDED : CONFIG_REMOVED,
+				.place = place,
+				.item = item_name(m, list, item_at(in, i)),
+				.index = i,
+			});
 }
 
 /* after gets the items of before, each with its later values if it has any. */
-static void align(const struct merge *m, const struct config_key *list, const struct config_list *before, struct config_list *after)
+static void align(const struct merge *m, const struct config_key *list, const struct config_list *before,
+	struct config_list *after)
 {
 	char *items = xcalloc(before->n + 1, before->stride);
 
@@ -134,7 +140,8 @@ struct where {
 
 static void merge_level(const struct merge *m, const struct where *w, const char *before, char *after);
 
-static void merge_list(const struct merge *m, const struct config_key *key, const struct config_list *before, struct config_list *after)
+static void merge_list(const struct merge *m, const struct config_key *key, const struct config_list *before,
+	struct config_list *after)
 {
 	char prefix[CONFIG_PATH_MAX];
 
@@ -147,15 +154,23 @@ static void merge_list(const struct merge *m, const struct config_key *key, cons
 	}
 }
 
-static void merge_field(const struct merge *m, const struct where *w, const struct config_key *key, const void *before, void *after)
+static void merge_field(const struct merge *m, const struct where *w, const struct config_key *key, const void *before,
+	void *after)
 {
 	char place[2 * CONFIG_PATH_MAX];
 
 	if (same_field(key, before, after))
 		return;
 	snprintf(place, sizeof place, "%s%s%s", w->prefix, *w->prefix ? "." : "", config_in_level(key, w->level));
-	if (m->take(m->ctx, &(struct config_change){.key = key, .what = CONFIG_CHANGED, .place = place, .item = w->item, .index = w->index,
-				    .before = before, .after = after}))
+	if (m->take(m->ctx, &(struct config_change){
+				    .key = key,
+				    .what = CONFIG_CHANGED,
+				    .place = place,
+				    .item = w->item,
+				    .index = w->index,
+				    .before = before,
+				    .after = after,
+			    }))
 		return;
 	config_free_field(&m->keys, key, after);
 	copy_field(key, before, after);
@@ -169,7 +184,8 @@ static void merge_level(const struct merge *m, const struct where *w, const char
 		if (!config_in_level(key, w->level))
 			continue;
 		if (key->type == CONFIG_LIST)
-			merge_list(m, key, (const struct config_list *)(before + key->offset), (struct config_list *)(after + key->offset));
+			merge_list(m, key, (const struct config_list *)(before + key->offset),
+				(struct config_list *)(after + key->offset));
 		else
 			merge_field(m, w, key, before + key->offset, after + key->offset);
 	}

@@ -4,11 +4,11 @@
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bridgepool/base/check.h"
-
-enum { NAME_LEN_MAX = 96, NEAR = 3 /* one wrong letter in so many may be meant */ };
+#include "bridgepool/base/spelling.h"
 
 static void say_place(struct config_report *r, const config_setting_t *at)
 {
@@ -77,34 +77,6 @@ bool config_is_group(const struct config_keys *keys, const char *schematic)
 	return false;
 }
 
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Levenshtein's distance. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[NAME_LEN_MAX + 1], na = strlen(a), nb = strlen(b);
-
-	if (na > NAME_LEN_MAX || nb > NAME_LEN_MAX)
-		return SIZE_MAX;
-	for (size_t j = 0; j <= nb; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= na; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= nb; j++) {
-			size_t next = least(least(row[j], row[j - 1]) + 1, diagonal + (a[i - 1] != b[j - 1]));
-
-			diagonal = row[j];
-			row[j] = next;
-		}
-	}
-	return row[nb];
-}
-
 static const char *last_name(const char *path)
 {
 	const char *dot = strrchr(path, '.');
@@ -112,24 +84,37 @@ static const char *last_name(const char *path)
 	return dot ? dot + 1 : path;
 }
 
+/* A list is named in the file without its []. */
+static const char *written(const struct config_key *key, const char *schematic, char name[CONFIG_PATH_MAX])
+{
+	size_t n = strlen(key->path);
+
+	if (key->type != CONFIG_LIST || strchr(schematic, '['))
+		return key->path;
+	snprintf(name, CONFIG_PATH_MAX, "%.*s", (int)(n - strlen("[]")), key->path);
+	return name;
+}
+
 /* A misspelt name, else the same name in another place. */
 static const char *nearest(const struct config_keys *keys, const char *schematic)
 {
-	const char *found = NULL;
-	size_t best = strlen(schematic) / NEAR + 1;
+	const struct config_key *found = NULL;
+	const char *last = last_name(schematic);
+	char name[CONFIG_PATH_MAX];
+	size_t best = spelling_near(schematic) + 1;
 
 	for (size_t i = 0; i < keys->n; i++) {
-		size_t d = distance(keys->rows[i].path, schematic);
+		size_t d = spelling_distance(written(&keys->rows[i], schematic, name), schematic);
 
 		if (d < best) {
 			best = d;
-			found = keys->rows[i].path;
+			found = &keys->rows[i];
 		}
 	}
-	if (found && distance(last_name(found), last_name(schematic)) <= strlen(last_name(schematic)) / 2)
-		return found;
+	if (found && spelling_distance(last_name(written(found, schematic, name)), last) <= strlen(last) / 2)
+		return found->path;
 	for (size_t i = 0; i < keys->n; i++)
-		if (strcmp(last_name(keys->rows[i].path), last_name(schematic)) == 0)
+		if (strcmp(last_name(keys->rows[i].path), last) == 0)
 			return keys->rows[i].path;
 	return NULL;
 }
@@ -146,9 +131,24 @@ static const struct config_key *reserved(const struct config_keys *keys, const c
 	return NULL;
 }
 
+/* The key as one writes it there: a list by its name alone, and in a --set pools[].size as pools[0].size, or with the index that
+ * was tried. */
+static void spell(const char *meant, const char *path, bool set, char *out, size_t size)
+{
+	const char *bracket = strstr(meant, "[]"), *tried = strchr(path, '[');
+	long index = tried && isdigit((unsigned char)tried[1]) ? strtol(tried + 1, NULL, 10) : 0;
+
+	if (bracket && !bracket[2])
+		snprintf(out, size, "%.*s", (int)(bracket - meant), meant);
+	else if (bracket && set)
+		snprintf(out, size, "%.*s[%ld]%s", (int)(bracket - meant), meant, index, bracket + 2);
+	else
+		snprintf(out, size, "%s", meant);
+}
+
 void config_unknown(struct config_report *r, const config_setting_t *at, const char *path)
 {
-	char schematic[CONFIG_PATH_MAX];
+	char schematic[CONFIG_PATH_MAX], spelt[CONFIG_PATH_MAX + 32];
 	const struct config_key *later;
 	const char *meant;
 
@@ -158,10 +158,12 @@ void config_unknown(struct config_report *r, const config_setting_t *at, const c
 	}
 	later = reserved(&r->keys, schematic);
 	meant = nearest(&r->keys, schematic);
-	if (later)
+	if (later) {
 		config_say(r, at, path, "not supported in this version: %s; remove it", later->help);
-	else if (meant)
-		config_say(r, at, path, "there is no such key; did you mean %s?", meant);
-	else
+	} else if (meant) {
+		spell(meant, path, at && at->hook, spelt, sizeof spelt);
+		config_say(r, at, path, "there is no such key; did you mean %s?", spelt);
+	} else {
 		config_say(r, at, path, "there is no such key; remove it (bridgepool help lists all keys)");
+	}
 }

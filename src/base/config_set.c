@@ -122,8 +122,8 @@ static bool put_item(config_setting_t *at, int index, const config_setting_t *va
 	if (!config_setting_is_aggregate(at) || config_setting_is_group(at) || index > config_setting_length(at) ||
 		config_setting_type(value) != CONFIG_TYPE_STRING)
 		return false;
-	item = config_setting_set_string_elem(
-		at, index < config_setting_length(at) ? index : -1, config_setting_get_string(value));
+	item = config_setting_set_string_elem(at, index < config_setting_length(at) ? index : -1,
+		config_setting_get_string(value));
 	if (item)
 		mark(item, set);
 	return item != NULL;
@@ -207,7 +207,7 @@ void config_set(struct config_report *r, const char *set)
 			config_error_text(&value) ? config_error_text(&value) : "it is more than one");
 	else if (!walk(r->tree, path, strchr(key->path, '[') != NULL, config_setting_get_elem(config_root_setting(&value), 0),
 			 set))
-		config_say(
-			r, &place, path, "there is no such place; an index counts from 0 and may be one after the last at most");
+		config_say(r, &place, path,
+			"there is no such place; an index counts from 0 and may be one after the last at most");
 	config_destroy(&value);
 }

@@ -231,8 +231,8 @@ static bool parse(const struct config_key *key, const char *text, void *field)
 	}
 }
 
-static bool scalar(
-	struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path, void *field)
+static bool scalar(struct config_report *r, const struct config_key *key, const config_setting_t *s, const char *path,
+	void *field)
 {
 	char *text;
 	bool good;

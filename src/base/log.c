@@ -73,6 +73,19 @@ void log_line(enum log_level level, const char *event, const char *format, ...)
 	buf_free(&line);
 }
 
+void log_quote(struct buf *out, struct slice value)
+{
+	const char *p = value.data;
+
+	buf_text(out, "\"");
+	for (size_t i = 0; i < value.len; i++) {
+		if (p[i] == '"' || p[i] == '\\')
+			buf_text(out, "\\");
+		buf_append(out, &p[i], 1);
+	}
+	buf_text(out, "\"");
+}
+
 bool log_allow(struct log_limit *limit, unsigned burst, int64_t per_us, int64_t now_us, unsigned *dropped_before)
 {
 	*dropped_before = 0;

@@ -61,7 +61,7 @@ static int run(int argc, char **argv)
 	struct machine_memory memory;
 	struct settings s;
 	bool workers = true;
-	int id, code, more = EXIT_OK;
+	int id, code, schemas, more = EXIT_OK;
 
 	while ((id = cli_next(&a, &command_check, argc, argv, &code)) == NO_WORKERS)
 		workers = false;
@@ -73,11 +73,12 @@ static int run(int argc, char **argv)
 	print_finding(NULL, VERDICT_OK, "the configuration is well-formed", NULL);
 	memory = machine_memory("");
 	preflight_memory(&s, &memory, &report);
+	schemas = preflight_schemas(&s, &report);
 	code = check_kafka(&s);
 	if (workers)
 		more = preflight_workers(&s, &report);
 	settings_free(&s);
-	return more != EXIT_OK ? more : code;
+	return schemas != EXIT_OK ? schemas : more != EXIT_OK ? more : code;
 }
 
 const struct cli_command command_check = {

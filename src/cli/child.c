@@ -21,7 +21,7 @@ _Noreturn static void run_child(char *const *argv, int log, pid_t parent)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* the broker was ours: a drain would wait for it until its time is over */
 	if (getppid() != parent)
 		_exit(1);
 	dup2(log, STDERR_FILENO);

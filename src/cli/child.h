@@ -12,7 +12,7 @@ struct child {
 };
 
 /* Runs this program again with these arguments (argv[0] included, NULL-terminated), its stderr into a file, or into a descriptor
- * that it gets a copy of. It is told to stop when we die. */
+ * that it gets a copy of. It is killed when we die, for the broker that it needs dies with us. */
 bool child_start(struct child *c, char *const *argv, const char *log, char *errstr, size_t size);
 bool child_start_into(struct child *c, char *const *argv, int fd, char *errstr, size_t size);
 bool child_alive(struct child *c);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bridgepool/base/check.h"
+#include "bridgepool/base/spelling.h"
 
 enum { OPTIONS_MAX = 32, ERRORS_LIMIT = 64 * 1024, HELP_LIMIT = 256 * 1024 };
 
@@ -20,6 +21,22 @@ const struct cli_command *cli_find(const char *name)
 		if (strcmp((*c)->name, name) == 0)
 			return *c;
 	return NULL;
+}
+
+const char *cli_nearest(const char *name)
+{
+	const char *found = NULL;
+	size_t best = spelling_near(name) + 1;
+
+	for (const struct cli_command *const *c = cli_commands; *c; c++) {
+		size_t d = spelling_distance((*c)->name, name);
+
+		if (d < best && !(*c)->hidden) {
+			best = d;
+			found = (*c)->name;
+		}
+	}
+	return found;
 }
 
 /* ---- options ---- */

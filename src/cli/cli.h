@@ -29,6 +29,7 @@ struct cli_command {
 /* In the order of --help; ends with name NULL. */
 extern const struct cli_command *const cli_commands[];
 const struct cli_command *cli_find(const char *name);
+const char *cli_nearest(const char *name); /* the command that a misspelt word may mean; NULL: none */
 
 enum { EXIT_FAILED = 1, EXIT_TIMED_OUT = 75, EXIT_INTERRUPTED = 130 /* as a shell says of SIGINT */ };
 

@@ -4,7 +4,8 @@
 
 struct cli_command;
 
-extern const struct cli_command command_run, command_demo, command_dev, command_check, command_submit, command_tail, command_topics,
-	command_watch, command_reload, command_mock_worker, command_broker, command_version, command_help, command_man;
+extern const struct cli_command command_run, command_demo, command_dev, command_check, command_submit, command_tail,
+	command_topics, command_watch, command_reload, command_mock_worker, command_broker, command_version, command_help,
+	command_man;
 
 #endif

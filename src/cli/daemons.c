@@ -1,5 +1,5 @@
-/* daemons.c: see daemons.h. A daemon tells its configuration by its command line, which is read as it reads it: from its own working
- * directory. */
+/* daemons.c: see daemons.h. A daemon tells its configuration by its command line, which is read as it reads it: from its own
+ * working directory. */
 #include "daemons.h"
 
 #include <dirent.h>

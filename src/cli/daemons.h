@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Processes that are a `bridgepool run` with that configuration file, as far as this user may see them: all that there are, the first
- * `most` into pids. */
+/* Processes that are a `bridgepool run` with that configuration file, as far as this user may see them: all that there are, the
+ * first `most` into pids. */
 size_t daemons_find(const char *config, pid_t *pids, size_t most);
 
 #endif

@@ -51,7 +51,8 @@ static void say_next(const struct demo *d)
 
 	printf("\nNext:\n");
 	terminal_say(t, 4, "  open %s, change a command, run this again", d->place.app);
-	terminal_say(t, 4, "  %s demo --keep leaves everything up, and prints what to send from another terminal", d->place.program);
+	terminal_say(t, 4, "  %s demo --keep leaves everything up, and prints what to send from another terminal",
+		d->place.program);
 	terminal_say(t, 4, "  %s is the configuration it ran with: a start for your own broker", d->place.config);
 	terminal_say(t, 4, "  %s is what the daemon logged", d->place.log);
 }

@@ -1,7 +1,7 @@
 /* dev.c: `bridgepool dev`: an application on an embedded broker and one worker, with new code at each save.
  *
- * A save is tried in a process of its own first: what cannot be loaded changes nothing. Then the daemon is told to replace its worker;
- * it starts the new one before the old one, which ends when what runs on it is answered. */
+ * A save is tried in a process of its own first: what cannot be loaded changes nothing. Then the daemon is told to replace its
+ * worker; it starts the new one before the old one, which ends when what runs on it is answered. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -38,9 +38,10 @@ struct dev {
 	struct dev_trial trial;
 	struct dev_log log;
 	struct child daemon;
-	char *shown;                    /* the commands as they were told last */
-	int64_t saved_us, stop_us;      /* of the last save; until when the daemon may take to end */
-	bool joined, rolling, stale;    /* stale: it came up with code that is not the newest */
+	char *good, *shown;          /* the commands of the newest code that can be loaded, and as they were told last */
+	int64_t saved_us, stop_us;   /* of the last save; until when the daemon may take to end */
+	bool joined, rolling, stale; /* stale: what comes up may have code that is not the newest */
+	bool failing;        /* the worker that is to come did not start; the daemon tries again, with what the files hold then */
 	bool ending, failed; /* failed: at the start */
 };
 
@@ -54,32 +55,41 @@ __attribute__((format(printf, 3, 4))) static void say(const struct dev *d, enum 
 	va_start(list, format);
 	vsnprintf(text, sizeof text, format, list);
 	va_end(list);
-	terminal_say(&d->terminal, 2, "%s%s%s", terminal_colour(&d->terminal, colour), text, terminal_colour(&d->terminal, COLOUR_PLAIN));
+	terminal_say(&d->terminal, 2, "%s%s%s", terminal_colour(&d->terminal, colour), text,
+		terminal_colour(&d->terminal, COLOUR_PLAIN));
 	fflush(stdout);
 }
 
 static void say_command(const struct dev *d, const json_t *row)
 {
-	const char *session = json_is_true(json_object_get(row, "session")) ? "--session s1 " : "", *doc = json_string_value(json_object_get(row, "doc"));
+	const char *session = json_is_true(json_object_get(row, "session")) ? "--session s1 " : "",
+		   *doc = json_string_value(json_object_get(row, "doc"));
 
-	printf("  %s submit -b %s %s%s", d->place.program, embedded_brokers(d->broker), session, json_string_value(json_object_get(row, "example")));
-	printf(doc && *doc ? "    %s# %s%s\n" : "\n", terminal_colour(&d->terminal, COLOUR_DIM), doc, terminal_colour(&d->terminal, COLOUR_PLAIN));
+	printf("  %s submit -b %s %s%s", d->place.program, embedded_brokers(d->broker), session,
+		json_string_value(json_object_get(row, "example")));
+	printf(doc && *doc ? "    %s# %s%s\n" : "\n", terminal_colour(&d->terminal, COLOUR_DIM), doc,
+		terminal_colour(&d->terminal, COLOUR_PLAIN));
 }
 
-/* The commands of the last trial, unless they are those that were told already. */
+static void keep_commands(struct dev *d)
+{
+	const struct buf *said = &d->trial.said;
+
+	free(d->good);
+	d->good = strndup(said->len ? (const char *)said->data : "", said->len);
+}
+
+/* Unless they are those that were told already. */
 static void say_commands(struct dev *d)
 {
-	const char *text = (const char *)d->trial.said.data;
 	json_t *rows, *row;
 	size_t i;
 
-	buf_append(&d->trial.said, "", 1);
-	text = (const char *)d->trial.said.data;
-	if (d->shown && strcmp(d->shown, text) == 0)
+	if (!d->good || (d->shown && strcmp(d->shown, d->good) == 0))
 		return;
 	free(d->shown);
-	d->shown = strdup(text);
-	rows = json_loads(text, 0, NULL);
+	d->shown = strdup(d->good);
+	rows = json_loads(d->good, 0, NULL);
 	printf("\nIn another terminal:\n\n");
 	json_array_foreach (rows, i, row)
 		say_command(d, row);
@@ -97,7 +107,9 @@ static void say_complaint(struct dev *d)
 
 	printf("%s%.*s%s", terminal_colour(&d->terminal, COLOUR_RED), (int)b->len, b->len ? (const char *)b->data : "",
 		terminal_colour(&d->terminal, COLOUR_PLAIN));
-	say(d, COLOUR_YELLOW, d->daemon.pid ? "This code is not used; the one before goes on serving. Mend it and save." : "Mend it and save: it is tried again.");
+	say(d, COLOUR_YELLOW,
+		d->daemon.pid ? "This code is not used; the one before goes on serving. Mend it and save."
+			      : "Mend it and save: it is tried again.");
 }
 
 /* ---- the daemon ---- */
@@ -112,7 +124,7 @@ static bool start_daemon(struct dev *d, char *errstr, size_t size)
 		snprintf(errstr, size, "cannot make a pipe: %s", strerror(errno));
 		return false;
 	}
-	d->joined = d->rolling = d->stale = false;
+	d->joined = d->rolling = d->stale = d->failing = false;
 	started = child_start_into(&d->daemon, argv, ends[1], errstr, size);
 	close(ends[1]);
 	if (started)
@@ -126,7 +138,7 @@ static bool start_daemon(struct dev *d, char *errstr, size_t size)
 static void roll(struct dev *d)
 {
 	d->rolling = true;
-	d->stale = false;
+	d->stale = d->failing = false;
 	kill(d->daemon.pid, SIGUSR1);
 }
 
@@ -134,10 +146,12 @@ static void on_good_code(struct dev *d)
 {
 	char why[REASON];
 
-	if (d->log.open && d->joined) {
+	keep_commands(d);
+	if (d->log.open && d->joined && !d->rolling) {
 		roll(d);
 	} else if (d->log.open) {
-		d->stale = true; /* its worker may have read the files before they were saved */
+		/* its worker, or the one that is to come, may have read the files before they were saved */
+		d->stale = !d->failing;
 	} else if (!start_daemon(d, why, sizeof why)) {
 		say(d, COLOUR_RED, "%s", why);
 	}
@@ -167,7 +181,8 @@ static void on_saved(void *ctx, const char *name)
 static void on_joined(struct dev *d)
 {
 	d->joined = true;
-	say(d, COLOUR_GREEN, "%s is served. Save a file below %s, and the new code takes over; Ctrl-C ends it.", d->app, d->watched);
+	say(d, COLOUR_GREEN, "%s is served. Save a file below %s, and the new code takes over; Ctrl-C ends it.", d->app,
+		d->watched);
 	say_commands(d);
 	if (d->stale)
 		roll(d);
@@ -177,10 +192,22 @@ static void on_worker_ready(struct dev *d, const char *worker)
 {
 	if (!d->rolling)
 		return;
-	d->rolling = false;
-	say(d, COLOUR_GREEN, "The new code serves, %.1f s after it was saved, in worker %s; sessions begin anew.", (double)(clock_mono_us() - d->saved_us) / 1e6,
-		worker);
+	d->rolling = d->failing = false;
+	if (d->stale)
+		roll(d);
+	if (d->rolling || dev_trial_runs(&d->trial)) /* there is newer code, which is told of when it serves, or is refused */
+		return;
+	say(d, COLOUR_GREEN, "The new code serves, %.1f s after it was saved, in worker %s; sessions begin anew.",
+		(double)(clock_mono_us() - d->saved_us) / 1e6, worker);
 	say_commands(d);
+}
+
+static void on_worker_failed(struct dev *d)
+{
+	if (!d->rolling || d->failing)
+		return;
+	d->failing = true;
+	say(d, COLOUR_YELLOW, "A worker with this code does not start; the code before goes on serving. Mend it and save.");
 }
 
 static void on_log_over(struct dev *d)
@@ -198,18 +225,11 @@ static void on_event(void *ctx, enum dev_event event, const char *text)
 	struct dev *d = ctx;
 
 	switch (event) {
-	case DEV_JOINED:
-		on_joined(d);
-		break;
-	case DEV_WORKER_READY:
-		on_worker_ready(d, text);
-		break;
-	case DEV_HTTP:
-		snprintf(d->http, sizeof d->http, "%s", text);
-		break;
-	case DEV_LOG_OVER:
-		on_log_over(d);
-		break;
+	case DEV_JOINED: on_joined(d); break;
+	case DEV_WORKER_READY: on_worker_ready(d, text); break;
+	case DEV_WORKER_FAILED: on_worker_failed(d); break;
+	case DEV_HTTP: snprintf(d->http, sizeof d->http, "%s", text); break;
+	case DEV_LOG_OVER: on_log_over(d); break;
 	}
 }
 
@@ -242,7 +262,7 @@ static void end(struct dev *d)
 	uv_timer_start(&d->look, on_look, 0, LOOK_MS);
 }
 
-/* The next one ends us at once, and the daemon is told by the system. */
+/* The next one ends us at once, and the daemon with us. */
 static void on_signal(uv_signal_t *handle, int number)
 {
 	struct dev *d = handle->data;
@@ -264,13 +284,15 @@ static bool write_configuration(struct dev *d, char *errstr, size_t size)
 		snprintf(errstr, size, "cannot write %s: %s", d->place.config, strerror(errno));
 		return false;
 	}
-	fprintf(out, "kafka = { brokers = \"%s\"; consumer_properties = [ \"fetch.wait.max.ms=5\" ]; };\nhttp = { listen = \"127.0.0.1:0\"; };\n",
+	fprintf(out,
+		"kafka = { brokers = \"%s\"; consumer_properties = [ \"fetch.wait.max.ms=5\" ]; };\nhttp = { listen = \"127.0.0.1:0\"; };\n",
 		embedded_brokers(d->broker));
 	fprintf(out, "pools = ( { command = [ ");
 	place_put_string(out, d->place.python);
 	fprintf(out, ", \"-m\", \"bridgepool.worker\", ");
 	place_put_string(out, d->app);
-	fprintf(out, " ];\n\tpass_environment = [ \"*\" ]; size = 1; start_timeout = \"10m\"; backoff_min = \"200ms\"; backoff_max = \"3s\"; recycle_grace = \"0s\"; } );\n");
+	fprintf(out,
+		" ];\n\tpass_environment = [ \"*\" ]; size = 1; start_timeout = \"10m\"; backoff_min = \"200ms\"; backoff_max = \"3s\"; recycle_grace = \"0s\"; } );\n");
 	if (fclose(out) == 0)
 		return true;
 	snprintf(errstr, size, "cannot write %s: %s", d->place.config, strerror(errno));
@@ -284,7 +306,8 @@ static bool make_directory(struct dev *d, char *errstr, size_t size)
 
 	snprintf(d->place.dir, sizeof d->place.dir, "%s/bridgepool-dev-XXXXXX", base && *base ? base : "/tmp");
 	if (!mkdtemp(d->place.dir)) {
-		snprintf(errstr, size, "cannot make a directory %s: %s; set TMPDIR to another place", d->place.dir, strerror(errno));
+		snprintf(errstr, size, "cannot make a directory %s: %s; set TMPDIR to another place", d->place.dir,
+			strerror(errno));
 		d->place.dir[0] = '\0';
 		return false;
 	}
@@ -325,7 +348,8 @@ static void prepare_environment(const struct dev *d)
 
 static bool dev_open(struct dev *d, char *errstr, size_t size)
 {
-	static const char *const topics[] = {"bridgepool.requests", "bridgepool.results", "bridgepool.health", "bridgepool.dead-letters", NULL};
+	static const char *const topics[] = {"bridgepool.requests", "bridgepool.results", "bridgepool.health",
+		"bridgepool.dead-letters", NULL};
 
 	prepare_environment(d);
 	if (!find_watched(d, errstr, size) || !make_directory(d, errstr, size))
@@ -352,13 +376,20 @@ static void open_loop(struct dev *d)
 	uv_timer_init(&d->loop, &d->look);
 	d->look.data = d;
 	d->log = (struct dev_log){.terminal = &d->terminal, .event = on_event, .ctx = d};
-	d->trial = (struct dev_trial){.python = d->place.python, .app = d->app, .loop = &d->loop, .over = on_trial_over, .ctx = d};
+	d->trial = (struct dev_trial){
+		.python = d->place.python,
+		.app = d->app,
+		.loop = &d->loop,
+		.over = on_trial_over,
+		.ctx = d,
+	};
 }
 
 static void dev_free(struct dev *d)
 {
 	uv_loop_close(&d->loop);
 	dev_trial_free(&d->trial);
+	free(d->good);
 	free(d->shown);
 	if (d->broker)
 		embedded_stop(d->broker);

@@ -45,8 +45,8 @@ static void show_trouble(struct dev_log *l, const struct entry *e)
 {
 	bool error = strcmp(e->level, "error") == 0;
 
-	terminal_say(l->terminal, 4, "%s  ! %s: %s%s", terminal_colour(l->terminal, error ? COLOUR_RED : COLOUR_YELLOW), e->event, e->text,
-		terminal_colour(l->terminal, COLOUR_PLAIN));
+	terminal_say(l->terminal, 4, "%s  ! %s: %s%s", terminal_colour(l->terminal, error ? COLOUR_RED : COLOUR_YELLOW), e->event,
+		e->text, terminal_colour(l->terminal, COLOUR_PLAIN));
 }
 
 /* A reload ends the sessions and the worker, on purpose. */
@@ -69,6 +69,9 @@ static void take_entry(struct dev_log *l, const struct entry *e)
 	} else if (strcmp(e->event, "worker_state") == 0 && strstr(e->text, " from=INITIALIZING to=READY")) {
 		word(e->text, " worker=", value);
 		l->event(l->ctx, DEV_WORKER_READY, value);
+	} else if (strcmp(e->event, "worker_backoff") == 0) {
+		show_trouble(l, e);
+		l->event(l->ctx, DEV_WORKER_FAILED, "");
 	} else if ((strcmp(e->level, "warn") == 0 || strcmp(e->level, "error") == 0) && !is_expected(e)) {
 		show_trouble(l, e);
 	}

@@ -1,5 +1,5 @@
-/* dev_log.h: the daemon's log as `bridgepool dev` shows it: what the application wrote, what went wrong, and the few events that dev
- * waits for. */
+/* dev_log.h: the daemon's log as `bridgepool dev` shows it: what the application wrote, what went wrong, and the few events that
+ * dev waits for. */
 #ifndef CLI_DEV_LOG_H
 #define CLI_DEV_LOG_H
 
@@ -9,7 +9,13 @@
 #include "bridgepool/base/buf.h"
 #include "terminal.h"
 
-enum dev_event { DEV_JOINED, DEV_WORKER_READY, DEV_HTTP, DEV_LOG_OVER /* whoever wrote it is gone */ };
+enum dev_event {
+	DEV_JOINED,
+	DEV_WORKER_READY,
+	DEV_WORKER_FAILED /* it did not get ready; another is tried */,
+	DEV_HTTP,
+	DEV_LOG_OVER /* whoever wrote it is gone */
+};
 
 struct dev_log {
 	const struct terminal *terminal; /* these three are the caller's to fill */

@@ -20,6 +20,11 @@ struct dev_trial {
 	bool good, again, closing;
 };
 
+static inline bool dev_trial_runs(const struct dev_trial *t)
+{
+	return t->handles > 0;
+}
+
 void dev_trial_ask(struct dev_trial *t); /* one that is running is ended, and forgotten */
 void dev_trial_close(struct dev_trial *t);
 void dev_trial_free(struct dev_trial *t); /* once the loop is closed */

@@ -7,7 +7,7 @@
 
 #include "bridgepool/base/check.h"
 
-enum { FORGOTTEN_INTERVALS = 30, STOPPED_MS = 60 * 1000 };
+enum { FORGOTTEN_INTERVALS = 30, STOPPED_MS = 60 * 1000, INTERVAL_MOST_MS = 24 * 3600 * 1000 };
 
 /* ---- JSON ---- */
 
@@ -18,9 +18,19 @@ static const char *text_of(const json_t *o, const char *name)
 	return text ? text : "";
 }
 
+static int64_t bounded(int64_t n)
+{
+	return n < 0 ? 0 : n < GROUP_MOST ? n : GROUP_MOST;
+}
+
 static int64_t number_of(const json_t *o, const char *name)
 {
-	return json_integer_value(json_object_get(o, name));
+	return bounded(json_integer_value(json_object_get(o, name)));
+}
+
+static void add(int64_t *sum, int64_t n)
+{
+	*sum = bounded(*sum + bounded(n));
 }
 
 static enum health_state state_of(const json_t *o, const char *name)
@@ -40,7 +50,8 @@ static enum severity severity_of(const json_t *o)
 	return strcmp(text, "ERROR") == 0 ? SEVERITY_ERROR : strcmp(text, "WARN") == 0 ? SEVERITY_WARN : SEVERITY_INFO;
 }
 
-/* Nothing in foreign text steers a terminal, or begins a line: neither a control character nor one of the second set, U+0080 to U+009F. */
+/* Nothing in foreign text steers a terminal, or begins a line: neither a control character nor one of the second set, U+0080 to
+ * U+009F. */
 static void clean(char *text)
 {
 	for (; *text; text++) {
@@ -55,7 +66,7 @@ static void clean(char *text)
 
 static void keep_text(char *out, size_t size, const char *text)
 {
-	snprintf(out, size, "%s", text);
+	snprintf(out, size, "%.*s", (int)slice_cut(slice_of(text), size - 1).len, text);
 	clean(out);
 }
 
@@ -63,22 +74,30 @@ static void keep_text(char *out, size_t size, const char *text)
 
 static void read_pool(const json_t *o, struct pool_beat *p)
 {
-	const json_t *workers = json_object_get(o, "workers"), *requests = json_object_get(o, "requests"), *durations = json_object_get(o, "durations");
+	const json_t *workers = json_object_get(o, "workers"), *requests = json_object_get(o, "requests"),
+		     *durations = json_object_get(o, "durations");
 	const char *status;
 	json_t *n;
 
-	*p = (struct pool_beat){.state = state_of(o, "state"), .busy = number_of(o, "busy"), .used = number_of(o, "slots_used"),
-		.places = number_of(o, "slots_total"), .queued = number_of(o, "queued"), .sessions = number_of(o, "sessions"),
-		.lost = number_of(o, "sessions_lost")};
+	*p = (struct pool_beat){
+		.state = state_of(o, "state"),
+		.busy = number_of(o, "busy"),
+		.used = number_of(o, "slots_used"),
+		.places = number_of(o, "slots_total"),
+		.queued = number_of(o, "queued"),
+		.sessions = number_of(o, "sessions"),
+		.lost = number_of(o, "sessions_lost"),
+	};
 	keep_text(p->name, sizeof p->name, text_of(o, "name"));
 	for (int i = 0; i < HEALTH_STATE_COUNT; i++)
 		p->workers[i] = number_of(workers, health_state_name((enum health_state)i));
-	json_object_foreach((json_t *)(uintptr_t)requests, status, n) {
-		p->finished += json_integer_value(n);
-		p->failed += strcmp(status, "OK") != 0 ? json_integer_value(n) : 0;
+	json_object_foreach ((json_t *)(uintptr_t)requests, status, n) {
+		add(&p->finished, json_integer_value(n));
+		if (strcmp(status, "OK") != 0)
+			add(&p->failed, json_integer_value(n));
 	}
 	for (size_t i = 0; i < DURATION_BUCKETS; i++)
-		p->durations[i] = json_integer_value(json_array_get(durations, i));
+		p->durations[i] = bounded(json_integer_value(json_array_get(durations, i)));
 }
 
 static void read_partitions(const json_t *list, struct beat *b)
@@ -88,7 +107,7 @@ static void read_partitions(const json_t *list, struct beat *b)
 		const json_t *p = json_array_get(list, i);
 		int64_t oldest = number_of(p, "oldest_ms");
 
-		b->backlog += number_of(p, "backlog");
+		add(&b->backlog, number_of(p, "backlog"));
 		b->held += json_is_true(json_object_get(p, "held"));
 		b->oldest_ms = oldest > b->oldest_ms ? oldest : b->oldest_ms;
 	}
@@ -98,12 +117,35 @@ static void read_beat(const json_t *event, const json_t *snapshot, int64_t seen_
 {
 	const json_t *pools = json_object_get(snapshot, "pools");
 
-	*b = (struct beat){.at_ms = number_of(event, "at"), .seen_ms = seen_ms, .npools = json_array_size(pools),
-		.memory_used = number_of(snapshot, "memory_used"), .memory_limit = number_of(snapshot, "memory_limit")};
+	*b = (struct beat){
+		.at_ms = number_of(event, "at"),
+		.seen_ms = seen_ms,
+		.npools = json_array_size(pools) < GROUP_POOLS ? json_array_size(pools) : GROUP_POOLS,
+		.memory_used = number_of(snapshot, "memory_used"),
+		.memory_limit = number_of(snapshot, "memory_limit"),
+	};
 	b->pools = xcalloc(b->npools + 1, sizeof *b->pools);
+	b->more_pools = json_array_size(pools) - b->npools;
 	for (size_t i = 0; i < b->npools; i++)
 		read_pool(json_array_get(pools, i), &b->pools[i]);
 	read_partitions(json_object_get(snapshot, "partitions"), b);
+}
+
+static int64_t interval(int64_t ms)
+{
+	return ms < INTERVAL_MOST_MS ? ms : INTERVAL_MOST_MS;
+}
+
+/* As it says itself; an older one does not, and its last two heartbeats tell. */
+static int64_t interval_of(const struct member *m, const json_t *snapshot)
+{
+	const json_t *said = json_object_get(snapshot, "heartbeat_ms");
+
+	if (json_is_integer(said) && json_integer_value(said) >= 0)
+		return interval(json_integer_value(said));
+	if (m->has_before && m->last.at_ms > m->before.at_ms)
+		return interval(m->last.at_ms - m->before.at_ms);
+	return m->interval_ms;
 }
 
 static void member_beat(struct member *m, const json_t *event, const json_t *snapshot, int64_t seen_ms)
@@ -116,8 +158,7 @@ static void member_beat(struct member *m, const json_t *event, const json_t *sna
 	read_beat(event, snapshot, seen_ms, &m->last);
 	m->has_last = true;
 	m->state = state_of(snapshot, "state");
-	if (m->has_before && m->last.at_ms > m->before.at_ms)
-		m->interval_ms = m->last.at_ms - m->before.at_ms;
+	m->interval_ms = interval_of(m, snapshot);
 }
 
 const struct pool_beat *beat_pool(const struct beat *b, const char *name)
@@ -133,7 +174,7 @@ static int64_t total(const struct beat *b, bool failed)
 	int64_t n = 0;
 
 	for (size_t i = 0; i < b->npools; i++)
-		n += failed ? b->pools[i].failed : b->pools[i].finished;
+		add(&n, failed ? b->pools[i].failed : b->pools[i].finished);
 	return n;
 }
 
@@ -161,6 +202,30 @@ static int by_name(const struct member *a, const struct member *b)
 	return strcmp(a->id, b->id);
 }
 
+static void member_drop(struct group *g, struct member *m)
+{
+	HASH_DEL(g->members, m);
+	forget_beats(m);
+	free(m);
+}
+
+/* Of a topic that anybody may write to not every name is kept; who has gone makes room first. */
+static bool make_room(struct group *g)
+{
+	struct member *gone = NULL;
+
+	if (HASH_COUNT(g->members) < GROUP_MEMBERS)
+		return true;
+	for (struct member *m = g->members; m; m = m->hh.next)
+		if (!member_lives(m) && (!gone || m->heard_ms < gone->heard_ms))
+			gone = m;
+	if (gone)
+		member_drop(g, gone);
+	g->left_out |= !gone;
+	return gone;
+}
+
+/* NULL: there is no room for one more. */
 static struct member *member_find(struct group *g, const char *id)
 {
 	struct member *m;
@@ -168,7 +233,7 @@ static struct member *member_find(struct group *g, const char *id)
 
 	keep_text(name, sizeof name, id);
 	HASH_FIND_STR(g->members, name, m);
-	if (m)
+	if (m || !make_room(g))
 		return m;
 	m = xcalloc(1, sizeof *m);
 	memcpy(m->id, name, sizeof m->id);
@@ -176,13 +241,6 @@ static struct member *member_find(struct group *g, const char *id)
 	HASH_ADD_STR(g->members, id, m);
 	HASH_SORT(g->members, by_name);
 	return m;
-}
-
-static void member_drop(struct group *g, struct member *m)
-{
-	HASH_DEL(g->members, m);
-	forget_beats(m);
-	free(m);
 }
 
 /* The sequence counts from 1 in each incarnation; the first that is seen may be any. */
@@ -197,7 +255,7 @@ static void member_hear(struct member *m, const json_t *event, int64_t seen_ms)
 		snprintf(m->incarnation, sizeof m->incarnation, "%s", incarnation);
 	}
 	if (m->sequence && sequence > m->sequence + 1)
-		m->missed += sequence - m->sequence - 1;
+		add(&m->missed, sequence - m->sequence - 1);
 	m->sequence = sequence > m->sequence ? sequence : m->sequence;
 	keep_text(m->host, sizeof m->host, text_of(event, "host"));
 	m->heard_ms = seen_ms;
@@ -224,18 +282,20 @@ static void event_keep(struct group *g, const struct member *m, const json_t *ev
 	const char *from = text_of(event, "from_state"), *to = text_of(event, "to_state"), *reason = text_of(event, "reason"),
 		   *worker = text_of(event, "worker_id");
 	int64_t count = number_of(event, "count");
-	int n = snprintf(e->text, sizeof e->text, "%s %s", m->id, text_of(event, "kind"));
+	char text[sizeof e->text + 4]; /* longer, so that the cut is seen */
+	int n = snprintf(text, sizeof text, "%s %s", m->id, text_of(event, "kind"));
 	const struct {
 		bool said;
 		const char *before, *text;
-	} parts[] = {{true, " ", *worker ? worker : text_of(event, "pool")}, {*to, " ", from}, {*to, *from ? " -> " : " ", to}, {*reason, ": ", reason}};
+	} parts[] = {{true, " ", *worker ? worker : text_of(event, "pool")}, {*to, " ", from}, {*to, *from ? " -> " : " ", to},
+		{*reason, ": ", reason}};
 
-	for (size_t i = 0; i < sizeof parts / sizeof *parts && n < (int)sizeof e->text; i++)
+	for (size_t i = 0; i < sizeof parts / sizeof *parts && n < (int)sizeof text; i++)
 		if (parts[i].said && *parts[i].text)
-			n += snprintf(e->text + n, sizeof e->text - (size_t)n, "%s%s", parts[i].before, parts[i].text);
-	if (count && n < (int)sizeof e->text)
-		snprintf(e->text + n, sizeof e->text - (size_t)n, " (%lld)", (long long)count);
-	clean(e->text);
+			n += snprintf(text + n, sizeof text - (size_t)n, "%s%s", parts[i].before, parts[i].text);
+	if (count && n < (int)sizeof text)
+		snprintf(text + n, sizeof text - (size_t)n, " (%lld)", (long long)count);
+	keep_text(e->text, sizeof e->text, text);
 }
 
 /* ---- the door ---- */
@@ -273,6 +333,8 @@ const struct member *group_take(struct group *g, const json_t *event, int64_t se
 	if (!*text_of(event, "instance_id") || !*text_of(event, "kind"))
 		return NULL;
 	m = member_find(g, text_of(event, "instance_id"));
+	if (!m)
+		return NULL;
 	hear_again(g, m, event);
 	member_hear(m, event, seen_ms);
 	if (json_is_object(snapshot)) {
@@ -301,11 +363,13 @@ void group_look(struct group *g, int64_t now_ms, int64_t wall_ms)
 	HASH_ITER (hh, g->members, m, next) {
 		int64_t away = now_ms - m->heard_ms;
 
-		if (m->state == HEALTH_STOPPED ? away > STOPPED_MS : away > FORGOTTEN_INTERVALS * m->interval_ms)
+		if (m->state == HEALTH_STOPPED ? away > STOPPED_MS
+					       : m->interval_ms && away > FORGOTTEN_INTERVALS * m->interval_ms)
 			member_drop(g, m);
-		else if (member_lives(m) && away > GROUP_INTERVALS * m->interval_ms)
+		else if (member_lives(m) && m->interval_ms && away > GROUP_INTERVALS * m->interval_ms)
 			fall_silent(g, m, now_ms, wall_ms);
 	}
+	g->left_out &= HASH_COUNT(g->members) >= GROUP_MEMBERS;
 }
 
 bool group_is_whole(const struct group *g)
@@ -313,9 +377,11 @@ bool group_is_whole(const struct group *g)
 	bool some = false;
 
 	for (const struct member *m = g->members; m; m = m->hh.next) {
-		if (member_lives(m) && !m->has_last)
+		bool shown = m->has_last || !m->interval_ms;
+
+		if (member_lives(m) && !shown)
 			return false;
-		some |= member_lives(m) && m->has_last;
+		some |= member_lives(m) && shown;
 	}
 	return some;
 }

@@ -1,5 +1,5 @@
-/* group.h: what the health topic tells of a group: its instances, their pools, the last events. Knows no Kafka, clock or terminal; times
- * are the caller's, in milliseconds that only grow. */
+/* group.h: what the health topic tells of a group: its instances, their pools, the last events. Knows no Kafka, clock or
+ * terminal; times are the caller's, in milliseconds that only grow. */
 #ifndef CLI_GROUP_H
 #define CLI_GROUP_H
 
@@ -8,7 +8,13 @@
 
 #include "bridgepool/wire/record.h"
 
-enum { GROUP_EVENTS = 200, GROUP_INTERVALS = 3 /* without a heartbeat: then an instance counts as silent */ };
+enum {
+	GROUP_EVENTS = 200,
+	GROUP_INTERVALS = 3, /* without a heartbeat: then an instance counts as silent */
+	GROUP_MEMBERS = 256,
+	GROUP_POOLS = 64 /* of an instance */
+};
+#define GROUP_MOST (INT64_C(1) << 46) /* no number is larger, nor below 0, whatever an event says: sums of them hold */
 
 /* A pool as a heartbeat has it; counters grow through an incarnation. */
 struct pool_beat {
@@ -19,9 +25,9 @@ struct pool_beat {
 };
 
 struct beat {
-	int64_t at_ms, seen_ms; /* by the instance's clock; by ours */
-	struct pool_beat *pools; /* owned */
-	size_t npools;
+	int64_t at_ms, seen_ms;    /* by the instance's clock; by ours */
+	struct pool_beat *pools;   /* owned */
+	size_t npools, more_pools; /* more: for which there is no room */
 	int64_t partitions, held, backlog, oldest_ms, memory_used, memory_limit;
 };
 
@@ -31,7 +37,8 @@ struct member {
 	enum health_state state;
 	bool has_last, has_before; /* before: the heartbeat before the last, of the same incarnation */
 	struct beat last, before;
-	int64_t heard_ms, interval_ms, sequence, missed; /* missed: events that did not come */
+	int64_t heard_ms, sequence, missed; /* missed: events that did not come */
+	int64_t interval_ms;                /* until its next heartbeat; 0: none will come */
 	bool silent;
 };
 
@@ -42,10 +49,11 @@ struct group_event {
 };
 
 struct group {
-	struct member *members; /* uthash by id, in the order of their names */
+	struct member *members;                  /* uthash by id, in the order of their names */
 	struct group_event events[GROUP_EVENTS]; /* event n stands at n % GROUP_EVENTS */
 	uint64_t nevents;
-	int64_t interval_ms; /* of heartbeats, until an instance has shown its own */
+	int64_t interval_ms; /* of heartbeats, until an instance has shown its own; 0: none are expected */
+	bool left_out;       /* there was no room for all of its members */
 };
 
 void group_init(struct group *g, int64_t interval_ms);
@@ -54,7 +62,7 @@ void group_free(struct group *g);
 const struct member *group_take(struct group *g, const json_t *event, int64_t seen_ms);
 /* Time goes by: who falls silent is told as an event, who has been gone for long is forgotten. wall_ms: for that event. */
 void group_look(struct group *g, int64_t now_ms, int64_t wall_ms);
-/* Every instance that runs has shown a heartbeat, and there is one. */
+/* Every instance that runs has shown a heartbeat, if it makes any, and there is one. */
 bool group_is_whole(const struct group *g);
 bool member_lives(const struct member *m); /* neither silent nor STOPPED */
 

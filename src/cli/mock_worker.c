@@ -49,7 +49,8 @@ static const struct option_row {
 	{OPT_SEED, "seed", "N", "for what is random (1)"},
 	{OPT_VERSION, "version", "TEXT", "the version it tells (mock-1)"},
 	{OPT_CAPABILITIES, "capabilities", "LIST", "what it says it can (partial,cancel,ping_busy,sessions)"},
-	{OPT_PROTOCOL_LESS, "dspex", NULL, "behaves as bridges written for DSPex do: one call at a time, errors are texts, no capabilities"},
+	{OPT_PROTOCOL_LESS, "dspex", NULL,
+		"behaves as bridges written for DSPex do: one call at a time, errors are texts, no capabilities"},
 	{OPT_BRIDGE_MODE, "mode", "MODE", "as command lines of such bridges have it; it makes no difference"},
 	{OPT_BRIDGE_ID, "worker-id", "ID", "the same"},
 	{OPT_IGNORE, "ignore", "WHAT", "does not end on: shutdown, close (of stdin) or term; may be repeated"},
@@ -74,7 +75,7 @@ static void print_help(FILE *out)
 		fprintf(out, "  %-22s %s\n", left, mock_fault_rows[f].help);
 	}
 	fprintf(out,
-		"\nCommands: echo, count (per session), sleep {ms}, fail {code, message, retriable}, crash, hang, state, stream {parts}, and\n"
+		"\nCommands: echo, count (per session), sleep {ms}, fail {code, message, retriable}, crash, hang, state, stream {parts, ms}, and\n"
 		"those of bridgepool.dspy: create_program, execute_program, list_programs, get_program_info, delete_program, get_stats, configure_lm.\n"
 		"Any request may ask for a fault of its own: {\"mock\": {\"fault\": \"twice\", \"delay_ms\": 50}}.\n");
 }
@@ -84,8 +85,8 @@ static void fill_long_options(struct option out[OPTION_ROWS + MOCK_FAULTS])
 	size_t n = 0;
 
 	for (size_t i = 0; i < OPTION_ROWS; i++)
-		out[n++] = (struct option){
-			option_rows[i].name, option_rows[i].arg ? required_argument : no_argument, NULL, (int)option_rows[i].id};
+		out[n++] = (struct option){option_rows[i].name, option_rows[i].arg ? required_argument : no_argument, NULL,
+			(int)option_rows[i].id};
 	for (int f = MOCK_NONE + 1; f < MOCK_FAULTS; f++)
 		out[n++] = (struct option){mock_fault_rows[f].name, required_argument, NULL, OPT_FAULT + f};
 	out[n] = (struct option){0};
@@ -150,11 +151,13 @@ static int read_options(struct mock_options *o, int argc, char **argv)
 	struct option options[OPTION_ROWS + MOCK_FAULTS];
 	int id, which = 0;
 
-	*o = (struct mock_options){.concurrency = 1,
+	*o = (struct mock_options){
+		.concurrency = 1,
 		.late_ms = 2000,
 		.seed = 1,
 		.version = "mock-1",
-		.capabilities = "partial,cancel,ping_busy,sessions"};
+		.capabilities = "partial,cancel,ping_busy,sessions",
+	};
 	fill_long_options(options);
 	optind = 0; /* glibc: begin anew, another parser may have run before */
 	opterr = 0; /* one line for each error: the last line of a worker is what the daemon shows */

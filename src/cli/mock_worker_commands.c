@@ -119,6 +119,12 @@ static int64_t int_argument(const struct mock_call *c, const char *name, int64_t
 	return otherwise;
 }
 
+/* A client's number, within bounds. */
+static int64_t bounded(int64_t value, int64_t most)
+{
+	return value < 0 ? 0 : value < most ? value : most;
+}
+
 static bool run_echo(struct mock_worker *m, struct mock_call *c)
 {
 	begin(m, c->id, true);
@@ -129,9 +135,7 @@ static bool run_echo(struct mock_worker *m, struct mock_call *c)
 
 static bool run_sleep(struct mock_worker *m, struct mock_call *c)
 {
-	int64_t ms = int_argument(c, "ms", 0);
-
-	c->delay_ms = ms > 0 ? ms : 0;
+	c->delay_ms = bounded(int_argument(c, "ms", 0), MOCK_MS_MOST);
 	return answer_json(m, c, true, json_pack("{s:I}", "slept_ms", (json_int_t)c->delay_ms));
 }
 
@@ -184,16 +188,23 @@ static bool run_state(struct mock_worker *m, struct mock_call *c)
 			(json_int_t)HASH_COUNT(m->sessions), "count", (json_int_t)(s ? s->count : 0)));
 }
 
-/* Parts first; whether the request said stream is the daemon's business. */
+/* Parts first, each after so many ms; whether the request said stream is the daemon's business. */
 static bool run_stream(struct mock_worker *m, struct mock_call *c)
 {
-	int64_t parts = int_argument(c, "parts", 3);
+	int64_t parts = bounded(int_argument(c, "parts", 3), MOCK_PARTS_MOST),
+		ms = bounded(int_argument(c, "ms", 0), MOCK_MS_MOST);
 
 	for (int64_t i = 1; i <= parts; i++) {
+		struct mock_call part = {.id = c->id, .delay_ms = c->delay_ms + ms * i};
+
 		buf_reset(&m->body);
 		buf_printf(&m->body, "{\"id\":%" PRIu64 ",\"partial\":{\"part\":%" PRId64 "}}", c->id, i);
-		mock_worker_send(m, buf_slice(&m->body));
+		if (ms > 0)
+			mock_worker_later(m, &part);
+		else
+			mock_worker_send(m, buf_slice(&m->body));
 	}
+	c->delay_ms += ms * parts;
 	return answer_json(m, c, true, json_pack("{s:I}", "parts", (json_int_t)parts));
 }
 
@@ -287,18 +298,22 @@ static bool run_cleanup_session(struct mock_worker *m, struct mock_call *c)
 static bool run_cancel(struct mock_worker *m, struct mock_call *c)
 {
 	uint64_t target = (uint64_t)int_argument(c, "id", 0);
-	struct mock_task *t;
+	struct mock_call cancelled = {.id = target};
+	struct mock_task *t, *next;
+	bool any = false;
 
-	TAILQ_FOREACH (t, &m->tasks, link) {
-		struct mock_call cancelled = {.id = target};
+	for (t = TAILQ_FIRST(&m->tasks); t; t = next) {
+		next = TAILQ_NEXT(t, link);
 		if (t->id != target)
 			continue;
 		mock_worker_drop(t);
+		any = true;
+	}
+	if (any) {
 		answer_error(m, &cancelled, "CANCELLED", "cancelled");
 		mock_worker_send(m, buf_slice(&m->body));
-		break;
 	}
-	answer_text(m, c, t ? "{\"cancelled\":true}" : "{\"cancelled\":false}");
+	answer_text(m, c, any ? "{\"cancelled\":true}" : "{\"cancelled\":false}");
 	return true;
 }
 
@@ -364,8 +379,8 @@ static bool read_wishes(struct mock_worker *m, struct mock_call *c)
 	if (!json_read_object(c->args, &mock, 1, JSON_MAX_DEPTH, errstr, sizeof errstr) || mock.kind != JSON_KIND_OBJECT)
 		return true;
 	json_read_object(mock.value, wish, 2, JSON_MAX_DEPTH, errstr, sizeof errstr);
-	if (wish[1].kind == JSON_KIND_NUMBER && json_int(wish[1].value, &c->delay_ms) && c->delay_ms < 0)
-		c->delay_ms = 0;
+	if (wish[1].kind == JSON_KIND_NUMBER && json_int(wish[1].value, &c->delay_ms))
+		c->delay_ms = bounded(c->delay_ms, MOCK_MS_MOST);
 	if (wish[0].kind != JSON_KIND_STRING)
 		return true;
 	name = (struct slice){(const char *)wish[0].value.data + 1, wish[0].value.len - 2};
@@ -397,6 +412,7 @@ bool mock_command_run(struct mock_worker *m, struct mock_call *c)
 	if (m->options.plain)
 		fprintf(stderr, "mock-worker: command %.*s\n", (int)c->command.len, (const char *)c->command.data);
 	if (!command)
-		return answer_error(m, c, "UNKNOWN_COMMAND", m->options.plain ? "Unknown command" : "this worker has no such command; see mock-worker --help");
+		return answer_error(m, c, "UNKNOWN_COMMAND",
+			m->options.plain ? "Unknown command" : "this worker has no such command; see mock-worker --help");
 	return command->run(m, c);
 }

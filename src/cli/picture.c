@@ -8,8 +8,9 @@
 #include <time.h>
 
 #include "bridgepool/base/check.h"
+#include "table.h"
 
-enum { NAME_MAX_WIDTH = 32 };
+enum { NAME_MAX_WIDTH = 32, STATE_WIDTH = 12, REMARKS_MAX = 400, ROOMY = 120 /* columns; with less, names are shorter */ };
 
 /* ---- lines ---- */
 
@@ -17,6 +18,7 @@ static void line(struct picture *p, enum colour colour, const char *format, ...)
 
 static void line(struct picture *p, enum colour colour, const char *format, ...)
 {
+	char text[2 * PICTURE_WIDTH];
 	struct picture_line *l;
 	va_list args;
 
@@ -24,8 +26,9 @@ static void line(struct picture *p, enum colour colour, const char *format, ...)
 	l = &p->lines[p->n++];
 	l->colour = colour;
 	va_start(args, format);
-	vsnprintf(l->text, sizeof l->text, format, args);
+	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
+	snprintf(l->text, sizeof l->text, "%.*s", (int)slice_cut(slice_of(text), PICTURE_WIDTH - 1).len, text);
 	for (size_t n = strlen(l->text); n > 0 && l->text[n - 1] == ' '; n--)
 		l->text[n - 1] = '\0';
 }
@@ -34,6 +37,29 @@ void picture_free(struct picture *p)
 {
 	free(p->lines);
 	*p = (struct picture){0};
+}
+
+/* `more` stands behind a row, or below it where there is no room. */
+static void draw_row(struct picture *p, struct table *t, enum colour colour, struct slice more)
+{
+	char row[PICTURE_WIDTH];
+	size_t used = table_row(t, row, sizeof row) + 2 + more.len;
+	const char *text = more.len ? more.data : "";
+
+	if (!p->width || used <= p->width) {
+		line(p, colour, "%s  %.*s", row, (int)more.len, text);
+		return;
+	}
+	line(p, colour, "%s", row);
+	if (more.len)
+		line(p, colour, "  %.*s", (int)more.len, text);
+}
+
+static void draw_head(struct picture *p, struct table *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		table_cell(t, "%s", t->columns[i].head);
+	draw_row(p, t, COLOUR_BOLD, (struct slice){"", 0});
 }
 
 /* ---- values ---- */
@@ -104,8 +130,14 @@ static const char *quantile_text(const int64_t buckets[DURATION_BUCKETS], double
 
 static enum colour state_colour(enum health_state s)
 {
-	static const enum colour colours[HEALTH_STATE_COUNT] = {[HEALTH_INITIALIZING] = COLOUR_YELLOW, [HEALTH_STARTING] = COLOUR_YELLOW,
-		[HEALTH_DEGRADED] = COLOUR_YELLOW, [HEALTH_DRAINING] = COLOUR_YELLOW, [HEALTH_UNAVAILABLE] = COLOUR_RED, [HEALTH_STOPPED] = COLOUR_DIM};
+	static const enum colour colours[HEALTH_STATE_COUNT] = {
+		[HEALTH_INITIALIZING] = COLOUR_YELLOW,
+		[HEALTH_STARTING] = COLOUR_YELLOW,
+		[HEALTH_DEGRADED] = COLOUR_YELLOW,
+		[HEALTH_DRAINING] = COLOUR_YELLOW,
+		[HEALTH_UNAVAILABLE] = COLOUR_RED,
+		[HEALTH_STOPPED] = COLOUR_DIM,
+	};
 
 	return colours[s];
 }
@@ -113,68 +145,127 @@ static enum colour state_colour(enum health_state s)
 /* The worst of what lives stands for a pool. */
 static int badness(enum health_state s)
 {
-	static const int order[HEALTH_STATE_COUNT] = {[HEALTH_STOPPED] = 1, [HEALTH_READY] = 2, [HEALTH_DRAINING] = 3, [HEALTH_STARTING] = 4,
-		[HEALTH_DEGRADED] = 5, [HEALTH_UNAVAILABLE] = 6};
+	static const int order[HEALTH_STATE_COUNT] = {
+		[HEALTH_STOPPED] = 1,
+		[HEALTH_READY] = 2,
+		[HEALTH_DRAINING] = 3,
+		[HEALTH_STARTING] = 4,
+		[HEALTH_DEGRADED] = 5,
+		[HEALTH_UNAVAILABLE] = 6,
+	};
 
 	return order[s];
 }
 
 /* ---- instances ---- */
 
-static int name_width(const struct group *g)
+static size_t wider(size_t width, const char *text)
 {
-	size_t width = strlen("INSTANCE");
+	size_t used;
 
-	for (const struct member *m = g->members; m; m = m->hh.next)
-		width = strlen(m->id) > width ? strlen(m->id) : width;
-	return width < NAME_MAX_WIDTH ? (int)width : NAME_MAX_WIDTH;
+	table_fit(text, NAME_MAX_WIDTH, &used);
+	return used > width ? used : width;
+}
+
+/* Names get what the states beside them leave: a state is seen at every width. */
+static size_t narrower(const struct picture *p, size_t width, const char *head)
+{
+	size_t least = strlen(head), room = p->width > STATE_WIDTH + 1 ? p->width - STATE_WIDTH - 1 : 0;
+
+	if (!p->width || width <= room)
+		return width;
+	return room > least ? room : least;
+}
+
+/* Of an instance, or of a text that begins with one: the part of the name that every instance of no name of its own has says
+ * nothing. */
+static const char *short_name(const struct picture *p, const char *text)
+{
+	static const char common[] = "bridgepool-";
+	const char *rest = text + strlen(common);
+
+	if (!p->width || p->width >= ROOMY || strncmp(text, common, strlen(common)) != 0 || *rest == '\0' || *rest == ' ')
+		return text;
+	return rest;
 }
 
 /* What of an instance needs a person. */
-static void remarks(const struct member *m, int64_t now_ms, char *out, size_t size)
+static void remarks(const struct member *m, int64_t now_ms, struct buf *out)
 {
 	char age[24];
-	int n = 0;
 
-	*out = '\0';
 	if (m->silent)
-		n = snprintf(out, size, "no heartbeat for %s ", age_text(now_ms - m->heard_ms, age));
-	for (size_t i = 0; member_lives(m) && i < m->last.npools && n < (int)size; i++)
+		buf_printf(out, "no heartbeat for %s, it was %s ", age_text(now_ms - m->heard_ms, age),
+			health_state_name(m->state));
+	if (m->last.held)
+		buf_printf(out, "%lld held ", (long long)m->last.held);
+	if (m->missed)
+		buf_printf(out, "%lld events lost ", (long long)m->missed);
+	for (size_t i = 0; member_lives(m) && i < m->last.npools; i++)
 		if (m->last.pools[i].state != HEALTH_READY)
-			n += snprintf(out + n, size - (size_t)n, "pool %s %s ", m->last.pools[i].name, health_state_name(m->last.pools[i].state));
-	if (m->last.held && n < (int)size)
-		n += snprintf(out + n, size - (size_t)n, "%lld held ", (long long)m->last.held);
-	if (m->missed && n < (int)size)
-		snprintf(out + n, size - (size_t)n, "%lld events lost ", (long long)m->missed);
+			buf_printf(out, "pool %s %s ", m->last.pools[i].name, health_state_name(m->last.pools[i].state));
+	if (m->last.more_pools)
+		buf_printf(out, "%zu more pools ", m->last.more_pools);
 }
 
-static void draw_member(struct picture *p, const struct member *m, int width, int64_t now_ms)
+static const struct column member_columns[] = {
+	{"INSTANCE", 0, true, 0},
+	{"STATE", STATE_WIDTH, true, 0},
+	{"BEAT", 6, false, 2},
+	{"PARTITIONS", 10, false, 6},
+	{"BACKLOG", 8, false, 1},
+	{"OLDEST", 7, false, 3},
+	{"MEMORY", 11, false, 7},
+	{"DONE/S", 8, false, 4},
+	{"FAILED/S", 8, false, 5},
+	{"HOST", 24, true, 8},
+};
+
+static void beat_cells(struct table *t, const struct member *m, int64_t now_ms)
 {
-	char age[24], oldest[24], used[24], limit[24], rate[24], failed[24], memory[64], more[160];
+	char age[24], oldest[24], used[24], limit[24], rate[24], failed[24];
 	const struct beat *b = &m->last;
 
-	remarks(m, now_ms, more, sizeof more);
-	snprintf(memory, sizeof memory, "%s/%s", bytes_text(b->memory_used, used), bytes_text(b->memory_limit, limit));
-	if (!m->has_last)
-		line(p, m->silent ? COLOUR_RED : state_colour(m->state), "%-*.*s %-12s %6s  %s", width, NAME_MAX_WIDTH, m->id,
-			health_state_name(m->state), "-", more);
-	else
-		line(p, m->silent ? COLOUR_RED : state_colour(m->state), "%-*.*s %-12s %6s %10lld %8lld %7s %11s %8s %8s  %.24s  %s", width, NAME_MAX_WIDTH,
-			m->id, health_state_name(m->state), age_text(now_ms - b->seen_ms, age), (long long)b->partitions, (long long)b->backlog,
-			b->backlog ? age_text(b->oldest_ms, oldest) : "-", memory, rate_text(member_rate(m, false), rate),
-			rate_text(member_rate(m, true), failed), m->host, more);
+	table_cell(t, "%s", age_text(now_ms - b->seen_ms, age));
+	table_cell(t, "%lld", (long long)b->partitions);
+	table_cell(t, "%lld", (long long)b->backlog);
+	table_cell(t, "%s", b->backlog ? age_text(b->oldest_ms, oldest) : "-");
+	table_cell(t, "%s/%s", bytes_text(b->memory_used, used), bytes_text(b->memory_limit, limit));
+	table_cell(t, "%s", rate_text(member_rate(m, false), rate));
+	table_cell(t, "%s", rate_text(member_rate(m, true), failed));
+	table_cell(t, "%s", m->host);
+}
+
+static void draw_member(struct picture *p, struct table *t, const struct member *m, int64_t now_ms)
+{
+	struct buf more;
+
+	buf_init(&more, REMARKS_MAX);
+	remarks(m, now_ms, &more);
+	table_cell(t, "%s", short_name(p, m->id));
+	table_cell(t, "%s", m->silent ? "SILENT" : health_state_name(m->state)); /* what it said last holds no longer */
+	if (m->has_last)
+		beat_cells(t, m, now_ms);
+	draw_row(p, t, m->silent ? COLOUR_RED : state_colour(m->state), buf_slice(&more));
+	buf_free(&more);
 }
 
 static void draw_members(struct picture *p, const struct group *g, int64_t now_ms)
 {
-	int width = name_width(g);
+	size_t width = strlen(member_columns[0].head);
+	struct table t;
 
-	line(p, COLOUR_BOLD, "%-*s %-12s %6s %10s %8s %7s %11s %8s %8s  HOST", width, "INSTANCE", "STATE", "BEAT", "PARTITIONS", "BACKLOG", "OLDEST",
-		"MEMORY", "DONE/S", "FAILED/S");
 	for (const struct member *m = g->members; m; m = m->hh.next)
-		draw_member(p, m, width, now_ms);
+		width = wider(width, short_name(p, m->id));
+	width = narrower(p, width, member_columns[0].head);
+	table_open(&t, member_columns, sizeof member_columns / sizeof *member_columns, width, p->width);
+	draw_head(p, &t);
+	for (const struct member *m = g->members; m; m = m->hh.next)
+		draw_member(p, &t, m, now_ms);
 	if (!g->members)
 		line(p, COLOUR_DIM, "nothing was heard yet");
+	if (g->left_out)
+		line(p, COLOUR_YELLOW, "there are more: only %d instances are shown", GROUP_MEMBERS);
 }
 
 /* ---- pools ---- */
@@ -232,29 +323,60 @@ static struct pool_sum *sum_pools(const struct group *g, size_t *n)
 	return sums;
 }
 
-static void draw_pool(struct picture *p, const struct pool_sum *s)
+static const struct column pool_columns[] = {
+	{"POOL", 0, true, 0},
+	{"STATE", STATE_WIDTH, true, 0},
+	{"READY", 6, false, 1},
+	{"BUSY", 5, false, 6},
+	{"INIT", 5, false, 10},
+	{"DEGR", 5, false, 11},
+	{"DOWN", 5, false, 3},
+	{"PLACES", 12, false, 7},
+	{"QUEUED", 7, false, 2},
+	{"SESSIONS", 9, false, 4},
+	{"LOST", 7, false, 5},
+	{"DONE/S", 8, false, 8},
+	{"FAILED/S", 8, false, 9},
+	{"P50<", 7, false, 13},
+	{"P95<", 7, false, 12},
+};
+
+static void draw_pool(struct picture *p, struct table *t, const struct pool_sum *s)
 {
 	const int64_t *w = s->sum.workers;
-	char places[48], rate[24], failed[24], middle[24], slow[24];
+	char rate[24], failed[24], middle[24], slow[24];
 
-	snprintf(places, sizeof places, "%lld/%lld", (long long)s->sum.used, (long long)s->sum.places);
-	line(p, state_colour(s->sum.state), "%-20.48s %-12s %6lld %5lld %5lld %5lld %5lld %12s %7lld %9lld %7lld %8s %8s %7s %7s", s->sum.name,
-		health_state_name(s->sum.state), (long long)w[HEALTH_READY], (long long)s->sum.busy, (long long)w[HEALTH_INITIALIZING],
-		(long long)w[HEALTH_DEGRADED], (long long)(w[HEALTH_TERMINATING] + w[HEALTH_TERMINATED]), places, (long long)s->sum.queued,
-		(long long)s->sum.sessions, (long long)s->sum.lost, rate_text(s->has_rate ? s->rate : -1, rate),
-		rate_text(s->has_rate ? s->failed_rate : -1, failed), quantile_text(s->sum.durations, 0.5, middle),
-		quantile_text(s->sum.durations, 0.95, slow));
+	table_cell(t, "%s", s->sum.name);
+	table_cell(t, "%s", health_state_name(s->sum.state));
+	table_cell(t, "%lld", (long long)w[HEALTH_READY]);
+	table_cell(t, "%lld", (long long)s->sum.busy);
+	table_cell(t, "%lld", (long long)w[HEALTH_INITIALIZING]);
+	table_cell(t, "%lld", (long long)w[HEALTH_DEGRADED]);
+	table_cell(t, "%lld", (long long)(w[HEALTH_TERMINATING] + w[HEALTH_TERMINATED]));
+	table_cell(t, "%lld/%lld", (long long)s->sum.used, (long long)s->sum.places);
+	table_cell(t, "%lld", (long long)s->sum.queued);
+	table_cell(t, "%lld", (long long)s->sum.sessions);
+	table_cell(t, "%lld", (long long)s->sum.lost);
+	table_cell(t, "%s", rate_text(s->has_rate ? s->rate : -1, rate));
+	table_cell(t, "%s", rate_text(s->has_rate ? s->failed_rate : -1, failed));
+	table_cell(t, "%s", quantile_text(s->sum.durations, 0.5, middle));
+	table_cell(t, "%s", quantile_text(s->sum.durations, 0.95, slow));
+	draw_row(p, t, state_colour(s->sum.state), (struct slice){"", 0});
 }
 
 static void draw_pools(struct picture *p, const struct group *g)
 {
-	size_t n;
+	size_t n, width = strlen(pool_columns[0].head);
 	struct pool_sum *sums = sum_pools(g, &n);
+	struct table t;
 
-	line(p, COLOUR_BOLD, "%-20s %-12s %6s %5s %5s %5s %5s %12s %7s %9s %7s %8s %8s %7s %7s", "POOL", "STATE", "READY", "BUSY", "INIT", "DEGR", "DOWN",
-		"PLACES", "QUEUED", "SESSIONS", "LOST", "DONE/S", "FAILED/S", "P50<", "P95<");
 	for (size_t i = 0; i < n; i++)
-		draw_pool(p, &sums[i]);
+		width = wider(width, sums[i].sum.name);
+	width = narrower(p, width, pool_columns[0].head);
+	table_open(&t, pool_columns, sizeof pool_columns / sizeof *pool_columns, width, p->width);
+	draw_head(p, &t);
+	for (size_t i = 0; i < n; i++)
+		draw_pool(p, &t, &sums[i]);
 	free(sums);
 }
 
@@ -265,11 +387,16 @@ static enum colour severity_colour(enum severity s)
 	return s == SEVERITY_ERROR ? COLOUR_RED : s == SEVERITY_WARN ? COLOUR_YELLOW : COLOUR_PLAIN;
 }
 
-void picture_event(const struct group_event *e, char *out, size_t size)
+static void event_text(const struct group_event *e, const char *what, char *out, size_t size)
 {
 	char at[16];
 
-	snprintf(out, size, "%s %-5s %s", clock_text(e->at_ms, at), severity_name(e->severity), e->text);
+	snprintf(out, size, "%s %-5s %s", clock_text(e->at_ms, at), severity_name(e->severity), what);
+}
+
+void picture_event(const struct group_event *e, char *out, size_t size)
+{
+	event_text(e, e->text, out, size);
 }
 
 /* The newest first. */
@@ -282,18 +409,20 @@ static void draw_events(struct picture *p, const struct group *g, size_t most)
 	for (uint64_t i = 0; i < kept && i < most; i++) {
 		const struct group_event *e = &g->events[(g->nevents - 1 - i) % GROUP_EVENTS];
 
-		picture_event(e, text, sizeof text);
+		event_text(e, short_name(p, e->text), text, sizeof text);
 		line(p, severity_colour(e->severity), "%s", text);
 	}
 }
 
 /* ---- the whole ---- */
 
-void picture_draw(struct picture *p, const struct group *g, const char *title, int64_t now_ms, int64_t wall_ms, size_t events)
+void picture_draw(struct picture *p, const struct group *g, const char *title, size_t width, int64_t now_ms, int64_t wall_ms,
+	size_t events)
 {
 	char at[16];
 
 	p->n = 0;
+	p->width = width;
 	line(p, COLOUR_BOLD, "%s  %s", title, clock_text(wall_ms, at));
 	line(p, COLOUR_PLAIN, "%s", "");
 	draw_members(p, g, now_ms);
@@ -316,7 +445,9 @@ void picture_beat(const struct member *m, char *out, size_t size)
 		sessions += b->pools[i].sessions;
 		queued += b->pools[i].queued;
 	}
-	snprintf(out, size, "%s INFO  %s HEARTBEAT %s workers=%lld ready=%lld sessions=%lld queued=%lld partitions=%lld backlog=%lld done/s=%s",
-		clock_text(b->at_ms, at), m->id, health_state_name(m->state), (long long)workers, (long long)ready, (long long)sessions,
-		(long long)queued, (long long)b->partitions, (long long)b->backlog, rate_text(member_rate(m, false), rate));
+	snprintf(out, size,
+		"%s INFO  %s HEARTBEAT %s workers=%lld ready=%lld sessions=%lld queued=%lld partitions=%lld backlog=%lld done/s=%s",
+		clock_text(b->at_ms, at), m->id, health_state_name(m->state), (long long)workers, (long long)ready,
+		(long long)sessions, (long long)queued, (long long)b->partitions, (long long)b->backlog,
+		rate_text(member_rate(m, false), rate));
 }

@@ -14,11 +14,14 @@ struct picture_line {
 
 struct picture {
 	struct picture_line *lines; /* owned */
-	size_t n;
+	size_t n, width;
 };
 
-/* Draws anew. wall_ms and now_ms are the same moment, since the epoch and by the group's clock; at most `events` of the last events. */
-void picture_draw(struct picture *p, const struct group *g, const char *title, int64_t now_ms, int64_t wall_ms, size_t events);
+/* Draws anew, for so many columns: less important ones of the tables are left out, long remarks get a line of their own; 0: as
+ * wide as it gets. Below 120 columns instances are named without "bridgepool-". Events may still be wider. wall_ms and now_ms are
+ * the same moment, since the epoch and by the group's clock; at most `events` of the last events. */
+void picture_draw(struct picture *p, const struct group *g, const char *title, size_t width, int64_t now_ms, int64_t wall_ms,
+	size_t events);
 void picture_free(struct picture *p);
 
 /* One heartbeat as one line, for a log: words of the form key=value. */

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 struct place {
-	char dir[PATH_MAX]; /* absolute */
+	char dir[PATH_MAX];     /* absolute */
 	char program[PATH_MAX]; /* what to type for this program: its name if PATH leads to it, else its path */
 	char app[PATH_MAX + 32], config[PATH_MAX + 32], log[PATH_MAX + 32];
 	char python[PATH_MAX + 32], package[PATH_MAX + 32]; /* package: for PYTHONPATH; "" when Python has it installed */

@@ -26,7 +26,8 @@ static bool find_daemon(struct reload_command *c)
 	size_t n;
 
 	if (!config) {
-		fprintf(stderr, "bridgepool reload: name the daemon by its process with --pid, or by its configuration with -c FILE\n");
+		fprintf(stderr,
+			"bridgepool reload: name the daemon by its process with --pid, or by its configuration with -c FILE\n");
 		return false;
 	}
 	n = daemons_find(config, pids, DAEMONS_SHOWN);
@@ -34,7 +35,9 @@ static bool find_daemon(struct reload_command *c)
 	if (n == 1)
 		return true;
 	if (n == 0) {
-		fprintf(stderr, "bridgepool reload: no daemon runs with %s, or it is not to be seen by this user; name it with --pid\n", config);
+		fprintf(stderr,
+			"bridgepool reload: no daemon runs with %s, or it is not to be seen by this user; name it with --pid\n",
+			config);
 		return false;
 	}
 	fprintf(stderr, "bridgepool reload: %zu daemons run with %s; name one with --pid:", n, config);
@@ -79,7 +82,9 @@ static int ask(const struct reload_command *c)
 	else if (reload_word_hear(listener, (int)c->timeout_ms, &word))
 		code = print_word(&word);
 	else
-		fprintf(stderr, "bridgepool reload: process %d was asked and has not answered in time; its log tells what came of it\n", (int)c->pid);
+		fprintf(stderr,
+			"bridgepool reload: process %d was asked and has not answered in time; its log tells what came of it\n",
+			(int)c->pid);
 	buf_free(&word);
 	close(listener);
 	return code;
@@ -120,5 +125,5 @@ const struct cli_command command_reload = {
 	.more = "The daemon gets SIGHUP, reads its file with the options that it was started with, and judges it whole: if anything is wrong,\n"
 		"nothing changes. Otherwise each changed key is told as \"live\" (it holds now), \"rolls\" (the pool's workers are replaced by\n"
 		"fresh ones, each ready before the old one leaves) or \"restart\" (it stays as it was until the daemon is started again).\n"
-		"Exit codes: 0 taken over, 1 no such daemon, 75 no answer in time, 78 refused; nothing was changed.",
+		"Exit codes: 0 taken over, 1 no such daemon or more than one, 75 no answer in time, 78 refused; nothing was changed.",
 };

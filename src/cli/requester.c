@@ -114,6 +114,8 @@ bool requester_send(struct requester *r, const struct request_fields *f, char *e
 		snprintf(made, sizeof made, "cli-%016" PRIx64 "-%zu", r->name, r->sent + 1);
 		full.request_id = slice_of(made);
 	}
+	if (full.timeout_ms == TIME_NONE && full.deadline_ms == TIME_NONE)
+		full.timeout_ms = r->config.timeout_ms;
 	buf_reset(&r->record);
 	buf_reset(&r->headers);
 	pairs_add(&r->headers, SLICE("content-type"), slice_of(codec_content_type(r->config.encoding)));

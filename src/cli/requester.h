@@ -11,7 +11,8 @@ struct requester_config {
 	const char *const *properties;
 	const char *requests, *results; /* topics */
 	enum encoding encoding;
-	int reach_ms; /* how long a broker is waited for */
+	int reach_ms;       /* how long a broker is waited for */
+	int64_t timeout_ms; /* of a request that names neither timeout_ms nor deadline; TIME_NONE: it waits as long as it must */
 };
 
 /* A result of one of our requests. Borrowed until the next call. */
@@ -25,7 +26,7 @@ struct reply {
 /* NULL: errstr says why; *code is the exit code for it. From here on no result is missed. */
 struct requester *requester_open(const struct requester_config *c, int *code, char *errstr, size_t size);
 void requester_close(struct requester *r);
-/* Fills what a request needs and does not have: its id. Copies all. */
+/* Fills what a request needs and does not have: its id, its time. Copies all. */
 bool requester_send(struct requester *r, const struct request_fields *f, char *errstr, size_t size);
 bool requester_flush(struct requester *r, int timeout_ms, char *errstr, size_t size);
 /* One result, or false after timeout_ms; errstr is empty when there was simply nothing. */

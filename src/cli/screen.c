@@ -4,10 +4,14 @@
 #include <locale.h>
 #include <ncurses.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "table.h"
+
 static SCREEN *screen;
-static size_t scrolled; /* lines */
+enum { SIDEWAYS = 16 };
+static size_t scrolled, shifted; /* lines; columns */
 static FILE *keys;
 
 static void close_keys(void)
@@ -15,6 +19,12 @@ static void close_keys(void)
 	if (keys && keys != stdin)
 		fclose(keys);
 	keys = NULL;
+}
+
+void screen_prepare(void)
+{
+	unsetenv("LINES");
+	unsetenv("COLUMNS");
 }
 
 bool screen_open(void)
@@ -47,6 +57,11 @@ unsigned screen_rows(void)
 	return (unsigned)LINES;
 }
 
+unsigned screen_columns(void)
+{
+	return (unsigned)COLS;
+}
+
 static attr_t look_of(enum colour c)
 {
 	switch (c) {
@@ -67,26 +82,45 @@ void screen_show(const struct picture *p)
 	for (size_t i = 0; i < rows && scrolled + i < p->n; i++) {
 		const struct picture_line *l = &p->lines[scrolled + i];
 
+		const char *text = l->text + table_fit(l->text, shifted, NULL), *more;
+
 		attrset(look_of(l->colour));
-		mvaddnstr((int)i, 0, l->text, COLS);
+		mvaddnstr((int)i, 0, text, (int)table_cut(text, (size_t)COLS, &more));
+		addstr(more);
 	}
 	refresh();
 }
 
-enum screen_key screen_key(void)
+static void move_by(int key)
 {
-	int key = getch();
+	size_t page = (size_t)LINES;
 
 	switch (key) {
-	case ERR: return SCREEN_NOTHING;
-	case 'q': return SCREEN_QUIT;
 	case KEY_DOWN: scrolled++; break;
 	case KEY_UP: scrolled -= scrolled > 0; break;
-	case KEY_NPAGE: scrolled += (size_t)LINES; break;
-	case KEY_PPAGE: scrolled -= scrolled < (size_t)LINES ? scrolled : (size_t)LINES; break;
-	default: break; /* KEY_RESIZE too: LINES and COLS are new already */
+	case KEY_RIGHT: shifted += shifted < PICTURE_WIDTH ? SIDEWAYS : 0; break;
+	case KEY_LEFT: shifted -= shifted < SIDEWAYS ? shifted : SIDEWAYS; break;
+	case KEY_NPAGE: scrolled += page; break;
+	case KEY_PPAGE: scrolled -= scrolled < page ? scrolled : page; break;
+	case KEY_RESIZE:
+		clearok(stdscr, TRUE);
+		break; /* LINES and COLS are new already; what the terminal made of the old picture is not known */
+	default: break;
 	}
-	return SCREEN_REDRAW;
+}
+
+enum screen_key screen_key(void)
+{
+	enum screen_key typed = SCREEN_NOTHING;
+	int key;
+
+	while ((key = getch()) != ERR) {
+		if (key == 'q')
+			return SCREEN_QUIT;
+		move_by(key);
+		typed = SCREEN_REDRAW;
+	}
+	return typed;
 }
 
 void screen_close(void)

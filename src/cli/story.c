@@ -334,7 +334,7 @@ void story_tell(struct story *s)
 
 bool story_open(struct story *s, const char *brokers, char *errstr, size_t size)
 {
-	const struct requester_config rc = {brokers, NULL, story_requests, story_results, ENCODING_JSON, FOLLOW_MS};
+	const struct requester_config rc = {brokers, NULL, story_requests, story_results, ENCODING_JSON, FOLLOW_MS, TIME_NONE};
 	const struct client_config cc = {brokers, NULL};
 	const struct codec_config codec = {.max_request = 1 << 20};
 	int code;

@@ -26,9 +26,11 @@ enum {
 	REQUEST_ID, /* options */
 	SLICE_MS = 100,
 	PROGRESS_MS = 200,
+	LATE_MS = 2000, /* for the way of a TIMEOUT that the daemon says when a request's time, the same as ours, is over */
 	ARGS_LIMIT = 64 << 20,
 	REASON = 512,
 	REACH_MS = 15000,
+	REACH_LEAST_MS = 1000, /* below that a broker that is there may not be found */
 };
 
 struct submit {
@@ -45,6 +47,11 @@ struct submit {
 };
 
 static volatile sig_atomic_t interrupted;
+
+static int64_t within(int64_t value, int64_t least, int64_t most)
+{
+	return value < least ? least : value > most ? most : value;
+}
 
 /* ---- progress ---- */
 
@@ -135,8 +142,7 @@ static int send_all(struct submit *s)
 	} else {
 		code = requester_send(s->requester, &s->request, why, sizeof why) ? EXIT_OK : fail(EXIT_BROKER, "", why);
 	}
-	if (code == EXIT_OK &&
-		!requester_flush(s->requester, s->timeout_ms > REACH_MS ? (int)s->timeout_ms : REACH_MS, why, sizeof why))
+	if (code == EXIT_OK && !requester_flush(s->requester, (int)within(s->timeout_ms, REACH_MS, INT32_MAX), why, sizeof why))
 		code = fail(EXIT_BROKER, "not all requests were taken by the broker", why);
 	return code;
 }
@@ -156,14 +162,30 @@ static void take_reply(struct submit *s, const struct reply *r)
 	s->not_ok += r->status != STATUS_OK;
 }
 
+static int say_open(const struct submit *s)
+{
+	size_t open = requester_open_requests(s->requester), sent = requester_sent(s->requester);
+
+	if (interrupted) {
+		fprintf(stderr, "bridgepool submit: interrupted; %zu of %zu requests are sent and not answered yet\n", open,
+			sent);
+		return EXIT_INTERRUPTED;
+	}
+	fprintf(stderr,
+		"bridgepool submit: %zu of %zu results did not come within --timeout; is a daemon running on this topic?\n"
+		"A request with a timeout_ms or deadline of its own may still run until then; any other is over now.\n",
+		open, sent);
+	return EXIT_TIMED_OUT;
+}
+
 static int wait_all(struct submit *s)
 {
-	int64_t until = clock_mono_us() + s->timeout_ms * MS_US;
+	int64_t until = clock_mono_us() + (s->timeout_ms + LATE_MS) * MS_US;
 	struct reply reply;
 	char why[REASON];
 
 	while (requester_open_requests(s->requester) && !interrupted) {
-		if (requester_next(s->requester, SLICE_MS, &reply, why, sizeof why))
+		if (requester_next(s->requester, (int)within(s->timeout_ms, 1, SLICE_MS), &reply, why, sizeof why))
 			take_reply(s, &reply);
 		else if (*why)
 			return fail(EXIT_BROKER, "", why);
@@ -175,17 +197,8 @@ static int wait_all(struct submit *s)
 	}
 	fflush(stdout);
 	say_progress(s, true);
-	if (interrupted) {
-		fprintf(stderr, "bridgepool submit: interrupted; %zu of %zu requests are sent and not answered yet\n",
-			requester_open_requests(s->requester), requester_sent(s->requester));
-		return EXIT_INTERRUPTED;
-	}
-	if (requester_open_requests(s->requester)) {
-		fprintf(stderr,
-			"bridgepool submit: %zu of %zu results did not come within the timeout; is a daemon running on this topic?\n",
-			requester_open_requests(s->requester), requester_sent(s->requester));
-		return EXIT_TIMED_OUT;
-	}
+	if (interrupted || requester_open_requests(s->requester))
+		return say_open(s);
 	return s->not_ok ? EXIT_FAILED : EXIT_OK;
 }
 
@@ -200,7 +213,8 @@ static int submit_talk(struct submit *s, const struct settings *settings)
 						  : "bridgepool.requests",
 		.results = s->results ? s->results : settings->kafka.results,
 		.encoding = s->encoding,
-		.reach_ms = s->timeout_ms < REACH_MS ? (int)s->timeout_ms : REACH_MS,
+		.reach_ms = (int)within(s->timeout_ms, REACH_LEAST_MS, REACH_MS),
+		.timeout_ms = s->timeout_ms,
 	};
 	char why[REASON];
 	int code;
@@ -235,7 +249,9 @@ static const struct cli_option options[] = {
 	{STREAM, "stream", NULL, "print what comes before the result too, each part as a line with \"final\": false"},
 	{'f', "file", "FILE", "requests as JSON lines with the members of ProgramRequest; - is standard input"},
 	{ENCODING, "encoding", "json|avro", "of the requests (default json)"},
-	{TIMEOUT, "timeout", "TIME", "how long results are awaited, like 90s (default 60s)"},
+	{TIMEOUT, "timeout", "TIME",
+		"how long results are awaited, like 90s (default 60s), and 2s more for the word that a request's time is over; a "
+		"request without timeout_ms and deadline gets it as timeout_ms"},
 	CLI_OPTION_HELP,
 	{0},
 };
@@ -287,7 +303,7 @@ static int set_option(struct submit *s, int id)
 	case 'f': s->file = optarg; return EXIT_OK;
 	case ENCODING: return set_encoding(s);
 	default:
-		return cli_duration(optarg, &s->timeout_ms)
+		return cli_duration(optarg, &s->timeout_ms) && s->timeout_ms > 0
 			       ? EXIT_OK
 			       : cli_usage(&command_submit, "--timeout: \"%s\" is no time like 90s or 5m", optarg);
 	}
@@ -318,7 +334,8 @@ static int set_operands(struct submit *s, int argc, char **argv)
 
 	for (; optind < argc; optind++) {
 		if (!slice_is_utf8(slice_of(argv[optind])))
-			return cli_usage(&command_submit, "argument %d is not UTF-8; look at the locale of your terminal", optind);
+			return cli_usage(&command_submit, "argument %d is not UTF-8; look at the locale of your terminal",
+				optind);
 		if (!s->request.command.data)
 			s->request.command = slice_of(argv[optind]);
 		else if (!add_pair(s, argv[optind]))
@@ -385,7 +402,9 @@ const struct cli_command command_submit = {
 	.summary = "Send one request or a file of them, wait, print the results as JSON lines",
 	.operands = "[COMMAND [KEY=VALUE...]]",
 	.options = options,
-	.more = "A value that reads as JSON is sent as JSON, anything else as a string. Results are printed in the order of arrival.\n"
-		"Exit codes: 0 all are OK, 1 one is not, 64 usage, 69 no broker, 75 not all came within --timeout, 130 interrupted.\n"
+	.more = "A value that reads as JSON is sent as JSON, anything else as a string: n=3 is a number, n='\"3\"' a string.\n"
+		"Results are printed in the order of arrival.\n"
+		"Exit codes: 0 all are OK, 1 one is not, 64 usage, 69 no broker or no such topic, 75 not all came within --timeout,\n"
+		"78 configuration, 130 interrupted.\n"
 		"Example: bridgepool submit -b localhost:9092 --session s1 ask question='What is a monad?'",
 };

@@ -7,7 +7,14 @@
 #include "cli.h"
 #include "commands.h"
 
-enum { PRINT = CLI_PRIVATE, PARTITIONS, REPLICATION, REACH_TIMEOUT_MS = 15000, CREATE_TIMEOUT_MS = 30000 };
+enum {
+	PRINT = CLI_PRIVATE,
+	PARTITIONS,
+	REPLICATION,
+	REACH_TIMEOUT_MS = 15000,
+	LOOK_TIMEOUT_MS = 5000,
+	CREATE_TIMEOUT_MS = 30000
+};
 enum {
 	SETTINGS_MAX = 4,
 	BROKER_RECORD_MAX = 1048588, /* Kafka's default */
@@ -32,7 +39,7 @@ enum { ROLE_REQUESTS, ROLE_RESULTS, ROLE_HEALTH, ROLE_DEAD_LETTERS };
 
 struct topics {
 	struct cli_args args;
-	bool print;
+	bool print, counted; /* counted: partitions was asked for */
 	int64_t partitions, replication;
 	const struct settings *settings;
 	struct admin *admin;
@@ -60,6 +67,22 @@ static void fill_config(struct topic_config *c, const struct settings *s, const 
 	c->items[n] = NULL;
 }
 
+/* It is left as it is, also if it was meant to be another. */
+static void tell_existing(struct topics *t, const struct topic_spec *spec, const struct role *role)
+{
+	struct topic_info info = {.state = TOPIC_UNKNOWN};
+	bool known = admin_topic(t->admin, spec->name, LOOK_TIMEOUT_MS, &info) && info.state == TOPIC_OK;
+
+	printf("%s (%s) is there already", spec->name, role->what);
+	if (known)
+		printf(", with %d partition%s", info.partitions, info.partitions == 1 ? "" : "s");
+	if (known && t->counted && role->partitioned && info.partitions != spec->partitions)
+		printf("; %d were asked for, %s", spec->partitions,
+			info.partitions < spec->partitions ? "and sessions would move if it got more"
+							   : "and Kafka takes none away");
+	printf("\n");
+}
+
 static bool create_topic(struct topics *t, const char *name, const struct role *role)
 {
 	struct topic_config config;
@@ -75,7 +98,7 @@ static bool create_topic(struct topics *t, const char *name, const struct role *
 	if (created)
 		printf("created %s (%s), %d partition%s\n", name, role->what, spec.partitions, spec.partitions == 1 ? "" : "s");
 	else
-		printf("%s (%s) is there already\n", name, role->what);
+		tell_existing(t, &spec, role);
 	return true;
 }
 
@@ -161,6 +184,7 @@ static bool topics_options(struct topics *t, int argc, char **argv, int *code)
 			*code = cli_usage(&command_topics, "\"%s\" is no number from 1 to 10000", optarg);
 			return false;
 		}
+		t->counted |= id == PARTITIONS;
 	}
 	return id == CLI_END;
 }

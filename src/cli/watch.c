@@ -11,8 +11,19 @@
 #include "commands.h"
 #include "screen.h"
 
-enum { ONCE = CLI_PRIVATE, SINCE, TIMEOUT, FOLLOW_TIMEOUT_MS = 15000, READ_MS = 100, DRAW_MS = 1000, TOGETHER_MS = 50, EVENTS_ONCE = 10, EVENTS_LEAST = 5,
-	RECORD_LIMIT = 64 << 20, HEARTBEAT_MS = 10000 };
+enum {
+	ONCE = CLI_PRIVATE,
+	SINCE,
+	TIMEOUT,
+	FOLLOW_TIMEOUT_MS = 15000,
+	READ_MS = 100,
+	DRAW_MS = 1000,
+	TOGETHER_MS = 50,
+	EVENTS_ONCE = 10,
+	EVENTS_LEAST = 5,
+	RECORD_LIMIT = 64 << 20,
+	HEARTBEAT_MS = 10000
+};
 
 struct watch {
 	struct cli_args args;
@@ -106,9 +117,9 @@ static bool take_all(struct watch *w, int ms)
 
 /* ---- three ways to show it ---- */
 
-static void draw(struct watch *w, size_t events)
+static void draw(struct watch *w, size_t columns, size_t events)
 {
-	picture_draw(&w->picture, &w->group, w->title, now_ms(), clock_wall_ms(), events);
+	picture_draw(&w->picture, &w->group, w->title, columns, now_ms(), clock_wall_ms(), events);
 	w->changed = false;
 }
 
@@ -117,7 +128,7 @@ static int print_once(struct watch *w)
 	struct terminal t;
 
 	terminal_init(&t);
-	draw(w, EVENTS_ONCE);
+	draw(w, t.columns, EVENTS_ONCE);
 	for (size_t i = 0; i < w->picture.n; i++)
 		printf("%s%s%s\n", terminal_colour(&t, w->picture.lines[i].colour), w->picture.lines[i].text,
 			w->picture.lines[i].colour ? terminal_colour(&t, COLOUR_PLAIN) : "");
@@ -155,8 +166,8 @@ static int watch_lines(struct watch *w)
 /* The events get what the tables leave. */
 static void redraw(struct watch *w)
 {
-	draw(w, 0);
-	draw(w, screen_rows() > w->picture.n + EVENTS_LEAST ? screen_rows() - w->picture.n : EVENTS_LEAST);
+	draw(w, screen_columns(), 0);
+	draw(w, screen_columns(), screen_rows() > w->picture.n + EVENTS_LEAST ? screen_rows() - w->picture.n : EVENTS_LEAST);
 	screen_show(&w->picture);
 }
 
@@ -211,7 +222,7 @@ static int watch_run(struct watch *w, const struct settings *s, bool whole)
 {
 	const struct client_config client = {s->kafka.brokers, (const char *const *)s->kafka.properties.items};
 	const struct codec_config codec = {.max_request = RECORD_LIMIT};
-	int64_t heartbeat = whole && s->health.heartbeat ? s->health.heartbeat / MS_US : HEARTBEAT_MS;
+	int64_t heartbeat = whole ? s->health.heartbeat / MS_US : HEARTBEAT_MS; /* 0: no heartbeats are expected */
 	char why[512];
 	int code = EXIT_CONFIGURATION;
 
@@ -275,6 +286,7 @@ static int run(int argc, char **argv)
 
 	if (!watch_options(&w, argc, argv, &code))
 		return code;
+	screen_prepare();
 	if (!cli_client_settings(&w.args, &s, &whole))
 		return EXIT_CONFIGURATION;
 	code = watch_run(&w, &s, whole);
@@ -288,7 +300,8 @@ const struct cli_command command_watch = {
 	.summary = "Show the whole group live, from its health topic",
 	.operands = "",
 	.options = options,
-	.more = "Instances, pools and the last events, redrawn in place; q ends it, arrows and pages scroll. Rates are those between the\n"
+	.more = "Instances, pools and the last events, redrawn in place; q ends it, arrows and pages scroll. A narrow terminal gets the more\n"
+		"important columns; arrows to the sides show the rest of long lines. Rates are those between the\n"
 		"last two heartbeats, P50< and P95< the bounds that so many runs stayed below. An instance without a heartbeat for three of\n"
 		"its intervals is told. If standard output is no terminal: a line for each event and each heartbeat.\n"
 		"Exit codes: 0, 69 no broker, 75 with --once: nobody was heard in time.",

@@ -12,7 +12,8 @@
 #include "words.h"
 
 const struct cli_command *const cli_commands[] = {&command_run, &command_demo, &command_dev, &command_check, &command_submit,
-	&command_tail, &command_watch, &command_reload, &command_topics, &command_mock_worker, &command_broker, &command_version, &command_help, &command_man, NULL};
+	&command_tail, &command_watch, &command_reload, &command_topics, &command_mock_worker, &command_broker, &command_version,
+	&command_help, &command_man, NULL};
 
 void words_usage(FILE *out)
 {
@@ -27,12 +28,14 @@ void words_usage(FILE *out)
 static int run_help(int argc, char **argv)
 {
 	const struct cli_command *c = argc > 1 ? cli_find(argv[1]) : NULL;
+	const char *meant = argc > 1 ? cli_nearest(argv[1]) : NULL;
 	size_t n;
 	const struct config_key *keys = settings_keys(&n);
 	struct buf reference;
 
 	if (argc > 1 && argv[1][0] != '-' && !c)
-		return cli_usage(&command_help, "there is no command \"%s\"", argv[1]);
+		return cli_usage(&command_help, "there is no command \"%s\"%s%s", argv[1], meant ? "; did you mean " : "",
+			meant ? meant : "");
 	if (c) {
 		cli_help(c, stdout);
 		return EXIT_OK;

@@ -1,20 +1,36 @@
 /* answer.c: what an answer means for its call. */
+#include <stdio.h>
+
 #include "mutant.h"
-#include "state.h"
 #include "spent.h"
+#include "state.h"
 
 static void answered_request(struct engine *e, struct call_entry *c, const struct answer *a)
 {
 	struct session *s = c->session;
 	struct request *r = c->request;
-	struct outcome o = {.status = STATUS_OK, .result = a->payload, .usage = a->usage, .worker = c->slot, .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE};
-	struct retry_case failed = {.attempts = r->attempts, .max_attempts = e->cfg.max_attempts, .kills = r->kills, .backoff_us = e->cfg.retry_backoff_us,
-		.failure = a->retriable ? FAILURE_RETRIABLE : FAILURE_ERROR, .retry_after_ms = a->retry_after_ms};
+	struct outcome o = {
+		.status = STATUS_OK,
+		.result = a->payload,
+		.usage = a->usage,
+		.worker = c->slot,
+		.encoding = r->fields.encoding,
+		.retry_after_ms = TIME_NONE,
+	};
+	struct retry_case failed = {
+		.attempts = r->attempts,
+		.max_attempts = e->cfg.max_attempts,
+		.kills = r->kills,
+		.backoff_us = e->cfg.retry_backoff_us,
+		.failure = a->retriable ? FAILURE_RETRIABLE : FAILURE_ERROR,
+		.retry_after_ms = a->retry_after_ms,
+	};
 	int64_t delay;
 
 	if (a->kind == ANSWER_ERROR && patience_is_over(e, r) && !MUTANT(60)) {
 		o = patience_outcome(e, r); /* a worker that keeps the time itself may be heard before our own timer */
 		o.worker = c->slot;
+		o.usage = a->usage;
 	} else if (a->kind != ANSWER_OK) {
 		o.status = STATUS_ERROR;
 		o.result = (struct slice){NULL, 0};
@@ -24,8 +40,15 @@ static void answered_request(struct engine *e, struct call_entry *c, const struc
 		o.retriable = a->retriable;
 		o.retry_after_ms = a->retry_after_ms;
 	} else if (a->payload.len > e->cfg.result_limit) {
-		o = (struct outcome){.status = STATUS_ERROR, .code = "RESULT_TOO_LARGE", .worker = c->slot, .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE,
-			.message = "the worker's result is over limits.result"};
+		o = (struct outcome){
+			.status = STATUS_ERROR,
+			.code = "RESULT_TOO_LARGE",
+			.usage = a->usage,
+			.worker = c->slot,
+			.encoding = r->fields.encoding,
+			.retry_after_ms = TIME_NONE,
+			.message = "the worker's result is over limits.result",
+		};
 	} else {
 		session_ran(s);
 		result_publish(e, r, &o);
@@ -36,14 +59,20 @@ static void answered_request(struct engine *e, struct call_entry *c, const struc
 		request_repeat(e, r, delay);
 		c->request = NULL;
 		return;
-	case RETRY_DEAD:
-		o.dead = true;
-		break;
-	case RETRY_FINAL:
-		break;
+	case RETRY_DEAD: o.dead = true; break;
+	case RETRY_FINAL: break;
 	}
 	session_ran(s);
 	result_publish(e, r, &o);
+}
+
+static void count_end(struct engine *e, struct pool *p, const struct session *s, enum end_reason why)
+{
+	char what[32];
+
+	p->ended[why]++;
+	snprintf(what, sizeof(what), "ended by %s", end_reason_name(why));
+	session_tell(e, s, what);
 }
 
 static void opened(struct engine *e, struct call_entry *c, const struct answer *a)
@@ -66,8 +95,10 @@ static void opened(struct engine *e, struct call_entry *c, const struct answer *
 		r->attempts--;
 		request_repeat(e, r, 0);
 	}
-	if (!s->opened)
+	if (!s->opened) {
+		count_end(e, w->pool, s, END_OPEN);
 		session_unbind(e, s);
+	}
 	session_next(e, s);
 }
 
@@ -76,7 +107,7 @@ void answer_cleaned_up(struct engine *e, struct call_entry *c, struct slice payl
 	struct session *s = c->session;
 	struct request *r = c->request;
 	struct outcome o = {.status = STATUS_OK, .result = payload, .worker = c->slot, .retry_after_ms = TIME_NONE};
-	bool recycled = s->ending == END_RECYCLE && !c->by_client;
+	bool recycled = s->ending == END_RECYCLE;
 
 	if (r != NULL) {
 		o.encoding = r->fields.encoding;
@@ -95,11 +126,9 @@ void answer_take(struct engine *e, struct call_entry *c, const struct answer *a)
 	if (c->cancelled)
 		e->counters.late_answers++;
 	switch (c->kind) {
-	case CALL_OPEN_SESSION:
-		opened(e, c, a);
-		return;
+	case CALL_OPEN_SESSION: opened(e, c, a); return;
 	case CALL_CLEANUP_SESSION:
-		c->slot->pool->ended[c->by_client ? END_CLIENT : s->ending]++;
+		count_end(e, c->slot->pool, s, (enum end_reason)s->ending);
 		answer_cleaned_up(e, c, a->kind == ANSWER_OK ? a->payload : (struct slice){NULL, 0});
 		return;
 	case CALL_REQUEST:
@@ -111,7 +140,6 @@ void answer_take(struct engine *e, struct call_entry *c, const struct answer *a)
 		slot_finish(e, c);
 		session_next(e, s);
 		return;
-	default:
-		slot_finish(e, c);
+	default: slot_finish(e, c);
 	}
 }

@@ -28,7 +28,17 @@ bool budget_open(const struct budget *b)
 	return budget_used(b) < b->limit;
 }
 
-uint64_t budget_share(const struct budget *b, uint64_t partitions)
+bool budget_takes_part(const struct budget *b)
 {
-	return partitions ? b->limit / partitions : b->limit;
+	return b->used[BUDGET_PARTS] < b->limit / 8;
+}
+
+/* Its part without the one request by which it may pass that: however much the others have, there is room for what has less. */
+uint64_t budget_share(const struct budget *b, uint64_t pools, uint64_t largest)
+{
+	uint64_t part = pools > 0 ? b->limit / pools : b->limit;
+
+	if (pools < 2)
+		return part;
+	return part - (largest < part / 2 ? largest : part / 2);
 }

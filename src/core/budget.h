@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum budget_kind { BUDGET_REQUESTS, BUDGET_RECORDS, BUDGET_KINDS };
+/* RECORDS: without the results that are not final */
+enum budget_kind { BUDGET_REQUESTS, BUDGET_RECORDS, BUDGET_PARTS, BUDGET_KINDS };
 
 struct budget {
 	uint64_t limit, used[BUDGET_KINDS];
@@ -14,7 +15,9 @@ struct budget {
 void budget_charge(struct budget *b, enum budget_kind kind, uint64_t bytes);
 void budget_release(struct budget *b, enum budget_kind kind, uint64_t bytes); /* CHECKs that it was charged */
 uint64_t budget_used(const struct budget *b);
-bool budget_open(const struct budget *b); /* more may come in */
-uint64_t budget_share(const struct budget *b, uint64_t partitions); /* what one of so many may hold */
+bool budget_open(const struct budget *b);       /* more may come in */
+bool budget_takes_part(const struct budget *b); /* parts that nobody has acknowledged hold less than an eighth of all */
+/* What the requests of one of so many pools may hold, each of at most `largest` bytes. */
+uint64_t budget_share(const struct budget *b, uint64_t pools, uint64_t largest);
 
 #endif

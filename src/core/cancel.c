@@ -9,8 +9,9 @@ static struct request *find(const struct partition *p, const struct request *can
 {
 	struct request *r;
 
-	TAILQ_FOREACH(r, &p->requests, of_partition)
-		if (r->session != NULL && slice_equal(r->fields.request_id, id) && (slice_equal(r->m.key, cancel->m.key) || MUTANT(57)))
+	TAILQ_FOREACH (r, &p->requests, of_partition)
+		if (r->session != NULL && slice_equal(r->fields.request_id, id) &&
+			(slice_equal(r->m.key, cancel->m.key) || MUTANT(57)))
 			return r;
 	return NULL;
 }
@@ -33,8 +34,13 @@ static void answer(struct engine *e, struct request *cancel, struct slice id, co
 
 static void not_found(struct engine *e, struct request *cancel)
 {
-	struct outcome o = {.status = STATUS_ERROR, .code = "request_not_found", .encoding = cancel->fields.encoding, .retry_after_ms = TIME_NONE,
-		.message = "no request of this key has that request_id here: it has ended, or never came, or has another key"};
+	struct outcome o = {
+		.status = STATUS_ERROR,
+		.code = "request_not_found",
+		.encoding = cancel->fields.encoding,
+		.retry_after_ms = TIME_NONE,
+		.message = "no request of this key has that request_id here: it has ended, or never came, or has another key",
+	};
 
 	result_publish(e, cancel, &o);
 }
@@ -44,13 +50,18 @@ bool cancel_reads(const struct request *cancel, struct buf *id)
 	struct json_member member = {.name = "request_id"};
 	char why[128];
 
-	return cancel->fields.args.data != NULL && json_read_object(cancel->fields.args, &member, 1, JSON_MAX_DEPTH, why, sizeof(why)) &&
+	return cancel->fields.args.data != NULL &&
+	       json_read_object(cancel->fields.args, &member, 1, JSON_MAX_DEPTH, why, sizeof(why)) &&
 	       member.kind == JSON_KIND_STRING && json_unescape(member.value, id) && id->len > 0;
 }
 
 void cancel_serve(struct engine *e, struct partition *p, struct request *cancel)
 {
-	static const char *const places[PLACES] = {[PLACE_QUEUED] = "queued", [PLACE_RUNNING] = "running", [PLACE_WAITING] = "waiting"};
+	static const char *const places[PLACES] = {
+		[PLACE_QUEUED] = "queued",
+		[PLACE_RUNNING] = "running",
+		[PLACE_WAITING] = "waiting",
+	};
 	struct request *target;
 	const char *was;
 	struct buf id;

@@ -23,7 +23,7 @@ bool commit_pending(const struct engine *e)
 
 	if (e->commit_in_flight != 0)
 		return true;
-	TAILQ_FOREACH(p, &e->partitions, all)
+	TAILQ_FOREACH (p, &e->partitions, all)
 		if (committable(p))
 			return true;
 	return false;
@@ -68,12 +68,13 @@ void commit_now(struct engine *e)
 		return;
 	e->commit_urgent = false;
 	entries = xcalloc(e->npartitions, sizeof(*entries));
-	TAILQ_FOREACH(p, &e->partitions, all) {
+	TAILQ_FOREACH (p, &e->partitions, all) {
 		if (!committable(p))
 			continue;
 		entries[c.n] = (struct commit_entry){p->tp, MUTANT(1) ? p->window.next : p->window.base, metadata_of(p)};
 		p->sent = commit_mark(p->window.base, slice_of(entries[c.n].metadata));
 		p->sent_id = e->commit_id + 1;
+		partition_sent(p, p->sent_id);
 		p->metadata_bytes = (uint32_t)strlen(entries[c.n].metadata);
 		p->dirty = false;
 		c.n++;
@@ -134,9 +135,10 @@ void commit_answered(struct engine *e, uint64_t id, const struct tp_fault *fault
 	e->commit_in_flight = 0;
 	for (size_t i = 0; i < n; i++)
 		refused(e, id, &faults[i]);
-	TAILQ_FOREACH(p, &e->partitions, all)
+	TAILQ_FOREACH (p, &e->partitions, all)
 		if (p->sent_id == id) {
 			p->accepted = p->sent;
+			partition_accepted(e, p, id);
 			e->counters.committed_at = e->now;
 			e->counters.commits++;
 		}
@@ -145,4 +147,3 @@ void commit_answered(struct engine *e, uint64_t id, const struct tp_fault *fault
 	else if (commit_pending(e))
 		timers_arm(&e->timers, &e->commit_timer, e->now + e->cfg.commit_interval_us);
 }
-

@@ -16,6 +16,19 @@ static bool names_dead_epoch(const struct engine *e, const struct session *s, co
 	return !session_bound(e, s) || !slice_is(r->fields.session_epoch, live);
 }
 
+/* There is nothing to end. */
+static bool ends_nothing(const struct engine *e, const struct session *s, const struct request *r)
+{
+	return r->ends_session && (!session_bound(e, s) || MUTANT(43));
+}
+
+bool dispatch_settles(const struct engine *e, const struct session *s)
+{
+	const struct request *r = TAILQ_FIRST(&s->requests);
+
+	return s->ending == END_NONE && r != NULL && (names_dead_epoch(e, s, r) || ends_nothing(e, s, r));
+}
+
 static void fill_call(struct engine *e, struct session *s, struct request *r, struct call *c, char epoch[17])
 {
 	int64_t until = r->run_until < r->deadline ? r->run_until : r->deadline;
@@ -44,8 +57,8 @@ void dispatch_run(struct engine *e, struct slot *w, struct session *s, struct re
 	char epoch[17];
 
 	r->run_until = e->now + w->pool->cfg.request_timeout_us;
+	r->began = MUTANT(91) ? s->fresh : s->untold;
 	if (session_keeps_state(e, s) && s->fresh) {
-		r->began = true;
 		c.session_new = !MUTANT(8);
 		s->fresh = false;
 	}
@@ -69,15 +82,16 @@ static void begin_open(struct engine *e, struct slot *w, struct session *s, stru
 /* r: the end_session request that asked for it, or NULL. */
 static void begin_cleanup(struct engine *e, struct slot *w, struct session *s, struct request *r)
 {
-	enum end_reason why = r != NULL ? END_CLIENT : (enum end_reason)s->ending;
-	struct call c = {.session_id = session_id(s), .reason = slice_of(end_reason_name(why)), .remaining_ms = TIME_NONE};
+	struct call c = {.session_id = session_id(s), .remaining_ms = TIME_NONE};
 	struct call_entry *entry;
 	char epoch[17];
 
+	if (r != NULL)
+		session_end(e, s, END_CLIENT); /* it takes no room from now on, whether or not its request waits for the end */
+	c.reason = slice_of(end_reason_name((enum end_reason)s->ending));
 	epoch_text(s->epoch, epoch);
 	c.session_epoch = slice_of(epoch);
 	entry = slot_begin(e, w, CALL_CLEANUP_SESSION, s, r, &c);
-	entry->by_client = r != NULL;
 	if (r == NULL)
 		timers_arm(&e->timers, &entry->timer, e->now + w->pool->cfg.session_hook_timeout_us);
 	else
@@ -88,14 +102,19 @@ static void start_attempt(struct engine *e, struct request *r)
 {
 	request_place(e, r, PLACE_RUNNING);
 	partials_restart(e, r);
+	r->began = false; /* of a run before this one, whose state may be gone */
 	r->attempts++;
 }
 
 void dispatch(struct engine *e, struct slot *w, struct session *s)
 {
 	struct request *r = TAILQ_FIRST(&s->requests);
-	struct outcome unknown = {.status = STATUS_ERROR, .code = "session_not_found", .retry_after_ms = TIME_NONE,
-		.message = "there is no such session here: it has ended, or never began"};
+	struct outcome unknown = {
+		.status = STATUS_ERROR,
+		.code = "session_not_found",
+		.retry_after_ms = TIME_NONE,
+		.message = "there is no such session here: it has ended, or never began",
+	};
 
 	if (s->ending != END_NONE) {
 		begin_cleanup(e, w, s, NULL);
@@ -107,26 +126,26 @@ void dispatch(struct engine *e, struct slot *w, struct session *s)
 		return;
 	}
 	if (names_dead_epoch(e, s, r)) {
-		result_session_lost(e, r, "the session state that the request names lives no more: open the session again without session_epoch");
+		result_dead_epoch(e, r);
 		return;
 	}
-	if (r->ends_session && (!session_bound(e, s) || MUTANT(43))) {
+	if (ends_nothing(e, s, r)) {
 		unknown.status = MUTANT(43) ? STATUS_OK : STATUS_ERROR;
 		unknown.encoding = r->fields.encoding;
 		result_publish(e, r, &unknown);
 		return;
 	}
+	CHECK(w != NULL);
 	start_attempt(e, r);
 	if (r->ends_session) {
 		r->run_until = e->now + w->pool->cfg.session_hook_timeout_us;
 		begin_cleanup(e, w, s, r);
 		return;
 	}
-	if (session_keeps_state(e, s) && !session_bound(e, s))
+	if ((session_keeps_state(e, s) || (MUTANT(89) && !s->anonymous)) && !session_bound(e, s))
 		session_bind(e, s, w);
 	if (session_keeps_state(e, s) && !s->opened && (w->capabilities & CAPABILITY_SESSIONS) && !MUTANT(28))
 		begin_open(e, w, s, r);
 	else
 		dispatch_run(e, w, s, r);
 }
-

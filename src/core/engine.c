@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "resident.h"
 #include "mutant.h"
 #include "partials.h"
 #include "replace.h"
@@ -15,7 +16,8 @@ enum { CREDIT = 256 };
 
 /* ---- the life of the engine itself ---- */
 
-struct engine *engine_new(const struct engine_config *cfg, const struct port *port, struct codec *codec, uint64_t seed, int64_t now)
+struct engine *engine_new(const struct engine_config *cfg, const struct port *port, struct codec *codec, uint64_t seed,
+	int64_t now)
 {
 	struct engine *e = xcalloc(1, sizeof(*e));
 
@@ -27,7 +29,7 @@ struct engine *engine_new(const struct engine_config *cfg, const struct port *po
 	e->now = now;
 	random_seed(&e->random, seed);
 	sessions_init(&e->sessions, random_next(&e->random));
-	e->budget.limit = cfg->memory_limit;
+	e->budget.limit = e->pool_share = cfg->memory_limit;
 	TAILQ_INIT(&e->partitions);
 	TAILQ_INIT(&e->gone);
 	outbox_init(&e->outbox);
@@ -35,6 +37,7 @@ struct engine *engine_new(const struct engine_config *cfg, const struct port *po
 	buf_init(&e->headers, SIZE_MAX);
 	e->commit_timer.fire = commit_timer_fired;
 	e->closing.timer.fire = closing_timer_fired;
+	e->closing.end_timer.fire = closing_end_fired;
 	e->drain.timer.fire = drain_timer_fired;
 	e->gone_timer.fire = partition_gone_fired;
 	e->watch_timer.fire = watch_timer_fired;
@@ -96,12 +99,21 @@ static void leave(struct engine *e)
 	outbox_pump(e);
 	closing_progress(e);
 	drain_progress(e);
+	for (size_t i = 0; i < e->cfg.npools; i++)
+		partition_fill(e, &e->pools[i]);
 	e->inside = false;
 }
 
 void engine_note(struct engine *e, const struct note *n)
 {
 	e->port.note(e->port.ctx, n);
+}
+
+void engine_note_of(struct engine *e, const struct partition *p, struct note *n)
+{
+	n->tp = p->tp;
+	if (p->state != PARTITION_SUSPENDED)
+		engine_note(e, n);
 }
 
 struct slot *engine_slot(struct engine *e, struct slot_ref ref)
@@ -179,9 +191,23 @@ void engine_revoked(struct engine *e, const struct tp *tp, size_t n, bool lost, 
 	leave(e);
 }
 
+/* What full pools took before others came, whose shares it is now. Those pools are held; the others are not to wait for them. */
+static uint64_t beyond_shares(const struct engine *e)
+{
+	const struct pool *p;
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < e->cfg.npools; i++) {
+		p = &e->pools[i];
+		if (p->full && p->charge > e->pool_share)
+			sum += p->charge - e->pool_share;
+	}
+	return sum;
+}
+
 size_t engine_credit(const struct engine *e)
 {
-	return e->drain.active || !budget_open(&e->budget) ? 0 : CREDIT;
+	return e->drain.active || budget_used(&e->budget) - beyond_shares(e) >= e->budget.limit ? 0 : CREDIT;
 }
 
 void engine_receive(struct engine *e, const struct message *m, int64_t now)
@@ -256,9 +282,7 @@ void engine_answer(struct engine *e, struct slot_ref ref, const struct answer *a
 		snprintf(never, sizeof(never), "it answered the id %" PRIu64 ", which was never issued", a->id);
 		protocol_fault(e, w, a->has_id ? never : "it sent a frame that is no answer: no id can be read");
 		break;
-	case MATCH_LATE:
-		e->counters.late_answers++;
-		break;
+	case MATCH_LATE: e->counters.late_answers++; break;
 	case MATCH_FOUND:
 		if (c->kind == CALL_PING)
 			slot_pong(e, c, a);
@@ -272,8 +296,12 @@ void engine_answer(struct engine *e, struct slot_ref ref, const struct answer *a
 
 void engine_fault(struct engine *e, struct slot_ref ref, enum worker_fault f, struct slice detail, int64_t now)
 {
-	static const char *const reasons[] = {[FAULT_EXEC] = "it could not be started", [FAULT_EOF] = "its stdout ended", [FAULT_WRITE] = "its stdin broke",
-		[FAULT_FRAME] = "its stdout is no stream of frames"};
+	static const char *const reasons[] = {
+		[FAULT_EXEC] = "it could not be started",
+		[FAULT_EOF] = "its stdout ended",
+		[FAULT_WRITE] = "its stdin broke",
+		[FAULT_FRAME] = "its stdout is no stream of frames",
+	};
 	char reason[256];
 	struct slot *w;
 
@@ -284,8 +312,8 @@ void engine_fault(struct engine *e, struct slot_ref ref, enum worker_fault f, st
 
 		if (f == FAULT_FRAME && w->state != HEALTH_TERMINATING) /* told once */
 			engine_note(e, &n);
-		snprintf(reason, sizeof(reason), "%s%s%.*s", reasons[f], detail.len ? ": " : "", (int)(detail.len < 200 ? detail.len : 200),
-			detail.len ? (const char *)detail.data : "");
+		snprintf(reason, sizeof(reason), "%s%s%.*s", reasons[f], detail.len ? ": " : "",
+			(int)(detail.len < 200 ? detail.len : 200), detail.len ? (const char *)detail.data : "");
 		slot_stop(e, w, f == FAULT_FRAME || f == FAULT_EXEC ? STOPPED_FAULT : STOPPED_CRASH, reason);
 	}
 	leave(e);
@@ -309,7 +337,7 @@ void engine_memory(struct engine *e, struct slot_ref ref, uint64_t resident, int
 	enter(e, now);
 	w = engine_slot(e, ref);
 	if (w != NULL)
-		replace_memory(e, w, resident);
+		resident_heard(e, w, resident);
 	leave(e);
 }
 
@@ -329,9 +357,7 @@ void engine_retune(struct engine *e, const struct engine_config *cfg, int64_t no
 void engine_roll(struct engine *e, uint16_t pool, int64_t now)
 {
 	enter(e, now);
-	for (uint32_t i = 0; i < e->pools[pool].nslots; i++)
-		if (e->pools[pool].slots[i].state != HEALTH_TERMINATED)
-			replace_worn(&e->pools[pool].slots[i], WEAR_ROLL);
+	replace_all(&e->pools[pool]);
 	leave(e);
 }
 
@@ -352,16 +378,29 @@ void engine_tick(struct engine *e, int64_t now)
 	leave(e);
 }
 
-bool engine_ready(const struct engine *e, const char **why)
+static const struct pool *first_not_ready(const struct engine *e)
 {
-	for (size_t i = 0; i < e->cfg.npools; i++) {
-		if (pool_ready(&e->pools[i]))
-			continue;
-		if (why != NULL)
-			*why = e->pools[i].cfg.name;
-		return false;
-	}
-	return true;
+	for (size_t i = 0; i < e->cfg.npools; i++)
+		if (!pool_ready(&e->pools[i]))
+			return &e->pools[i];
+	return NULL;
+}
+
+bool engine_ready(const struct engine *e)
+{
+	return first_not_ready(e) == NULL;
+}
+
+bool engine_ready_why(const struct engine *e, int64_t now, char *why, size_t size)
+{
+	const struct pool *p = first_not_ready(e);
+	char reason[POOL_WHY_MAX];
+
+	if (p == NULL)
+		return true;
+	pool_why(p, now, reason);
+	snprintf(why, size, "pool %s: %s", p->cfg.name, reason);
+	return false;
 }
 
 void engine_drain(struct engine *e, int64_t until, int64_t now)

@@ -11,7 +11,8 @@
 
 static const char *const reserved_commands[] = {"ping", "shutdown", "cleanup_session", "open_session"};
 static const char *const always_copied[] = {"traceparent", "tracestate", "baggage", "kafka_correlationId"};
-static const char *const never_copied[] = {"__TypeId__", "spring_*", "authorization", "kafka_replyTopic", "kafka_replyPartition", "bridgepool.*", "content-type"};
+static const char *const never_copied[] = {"__TypeId__", "spring_*", "authorization", "kafka_replyTopic", "kafka_replyPartition",
+	"bridgepool.*", "content-type"};
 
 static bool matches(const char *name, const char *const *patterns, size_t n, int flags)
 {
@@ -38,10 +39,11 @@ static void copy_headers(const struct engine *e, struct request *r)
 	char text[256];
 
 	while (pairs_next(&rest, &name, &value)) {
-		if (!text_of(name, text, sizeof(text)) || (matches(text, never_copied, COUNT(never_copied), FNM_CASEFOLD) && !MUTANT(35)))
+		if (!text_of(name, text, sizeof(text)) ||
+			(matches(text, never_copied, COUNT(never_copied), FNM_CASEFOLD) && !MUTANT(35)))
 			continue;
 		if (MUTANT(35) || matches(text, always_copied, COUNT(always_copied), FNM_CASEFOLD) ||
-		    matches(text, e->cfg.copy_headers, e->cfg.ncopy_headers, FNM_CASEFOLD))
+			matches(text, e->cfg.copy_headers, e->cfg.ncopy_headers, FNM_CASEFOLD))
 			pairs_add(&r->copied, name, value);
 	}
 }
@@ -51,8 +53,7 @@ static void fill_request_id(const struct engine *e, struct request *r)
 	if (r->fields.request_id.len > 0)
 		return;
 	/* Kept in the request's own memory: scratch never moves once the fields were read. */
-	snprintf(r->made_id, sizeof(r->made_id), "%.180s-%d-%lld", e->cfg.sources[r->m.source.tp.topic].topic, r->m.source.tp.partition,
-		(long long)r->m.source.offset);
+	request_made_id(e, r->m.source, r->made_id);
 	r->fields.request_id = slice_of(r->made_id);
 }
 
@@ -79,18 +80,30 @@ static void set_deadline(const struct engine *e, struct request *r)
 
 static void reject(struct engine *e, struct request *r, const char *code, const char *message, bool dead)
 {
-	struct outcome o = {.status = STATUS_REJECTED, .code = code, .message = message, .dead = dead, .encoding = r->fields.encoding,
-		.retry_after_ms = TIME_NONE};
+	struct outcome o = {
+		.status = STATUS_REJECTED,
+		.code = code,
+		.message = message,
+		.dead = dead,
+		.encoding = r->fields.encoding,
+		.retry_after_ms = TIME_NONE,
+	};
 
 	fill_request_id(e, r);
 	result_publish(e, r, &o);
 }
 
-static void reject_unavailable(struct engine *e, struct request *r)
+/* What was asked is right; it cannot be done now. */
+static void reject_for_now(struct engine *e, struct request *r, const char *code, const char *message, int64_t retry_after_ms)
 {
-	struct outcome o = {.status = STATUS_REJECTED, .code = "pool_unavailable", .retriable = true, .encoding = r->fields.encoding,
-		.message = "the workers of its pool fail one after the other; the pool is tried again after a while",
-		.retry_after_ms = circuit_wait_ms(e, &e->pools[r->pool])};
+	struct outcome o = {
+		.status = STATUS_REJECTED,
+		.code = code,
+		.message = message,
+		.retriable = true,
+		.encoding = r->fields.encoding,
+		.retry_after_ms = retry_after_ms,
+	};
 
 	result_publish(e, r, &o);
 }
@@ -176,7 +189,8 @@ static const char *refusal(const struct engine *e, struct request *r, char *mess
 		return "INVALID_COMMAND";
 	}
 	if (r->fields.session_id.data != NULL && (r->fields.session_id.len < 1 || r->fields.session_id.len > SESSION_ID_MAX)) {
-		snprintf(message, size, "session_id must have 1 to %d bytes; it has %zu", SESSION_ID_MAX, r->fields.session_id.len);
+		snprintf(message, size, "session_id must have 1 to %d bytes; it has %zu", SESSION_ID_MAX,
+			r->fields.session_id.len);
 		return "INVALID_SESSION_ID";
 	}
 	if (r->fields.pool.data != NULL && !slice_is(r->fields.pool, pool)) {
@@ -213,11 +227,21 @@ static void tell_violation(struct engine *e, struct session *s, const struct par
 	engine_note(e, &n);
 }
 
-/* NULL: the pool is full of sessions in use. */
+/* It names a state, and its session is not known here: no other has to make room for that answer. */
+static bool names_unknown_state(const struct engine *e, const struct request *r)
+{
+	return r->fields.session_epoch.data != NULL && e->pools[r->pool].cfg.state == POOL_STATE_MEMORY && !MUTANT(32);
+}
+
+/* NULL: the request has ended: the state that it names is gone, or the pool is full of sessions in use. */
 static struct session *session_for(struct engine *e, struct partition *p, struct request *r)
 {
 	struct session *s;
 
+	if (r->fields.session_id.data == NULL && names_unknown_state(e, r)) { /* without a session there is none */
+		result_dead_epoch(e, r);
+		return NULL;
+	}
 	if (r->fields.session_id.data == NULL)
 		return session_new(e, r->pool, (struct slice){NULL, 0}, NULL);
 	s = session_find(&e->sessions, r->pool, r->fields.session_id);
@@ -232,8 +256,15 @@ static struct session *session_for(struct engine *e, struct partition *p, struct
 			tell_violation(e, s, p);
 		return s;
 	}
-	if (!r->ends_session && !pool_make_room(e, &e->pools[r->pool]))
+	if (names_unknown_state(e, r)) {
+		result_dead_epoch(e, r);
 		return NULL;
+	}
+	if (!r->ends_session && !pool_make_room(e, &e->pools[r->pool])) {
+		reject_for_now(e, r, "SESSION_LIMIT",
+			"max_sessions of this pool is reached and every session is in use; send it again later", TIME_NONE);
+		return NULL;
+	}
 	return session_new(e, r->pool, r->fields.session_id, p);
 }
 
@@ -251,7 +282,7 @@ static bool session_is_full(const struct engine *e, const struct session *s, con
 
 	if (r->ends_session || most == 0 || s->anonymous)
 		return false;
-	TAILQ_FOREACH(other, &s->requests, line)
+	TAILQ_FOREACH (other, &s->requests, line)
 		if (++n + (MUTANT(59) ? 1 : 0) >= most)
 			return true;
 	return false;
@@ -259,8 +290,13 @@ static bool session_is_full(const struct engine *e, const struct session *s, con
 
 void intake(struct engine *e, struct partition *p, struct request *r)
 {
-	struct outcome poison = {.status = STATUS_WORKER_LOST, .code = "POISON", .dead = true, .retry_after_ms = TIME_NONE,
-		.message = "this request killed its worker each time it ran alone, also before this instance took over"};
+	struct outcome poison = {
+		.status = STATUS_WORKER_LOST,
+		.code = "POISON",
+		.dead = true,
+		.retry_after_ms = TIME_NONE,
+		.message = "this request killed its worker each time it ran alone, also before this instance took over",
+	};
 	char message[512];
 	const char *code;
 	struct session *s;
@@ -286,7 +322,9 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 		return;
 	}
 	if (e->pools[r->pool].circuit.state == CIRCUIT_OPEN && e->pools[r->pool].cfg.circuit_rejects) {
-		reject_unavailable(e, r);
+		reject_for_now(e, r, "pool_unavailable",
+			"the workers of its pool fail one after the other; the pool is tried again after a while",
+			circuit_wait_ms(e, &e->pools[r->pool]));
 		return;
 	}
 	r->kills = MUTANT(19) ? 0 : partition_kills(p, r->m.source.offset);
@@ -297,16 +335,16 @@ void intake(struct engine *e, struct partition *p, struct request *r)
 		return;
 	}
 	if (pool_is_full(e, r)) {
-		reject(e, r, "POOL_QUEUE_FULL", "max_queued requests of this pool wait already; send it again later", false);
+		reject_for_now(e, r, "POOL_QUEUE_FULL", "max_queued requests of this pool wait already; send it again later",
+			TIME_NONE);
 		return;
 	}
 	s = session_for(e, p, r);
-	if (s == NULL) {
-		reject(e, r, "SESSION_LIMIT", "max_sessions of this pool is reached and every session is in use", false);
+	if (s == NULL)
 		return;
-	}
 	if (session_is_full(e, s, r)) {
-		reject(e, r, "SESSION_QUEUE_FULL", "max_queued_per_session requests of this session wait or run already; send it again later", false);
+		reject_for_now(e, r, "SESSION_QUEUE_FULL",
+			"max_queued_per_session requests of this session wait or run already; send it again later", TIME_NONE);
 		return;
 	}
 	request_place(e, r, PLACE_QUEUED);

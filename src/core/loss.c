@@ -23,24 +23,38 @@ void loss_of_state(struct engine *e, struct session *s)
 {
 	if (s->at.generation != 0 && loss_fails_line(e, s, true))
 		return;
-	if (s->state != SESSION_WAITING)
+	if (s->state == SESSION_WAITING)
+		session_unbind(e, s);
+	else
 		session_next(e, s);
 }
 
 static void lost_request(struct engine *e, const struct slot *worker, struct request *r, enum failure failure)
 {
 	const struct session *s = r->session;
-	struct outcome o = {.status = STATUS_WORKER_LOST, .code = "WORKER_LOST", .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE,
-		.worker = worker, .message = "its worker died while it ran; running it again could repeat what it did to its session"};
-	struct retry_case failed = {.failure = failure, .max_attempts = e->cfg.max_attempts, .backoff_us = e->cfg.retry_backoff_us,
-		.may_repeat = !session_keeps_state(e, s) || !s->ran || r->fields.idempotent};
-	struct note poison = {.kind = NOTE_REQUEST_POISON, .tp = r->partition->tp, .count = r->m.source.offset, .reason = r->fields.request_id};
+	struct outcome o = {.status = STATUS_WORKER_LOST,
+		.code = "WORKER_LOST",
+		.encoding = r->fields.encoding,
+		.retry_after_ms = TIME_NONE,
+		.worker = worker,
+		.message = "its worker died while it ran; running it again could repeat what it did to its session"};
+	struct retry_case failed = {
+		.failure = failure,
+		.max_attempts = e->cfg.max_attempts,
+		.backoff_us = e->cfg.retry_backoff_us,
+		.may_repeat = !session_keeps_state(e, s) || !s->ran || r->fields.idempotent,
+	};
+	struct note poison = {
+		.kind = NOTE_REQUEST_POISON,
+		.count = r->m.source.offset,
+		.reason = r->fields.request_id,
+	};
 	int64_t delay;
 
-	if (failure == FAILURE_KILLED)
+	if (failure == FAILURE_KILLED || failure == FAILURE_UNBLAMED)
 		r->attempts--;
 	if (failure == FAILURE_LOST_ALONE)
-		partition_suspect(e, r->partition, r->m.source.offset, ++r->kills);
+		partition_suspect(e, r, ++r->kills);
 	failed.attempts = r->attempts;
 	failed.kills = r->kills;
 	switch (retry_decide(&failed, &e->random, &delay)) {
@@ -53,24 +67,21 @@ static void lost_request(struct engine *e, const struct slot *worker, struct req
 		if (r->kills >= POISON_KILLS) {
 			o.code = "POISON";
 			o.message = "it killed its worker each time it ran alone";
-			if (r->partition->state != PARTITION_SUSPENDED) /* of what was given back nothing is told */
-				engine_note(e, &poison);
+			engine_note_of(e, r->partition, &poison);
 		} else {
 			o.message = "its worker died in every one of the attempts that delivery.max_attempts allows";
 		}
 		break;
-	case RETRY_FINAL:
-		break;
+	case RETRY_FINAL: break;
 	}
 	result_publish(e, r, &o);
 }
 
-void loss_of_worker(struct engine *e, struct call_entry *c, bool alone, bool by_us)
+void loss_of_worker(struct engine *e, struct call_entry *c, enum failure failure)
 {
 	struct session *s = c->session;
 	struct request *r = c->request;
 	const struct slot *worker = c->slot;
-	enum failure failure = by_us ? FAILURE_KILLED : alone ? FAILURE_LOST_ALONE : FAILURE_LOST_SHARED;
 
 	if (s != NULL && c->kind == CALL_CLEANUP_SESSION) {
 		answer_cleaned_up(e, c, (struct slice){NULL, 0}); /* its state is as gone as it can be */

@@ -8,8 +8,8 @@
 #include "bridgepool/wire/pairs.h"
 #include "state.h"
 
-enum { KEY_KEPT = 1024 }; /* bytes of a key that every topic takes */
-static const int64_t full_wait_us = 10 * MS_US;           /* the producer's queue was full */
+enum { KEY_KEPT = 1024 };                       /* bytes of a key that every topic takes */
+static const int64_t full_wait_us = 10 * MS_US; /* the producer's queue was full */
 static const int64_t refused_wait_us = SECOND_US, refused_most_us = 30 * SECOND_US;
 
 static void lane_fired(struct engine *e, struct timer *t)
@@ -35,10 +35,15 @@ static void move(struct outbox *o, struct outgoing *r, enum outbox_state to)
 	r->state = to;
 }
 
+static enum budget_kind kind_of(const struct outgoing *r)
+{
+	return r->values > 0 ? BUDGET_PARTS : BUDGET_RECORDS;
+}
+
 static void free_outgoing(struct engine *e, struct outgoing *r)
 {
 	if (!MUTANT(21) || !r->shrunk)
-		budget_release(&e->budget, BUDGET_RECORDS, r->charge);
+		budget_release(&e->budget, kind_of(r), r->charge);
 	e->outbox.n[r->state]--;
 	free(r->twin);
 	free(r);
@@ -80,8 +85,7 @@ void outbox_cleanup(struct engine *e)
 			free_outgoing(e, r);
 		}
 	}
-	HASH_ITER(hh, o->sent, r, next)
-	{
+	HASH_ITER (hh, o->sent, r, next) {
 		HASH_DEL(o->sent, r);
 		close_ticket(e, r->ticket, false);
 		free_outgoing(e, r);
@@ -130,7 +134,7 @@ static void add(struct engine *e, struct outgoing *r, struct tp tp)
 	r->record.serial = ++o->last_serial;
 	r->tp = tp;
 	r->charge = sizeof(*r) + r->record.key.len + r->record.value.len + r->record.headers.len + r->twin_len;
-	budget_charge(&e->budget, BUDGET_RECORDS, r->charge);
+	budget_charge(&e->budget, kind_of(r), r->charge);
 	r->state = OUTBOX_PENDING;
 	o->n[OUTBOX_PENDING]++;
 	TAILQ_INSERT_TAIL(&o->lane[r->record.kind].pending, r, line);
@@ -143,8 +147,9 @@ void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t)
 	add(e, r, t->tp);
 }
 
-void outbox_add_part(struct engine *e, struct outgoing *r, struct tp tp)
+void outbox_add_part(struct engine *e, struct outgoing *r, struct tp tp, bool ahead)
 {
+	CHECK(r->values > 0 && (!ahead || budget_takes_part(&e->budget)));
 	add(e, r, tp);
 }
 
@@ -182,7 +187,8 @@ void outbox_pump(struct engine *e)
 		pump_lane(e, &e->outbox.lane[k]);
 }
 
-/* In order of birth. Many come back at once when a topic refuses them, in that order mostly: the next one's place is near the last one's. */
+/* In order of birth. Many come back at once when a topic refuses them, in that order mostly: the next one's place is near the
+ * last one's. */
 static void pend_again(struct engine *e, struct outgoing *r)
 {
 	struct lane *lane = &e->outbox.lane[r->record.kind];
@@ -190,7 +196,8 @@ static void pend_again(struct engine *e, struct outgoing *r)
 
 	while (after != NULL && after->record.serial < r->record.serial)
 		after = TAILQ_NEXT(after, line);
-	while (after != NULL && (before = TAILQ_PREV(after, outgoing_line, line)) != NULL && before->record.serial > r->record.serial)
+	while (after != NULL && (before = TAILQ_PREV(after, outgoing_line, line)) != NULL &&
+		before->record.serial > r->record.serial)
 		after = before;
 	if (after != NULL)
 		TAILQ_INSERT_BEFORE(after, r, line);
@@ -203,13 +210,17 @@ static void pend_again(struct engine *e, struct outgoing *r)
 static void refused(struct engine *e, struct outgoing *r)
 {
 	struct lane *lane = &e->outbox.lane[r->record.kind];
-	struct note n = {.kind = NOTE_DELIVERY_REFUSED, .reason = slice_of(r->record.kind == RECORD_RESULT ? "results" : "dead letters")};
+	struct note n = {
+		.kind = NOTE_DELIVERY_REFUSED,
+		.reason = slice_of(r->record.kind == RECORD_RESULT ? "results" : "dead letters"),
+	};
 
 	pend_again(e, r);
 	if (lane->again.place != 0)
 		return;
 	lane->refusals++;
-	timers_arm(&e->timers, &lane->again, e->now + retry_backoff(refused_wait_us, refused_most_us, lane->refusals, &e->random));
+	timers_arm(&e->timers, &lane->again,
+		e->now + retry_backoff(refused_wait_us, refused_most_us, lane->refusals, &e->random));
 	n.count = (int64_t)e->outbox.n[OUTBOX_PENDING];
 	engine_note(e, &n);
 }
@@ -264,6 +275,13 @@ static bool shrink(struct outgoing *r)
 	return can;
 }
 
+/* A part is sent once: what it held is in none now. */
+static void lose_part(struct engine *e, const struct outgoing *r, enum delivery d)
+{
+	if (r->values > 0 && r->state == OUTBOX_SENT && d != DELIVERY_OK)
+		e->pools[r->pool].partials_dropped += r->values;
+}
+
 void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
 {
 	struct outbox *o = &e->outbox;
@@ -280,6 +298,7 @@ void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
 	if (r->state == OUTBOX_DEAD || d == DELIVERY_OK || r->ticket == NULL || (MUTANT(4) && d == DELIVERY_AGAIN)) {
 		if (d == DELIVERY_OK)
 			lane->refusals = 0;
+		lose_part(e, r, d);
 		close_ticket(e, r->ticket, r->state == OUTBOX_SENT);
 		free_outgoing(e, r);
 		return;
@@ -320,7 +339,7 @@ bool outbox_empty(const struct outbox *o)
 	return o->n[OUTBOX_PENDING] == 0 && o->n[OUTBOX_SENT] == 0;
 }
 
-void outbox_check(const struct outbox *o, uint64_t charged)
+void outbox_check(const struct outbox *o, uint64_t charged, uint64_t parts)
 {
 	size_t n[OUTBOX_STATES] = {0};
 	const struct outgoing *r;
@@ -328,19 +347,20 @@ void outbox_check(const struct outbox *o, uint64_t charged)
 	for (int k = 0; k < RECORD_KINDS; k++) {
 		uint64_t last = 0;
 
-		TAILQ_FOREACH(r, &o->lane[k].pending, line) {
-			CHECK(r->state == OUTBOX_PENDING && (int)r->record.kind == k && r->record.serial > last && (r->ticket == NULL || r->ticket->open > 0));
+		TAILQ_FOREACH (r, &o->lane[k].pending, line) {
+			CHECK(r->state == OUTBOX_PENDING && (int)r->record.kind == k && r->record.serial > last &&
+				(r->ticket == NULL || r->ticket->open > 0));
 			last = r->record.serial;
 			n[r->state]++;
-			charged -= r->charge;
+			*(r->values > 0 ? &parts : &charged) -= r->charge;
 		}
 	}
 	for (r = o->sent; r != NULL; r = r->hh.next) {
 		CHECK(r->state != OUTBOX_PENDING);
 		n[r->state]++;
-		charged -= r->charge;
+		*(r->values > 0 ? &parts : &charged) -= r->charge;
 	}
-	CHECK(charged == 0);
+	CHECK(charged == 0 && parts == 0);
 	for (int k = 0; k < OUTBOX_STATES; k++)
 		CHECK(n[k] == o->n[k]);
 }

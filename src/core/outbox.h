@@ -23,18 +23,22 @@ struct ticket {
 };
 
 struct outgoing {
-	UT_hash_handle hh;           /* SENT and DEAD, by serial */
-	TAILQ_ENTRY(outgoing) line;  /* PENDING */
+	UT_hash_handle hh;          /* SENT and DEAD, by serial */
+	TAILQ_ENTRY(outgoing) line; /* PENDING */
 	struct record record;
-	struct ticket *ticket;       /* NULL: of a part, which no offset waits for, and which is not sent again */
-	struct tp tp;                /* of its request */
-	enum outbox_state state;     /* outbox.c: move() is its only writer */
+	struct ticket *ticket;   /* NULL: of a part, which no offset waits for, and which is not sent again */
+	struct tp tp;            /* of its request */
+	enum outbox_state state; /* outbox.c: move() is its only writer */
 	size_t charge;
-	void *twin;                  /* owned: of a result, what to publish instead if it is too large for its topic, or NULL; of a dead letter, its headers once it was */
+	uint16_t pool;   /* of a part */
+	uint32_t values; /* of a part: how many a worker has said for it; 0: it is none */
+	/* owned: of a result, what to publish instead if it is too large for its topic, or NULL; of a dead letter, its headers
+	 * once it was */
+	void *twin;
 	size_t twin_len;
-	size_t foreign_len;          /* of a dead letter: the headers that came with the request, before ours */
-	bool shrunk;                 /* published without what was too large */
-	uint8_t bytes[];             /* key, value and headers, one after another */
+	size_t foreign_len; /* of a dead letter: the headers that came with the request, before ours */
+	bool shrunk;        /* published without what was too large */
+	uint8_t bytes[];    /* key, value and headers, one after another */
 };
 
 TAILQ_HEAD(outgoing_line, outgoing);
@@ -42,8 +46,8 @@ TAILQ_HEAD(outgoing_line, outgoing);
 struct lane {
 	struct outgoing_line pending;
 	struct outgoing *returned; /* in `pending`: the place of the last report that brought one back, or NULL */
-	struct timer again;  /* armed: the queue was full or the topic refused; nothing is sent before */
-	uint32_t refusals;   /* in a row */
+	struct timer again;        /* armed: the queue was full or the topic refused; nothing is sent before */
+	uint32_t refusals;         /* in a row */
 };
 
 struct outbox {
@@ -54,16 +58,18 @@ struct outbox {
 };
 
 struct engine;
-struct outgoing *outgoing_new(enum record_kind kind, struct slice key, struct slice value, struct slice headers); /* copies them */
+/* copies them */
+struct outgoing *outgoing_new(enum record_kind kind, struct slice key, struct slice value, struct slice headers);
 void outbox_init(struct outbox *o);
 void outbox_cleanup(struct engine *e);
 struct ticket *outbox_ticket(struct engine *e, struct tp tp, int64_t offset);
 void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t); /* takes r; its serial is given here */
-void outbox_add_part(struct engine *e, struct outgoing *r, struct tp tp);
-void outbox_pump(struct engine *e);                                     /* sends what can be sent, in order of birth */
+void outbox_add_part(struct engine *e, struct outgoing *r, struct tp tp,
+	bool ahead);                /* ahead: its final result does not follow at once */
+void outbox_pump(struct engine *e); /* sends what can be sent, in order of birth */
 void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d);
-void outbox_kill(struct engine *e, struct tp tp);                       /* that partition's records are unwanted */
-bool outbox_empty(const struct outbox *o);                              /* dead ones do not count */
-void outbox_check(const struct outbox *o, uint64_t charged);            /* charged: to the budget for records */
+void outbox_kill(struct engine *e, struct tp tp);                            /* that partition's records are unwanted */
+bool outbox_empty(const struct outbox *o);                                   /* dead ones do not count */
+void outbox_check(const struct outbox *o, uint64_t charged, uint64_t parts); /* charged to the budget for records and for parts */
 
 #endif

@@ -7,7 +7,9 @@
 #include "mutant.h"
 #include "state.h"
 
-enum { ENDED_AT_ONCE = 64 }; /* sessions of a partition that went away, in one step of the loop */
+enum { LARGEST = 4 }; /* what one request may hold, with all that is made of it, in limits.request */
+/* so long a suspect waits for the commit that tells of it, as a revoke does for its last one */
+static const int64_t told_within_us = 5 * SECOND_US;
 
 static const bool legal[PARTITION_STATES][PARTITION_STATES] = {
 	[PARTITION_WAITING_MAP] = {[PARTITION_ACTIVE] = true, [PARTITION_SUSPENDED] = true, [PARTITION_GONE] = true},
@@ -34,7 +36,7 @@ struct partition *partition_get(struct engine *e, uint32_t topic, int32_t partit
 {
 	struct partition *p;
 
-	TAILQ_FOREACH(p, &e->partitions, all)
+	TAILQ_FOREACH (p, &e->partitions, all)
 		if (p->tp.topic == topic && p->tp.partition == partition)
 			return p;
 	return NULL;
@@ -47,6 +49,23 @@ struct partition *partition_alive(struct engine *e, struct tp tp)
 	return p != NULL && (tp.epoch >= p->since_epoch || MUTANT(38)) && tp.epoch <= p->tp.epoch ? p : NULL;
 }
 
+struct pool *partition_pool(const struct engine *e, const struct partition *p)
+{
+	return &e->pools[e->cfg.sources[p->tp.topic].pool];
+}
+
+/* One more, or one less, for its pool. */
+static void count_in(struct engine *e, const struct partition *p, int by)
+{
+	uint64_t served = 0;
+
+	e->npartitions += (size_t)by;
+	partition_pool(e, p)->npartitions += (size_t)by;
+	for (size_t i = 0; i < e->cfg.npools; i++)
+		served += e->pools[i].npartitions > 0 && (served == 0 || !MUTANT(73));
+	e->pool_share = budget_share(&e->budget, served, LARGEST * e->cfg.request_limit);
+}
+
 static struct partition *partition_new(struct engine *e, struct tp tp)
 {
 	struct partition *p = xcalloc(1, sizeof(*p));
@@ -57,7 +76,7 @@ static struct partition *partition_new(struct engine *e, struct tp tp)
 	TAILQ_INIT(&p->parked);
 	TAILQ_INIT(&p->sessions);
 	TAILQ_INSERT_TAIL(&e->partitions, p, all);
-	e->npartitions++;
+	count_in(e, p, 1);
 	return p;
 }
 
@@ -96,6 +115,7 @@ static void begin_fresh(struct engine *e, struct partition *p, const struct comm
 	for (unsigned i = 0; i < map.nsuspects; i++) {
 		p->suspects[i].offset = c->offset + map.suspects[i].delta;
 		p->suspects[i].kills = map.suspects[i].kills;
+		p->suspects[i].told = true;
 	}
 }
 
@@ -128,14 +148,21 @@ void partition_offsets(struct engine *e, const struct committed *c)
 	partition_hold(e, p); /* what was adopted may be more than its share */
 }
 
+void partition_charge(struct engine *e, struct partition *p, size_t before, size_t after)
+{
+	budget_release(&e->budget, BUDGET_REQUESTS, before);
+	budget_charge(&e->budget, BUDGET_REQUESTS, after);
+	p->charge += after - before;
+	partition_pool(e, p)->charge += after - before;
+}
+
 static struct request *take(struct engine *e, struct partition *p, const struct message *m)
 {
 	struct request *r = request_new(m, e->now);
 
 	r->partition = p;
 	r->charge = request_size(r);
-	budget_charge(&e->budget, BUDGET_REQUESTS, r->charge);
-	p->charge += r->charge;
+	partition_charge(e, p, 0, r->charge);
 	p->nrequests++;
 	TAILQ_INSERT_TAIL(&p->requests, r, of_partition);
 	return r;
@@ -198,10 +225,17 @@ void partition_settle(struct engine *e, struct partition *p, int64_t offset)
 	partition_unpark(e, p);
 }
 
+uint64_t partition_share_of(const struct engine *e, const struct partition *p)
+{
+	return e->pool_share / partition_pool(e, p)->npartitions;
+}
+
 static bool over_share(const struct engine *e, const struct partition *p)
 {
-	uint64_t share = budget_share(&e->budget, e->npartitions);
+	uint64_t share = partition_share_of(e, p);
 
+	if (partition_pool(e, p)->full)
+		return true;
 	return (MUTANT(20) ? budget_used(&e->budget) : p->charge) > (p->held ? share / 2 : share);
 }
 
@@ -215,11 +249,24 @@ void partition_hold(struct engine *e, struct partition *p)
 	e->port.hold(e->port.ctx, p->tp, on);
 }
 
+void partition_fill(struct engine *e, struct pool *pool)
+{
+	bool full = e->pool_share < e->budget.limit && pool->charge > (pool->full ? e->pool_share / 2 : e->pool_share);
+	struct partition *p;
+
+	if (full == pool->full)
+		return;
+	pool->full = full;
+	TAILQ_FOREACH (p, &e->partitions, all)
+		if (partition_pool(e, p) == pool)
+			partition_hold(e, p);
+}
+
 void partition_share(struct engine *e)
 {
 	struct partition *p;
 
-	TAILQ_FOREACH(p, &e->partitions, all)
+	TAILQ_FOREACH (p, &e->partitions, all)
 		partition_hold(e, p);
 }
 
@@ -251,7 +298,7 @@ void partition_drop(struct engine *e, struct partition *p)
 	CHECK(p->running == 0 && p->charge == 0 && p->nrequests == 0);
 	partition_set(p, PARTITION_GONE);
 	TAILQ_REMOVE(&e->partitions, p, all);
-	e->npartitions--;
+	count_in(e, p, -1);
 	TAILQ_INSERT_TAIL(&e->gone, p, all);
 	if (e->gone_timer.place == 0)
 		timers_arm(&e->timers, &e->gone_timer, e->now);
@@ -260,8 +307,13 @@ void partition_drop(struct engine *e, struct partition *p)
 /* Where a session has its state is one of our own words: the loss is told without the partition, which is not ours any more. */
 static void tell_ended(struct engine *e, const struct partition *p)
 {
-	struct note n = {.kind = NOTE_SESSIONS_LOST, .worker = {.pool = e->cfg.sources[p->tp.topic].pool}, .has_pool = true, .count = (int64_t)p->ended,
-		.reason = SLICE("their partition went to another instance")};
+	struct note n = {
+		.kind = NOTE_SESSIONS_LOST,
+		.worker = {.pool = e->cfg.sources[p->tp.topic].pool},
+		.has_pool = true,
+		.count = (int64_t)p->ended,
+		.reason = SLICE("their partition went to another instance"),
+	};
 
 	if (p->ended > 0)
 		engine_note(e, &n);
@@ -274,7 +326,7 @@ void partition_gone_fired(struct engine *e, struct timer *t)
 	int n = 0;
 
 	while ((p = TAILQ_FIRST(&e->gone)) != NULL) {
-		for (; n < ENDED_AT_ONCE && (s = TAILQ_FIRST(&p->sessions)) != NULL; n++)
+		for (; n < SESSIONS_AT_ONCE && (s = TAILQ_FIRST(&p->sessions)) != NULL; n++)
 			session_leave(e, s);
 		if (!TAILQ_EMPTY(&p->sessions)) {
 			timers_arm(&e->timers, t, e->now + MS_US);
@@ -294,20 +346,57 @@ uint8_t partition_kills(const struct partition *p, int64_t offset)
 	return 0;
 }
 
-void partition_suspect(struct engine *e, struct partition *p, int64_t offset, uint8_t kills)
+static bool told(const struct partition *p, int64_t offset)
 {
+	for (unsigned i = 0; i < p->nsuspects; i++)
+		if (p->suspects[i].offset == offset)
+			return p->suspects[i].told;
+	return false;
+}
+
+void partition_suspect(struct engine *e, struct request *r, uint8_t kills)
+{
+	struct partition *p = r->partition;
 	unsigned i = 0;
 
-	while (i < p->nsuspects && p->suspects[i].offset != offset)
+	while (i < p->nsuspects && p->suspects[i].offset != r->m.source.offset)
 		i++;
 	if (i == OFFSETMAP_SUSPECTS) /* full: the oldest has had the most time to be settled */
 		memmove(&p->suspects[0], &p->suspects[1], (--i) * sizeof(p->suspects[0]));
 	else if (i == p->nsuspects)
 		p->nsuspects++;
-	p->suspects[i].offset = offset;
+	p->suspects[i].offset = r->m.source.offset;
 	p->suspects[i].kills = kills;
+	p->suspects[i].commit = 0;
+	p->suspects[i].told = false;
 	p->dirty = true;
+	if (!p->bare && !MUTANT(68))
+		r->told_by = e->now + told_within_us;
 	commit_urgent(e); /* before it runs again: the whole group is to remember, whoever dies with it */
+}
+
+void partition_sent(struct partition *p, uint64_t commit)
+{
+	for (unsigned i = 0; i < p->nsuspects; i++)
+		if (!p->suspects[i].told)
+			p->suspects[i].commit = commit;
+}
+
+void partition_accepted(struct engine *e, struct partition *p, uint64_t commit)
+{
+	struct request *r;
+	bool any = false;
+
+	for (unsigned i = 0; i < p->nsuspects; i++)
+		if (!p->suspects[i].told && p->suspects[i].commit == commit)
+			any = p->suspects[i].told = true;
+	if (!any)
+		return;
+	TAILQ_FOREACH (r, &p->requests, of_partition)
+		if (r->told_by != 0 && told(p, r->m.source.offset)) {
+			r->told_by = 0;
+			request_arm(e, r);
+		}
 }
 
 void partition_map(struct partition *p, struct offsetmap *m)

@@ -6,7 +6,8 @@ static void cancel(struct engine *e, struct call_entry *c, const char *reason)
 {
 	struct call cancel = {.target = c->id, .reason = slice_of(reason), .remaining_ms = TIME_NONE};
 
-	if (c->kind == CALL_REQUEST && !MUTANT(30) && (c->slot->capabilities & CAPABILITY_CANCEL) && c->slot->state != HEALTH_TERMINATING)
+	if (c->kind == CALL_REQUEST && !MUTANT(30) && (c->slot->capabilities & CAPABILITY_CANCEL) &&
+		c->slot->state != HEALTH_TERMINATING)
 		c->cancel = slot_begin(e, c->slot, CALL_CANCEL, NULL, NULL, &cancel)->id;
 }
 
@@ -20,11 +21,21 @@ void patience_orphan(struct engine *e, struct call_entry *c, const char *reason)
 	cancel(e, c, reason);
 }
 
+/* How long an answer is waited for that nobody needs any more. A run is told to stop; a hook is not, and keeps its own time. */
+static int64_t patience_after(const struct engine *e, const struct call_entry *c)
+{
+	int64_t grace = c->slot->pool->cfg.kill_grace_us, until = c->request->run_until;
+
+	if (c->kind == CALL_REQUEST || until <= e->now || MUTANT(92))
+		return grace;
+	return until - e->now + grace;
+}
+
 /* Its end is told now; what runs of it is told to stop, and keeps its place until it answers. */
 static void end_early(struct engine *e, struct request *r, struct outcome *o, const char *reason)
 {
 	struct call_entry *c = r->place == PLACE_RUNNING ? r->session->call : NULL;
-	int64_t grace = e->pools[r->pool].cfg.kill_grace_us;
+	int64_t patience;
 
 	if (r->attempts > 0 && (c == NULL || c->kind == CALL_REQUEST))
 		session_ran(r->session);
@@ -33,8 +44,9 @@ static void end_early(struct engine *e, struct request *r, struct outcome *o, co
 		return;
 	}
 	o->worker = c->slot;
+	patience = patience_after(e, c);
 	result_publish(e, r, o);
-	slot_overdue(e, c, grace);
+	slot_overdue(e, c, patience);
 	cancel(e, c, reason);
 }
 
@@ -46,8 +58,13 @@ bool patience_is_over(const struct engine *e, const struct request *r)
 struct outcome patience_outcome(const struct engine *e, const struct request *r)
 {
 	bool ran = r->attempts > 0;
-	struct outcome o = {.status = ran ? STATUS_TIMEOUT : STATUS_EXPIRED, .code = ran ? "TIMEOUT" : "EXPIRED", .encoding = r->fields.encoding,
-		.retry_after_ms = TIME_NONE, .message = ran ? "its time was over before it was answered" : "its time was over before it could run"};
+	struct outcome o = {
+		.status = ran ? STATUS_TIMEOUT : STATUS_EXPIRED,
+		.code = ran ? "TIMEOUT" : "EXPIRED",
+		.encoding = r->fields.encoding,
+		.retry_after_ms = TIME_NONE,
+		.message = ran ? "its time was over before it was answered" : "its time was over before it could run",
+	};
 
 	if (!ran && e->pools[r->pool].circuit.state != CIRCUIT_CLOSED) {
 		o.code = "pool_unavailable";
@@ -58,8 +75,13 @@ struct outcome patience_outcome(const struct engine *e, const struct request *r)
 
 void patience_cancelled(struct engine *e, struct request *r)
 {
-	struct outcome o = {.status = STATUS_CANCELLED, .code = "CANCELLED", .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE,
-		.message = "a request of the command cancel ended it"};
+	struct outcome o = {
+		.status = STATUS_CANCELLED,
+		.code = "CANCELLED",
+		.encoding = r->fields.encoding,
+		.retry_after_ms = TIME_NONE,
+		.message = "a request of the command cancel ended it",
+	};
 
 	end_early(e, r, &o, "cancel");
 }
@@ -80,6 +102,7 @@ void patience_request_fired(struct engine *e, struct timer *t)
 		TAILQ_REMOVE(&s->requests, r, line);
 		TAILQ_INSERT_TAIL(&s->requests, r, line);
 	}
+	r->told_by = 0;
 	request_place(e, r, PLACE_QUEUED);
 	request_arm(e, r);
 	if (s->state == SESSION_WAITING)

@@ -1,25 +1,37 @@
 /* pool.c: see pool.h. */
 #include "pool.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "resident.h"
 #include "mutant.h"
+#include "probe.h"
 #include "replace.h"
 #include "state.h"
 
-enum {
-	SESSIONS_ENDED_AT_ONCE = 64, /* by TTL, in one step of the loop */
-	TURNS = 2, TURNS_OF_MANY = 8 /* of so many one is for a session bound to none */
-};
+enum { TURNS = 2, TURNS_OF_MANY = 8 }; /* of so many one is for a session bound to none */
+
+/* Sessions that count: those that are being cleaned up are as good as gone. */
+static uint64_t staying(const struct pool *p)
+{
+	return p->live - (MUTANT(90) ? 0 : p->ending);
+}
 
 static void ttl_fired(struct engine *e, struct timer *t)
 {
 	struct pool *p = TIMER_OWNER(t, struct pool, ttl);
 	struct session *s;
 
-	for (int i = 0; i < SESSIONS_ENDED_AT_ONCE && (s = TAILQ_FIRST(&p->idle)) != NULL && s->since + p->cfg.session_ttl_us <= e->now; i++)
-		session_end(e, s, END_TTL);
+	for (int i = 0; i < SESSIONS_AT_ONCE && (s = TAILQ_FIRST(&p->idle)) != NULL; i++) {
+		if (s->since + p->cfg.session_ttl_us <= e->now)
+			session_end(e, s, END_TTL);
+		else if (staying(p) > p->cfg.max_sessions) /* as it is since the last reload */
+			session_end(e, s, END_ROOM);
+		else
+			break;
+	}
 	pool_idle_session(e, p);
 }
 
@@ -50,6 +62,7 @@ void pool_init(struct pool *p, uint16_t index, const struct pool_config *cfg)
 	p->circuit.timer.fire = circuit_timer_fired;
 	TAILQ_INIT(&p->feed);
 	TAILQ_INIT(&p->ready);
+	TAILQ_INIT(&p->settled);
 	TAILQ_INIT(&p->waiting);
 	TAILQ_INIT(&p->idle);
 	TAILQ_INIT(&p->strays);
@@ -63,8 +76,7 @@ static void free_calls(struct slot *w)
 {
 	struct call_entry *c, *next;
 
-	HASH_ITER(hh, w->calls, c, next)
-	{
+	HASH_ITER (hh, w->calls, c, next) {
 		HASH_DEL(w->calls, c);
 		free(c);
 	}
@@ -80,11 +92,13 @@ void pool_cleanup(struct pool *p)
 
 void pool_retune(struct engine *e, struct pool *p, const struct pool_config *cfg)
 {
+	resident_retuned(p, cfg);
 	p->cfg = *cfg;
 	timers_disarm(&e->timers, &p->ttl);
 	pool_idle_session(e, p);
 	for (uint32_t i = 0; i < p->nslots; i++)
 		replace_retuned(e, &p->slots[i]);
+	circuit_retuned(e, p);
 	p->restless = true;
 }
 
@@ -111,11 +125,6 @@ void pool_reconcile(struct engine *e, struct pool *p)
 	start_those(e, p, false);
 }
 
-static int64_t later(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
 /* Never at once: those that one step leaves over wait for the next turn of the loop. */
 void pool_idle_session(struct engine *e, struct pool *p)
 {
@@ -124,16 +133,29 @@ void pool_idle_session(struct engine *e, struct pool *p)
 	if (oldest == NULL)
 		timers_disarm(&e->timers, &p->ttl);
 	else if (p->ttl.place == 0)
-		timers_arm(&e->timers, &p->ttl, later(oldest->since + p->cfg.session_ttl_us, e->now + MS_US));
+		timers_arm(&e->timers, &p->ttl,
+			staying(p) > p->cfg.max_sessions ? e->now + MS_US
+							 : later(oldest->since + p->cfg.session_ttl_us, e->now + MS_US));
+}
+
+/* One whose worker is gone costs nobody anything; else the longest idle one. */
+static struct session *dispensable(const struct pool *p)
+{
+	struct session *stray = TAILQ_FIRST(&p->strays);
+
+	return stray != NULL && stray->state == SESSION_IDLE ? stray : TAILQ_FIRST(&p->idle);
 }
 
 bool pool_make_room(struct engine *e, struct pool *p)
 {
-	if (p->live < p->cfg.max_sessions)
+	struct session *s;
+
+	if (staying(p) < p->cfg.max_sessions)
 		return true;
-	if (TAILQ_EMPTY(&p->idle))
+	s = dispensable(p);
+	if (s == NULL)
 		return false;
-	session_end(e, TAILQ_FIRST(&p->idle), END_ROOM);
+	session_end(e, s, END_ROOM);
 	return true;
 }
 
@@ -148,7 +170,8 @@ static struct slot *pick(struct pool *p)
 
 		if (!replace_serves(w) || w->state != HEALTH_READY || !slot_has_room(w))
 			continue;
-		if (best == NULL || room > best->concurrency - best->places || (room == best->concurrency - best->places && w->bound < best->bound))
+		if (best == NULL || room > best->concurrency - best->places ||
+			(room == best->concurrency - best->places && w->bound < best->bound))
 			best = w;
 	}
 	return best;
@@ -180,8 +203,8 @@ static bool has_more_than_others(const struct slot *w)
 	return w->bound * w->pool->cfg.size > w->pool->bound;
 }
 
-/* Sessions bound here and sessions bound nowhere take turns, so that neither starves. Where many are bound already the latter have
- * fewer turns: another worker that has its turn may hold fewer, and a session stays with the one that runs it first. */
+/* Sessions bound here and sessions bound nowhere take turns, so that neither starves. Where many are bound already the latter
+ * have fewer turns: another worker that has its turn may hold fewer, and a session stays with the one that runs it first. */
 static struct session *next_for(struct slot *w)
 {
 	struct session *own = TAILQ_FIRST(&w->ready);
@@ -197,7 +220,7 @@ static void feed_slot(struct engine *e, struct slot *w)
 {
 	struct session *s;
 
-	if (w->reserved != NULL && w->places == 0 && circuit_allows(w->pool) && (w->state == HEALTH_READY || w->state == HEALTH_DEGRADED)) {
+	if (w->reserved != NULL && w->places == 0 && circuit_allows(w->pool) && slot_able(w)) {
 		s = w->reserved;
 		dispatch(e, w, s);
 	}
@@ -205,7 +228,7 @@ static void feed_slot(struct engine *e, struct slot *w)
 		run(e, w, s);
 }
 
-static void feed(struct engine *e, struct pool *p)
+static void feed_lines(struct engine *e, struct pool *p)
 {
 	struct session *s;
 	struct slot *w;
@@ -220,6 +243,21 @@ static void feed(struct engine *e, struct pool *p)
 	p->hungry = false;
 	while (circuit_allows(p) && (s = TAILQ_FIRST(&p->ready)) != NULL && (w = pick(p)) != NULL)
 		run(e, w, s);
+}
+
+/* What settles may let something run behind it, and the other way round. */
+static void feed(struct engine *e, struct pool *p)
+{
+	struct session *s;
+
+	do {
+		while ((s = TAILQ_FIRST(&p->settled)) != NULL)
+			dispatch(e, NULL, s);
+		if (p->circuit.state == CIRCUIT_PROBING)
+			probe_feed(e, p);
+		else
+			feed_lines(e, p);
+	} while (!TAILQ_EMPTY(&p->settled));
 }
 
 void pool_settle(struct engine *e, struct pool *p)
@@ -257,24 +295,34 @@ static enum health_state judge(const struct engine *e, struct pool *p, uint32_t 
 	p->ever_able |= able >= first;
 	if (p->circuit.state == CIRCUIT_OPEN)
 		return HEALTH_UNAVAILABLE;
-	if (ready == p->cfg.size)
+	if (ready >= p->cfg.size)
 		return HEALTH_READY;
 	if (!p->ever_able && p->exits == 0)
 		return HEALTH_STARTING;
 	return able >= least ? HEALTH_DEGRADED : HEALTH_UNAVAILABLE;
 }
 
+void pool_why(const struct pool *p, int64_t now, char out[POOL_WHY_MAX])
+{
+	int64_t wait = p->circuit.timer.at - now;
+
+	if (p->circuit.state == CIRCUIT_OPEN)
+		snprintf(out, POOL_WHY_MAX, "its circuit is open, next try in %" PRId64 " s",
+			wait > 0 ? (wait + SECOND_US - 1) / SECOND_US : 0);
+	else
+		snprintf(out, POOL_WHY_MAX, "%u of %u workers are READY", serving(p, true), p->cfg.size);
+}
+
 void pool_judge(struct engine *e, struct pool *p)
 {
-	uint32_t ready = serving(p, true);
-	enum health_state to = judge(e, p, ready);
-	char reason[64];
+	enum health_state to = judge(e, p, serving(p, true));
+	char reason[POOL_WHY_MAX];
 	struct note n = {.kind = NOTE_POOL_STATE, .worker = {p->index, 0, 0}, .has_pool = true, .from = p->state, .to = to};
 
 	if (to == p->state)
 		return;
 	p->state = to;
-	snprintf(reason, sizeof(reason), "%u of %u workers are READY", ready, p->cfg.size);
+	pool_why(p, e->now, reason);
 	n.reason = slice_of(reason);
 	engine_note(e, &n);
 }

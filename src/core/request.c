@@ -1,6 +1,7 @@
 /* request.c: see request.h. */
 #include "request.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,8 @@ static const bool legal[PLACES][PLACES] = {
 
 size_t request_size(const struct request *r)
 {
-	return sizeof(*r) + r->m.key.len + r->m.value.len + r->m.headers.len + r->scratch.capacity + r->copied.capacity;
+	return sizeof(*r) + r->m.key.len + r->m.value.len + r->m.headers.len + r->scratch.capacity + r->copied.capacity +
+	       partials_size(r);
 }
 
 void request_free(struct request *r)
@@ -56,6 +58,11 @@ void request_free(struct request *r)
 	buf_free(&r->scratch);
 	buf_free(&r->copied);
 	free(r);
+}
+
+void request_made_id(const struct engine *e, struct source at, char out[MADE_ID])
+{
+	snprintf(out, MADE_ID, "%.180s-%d-%lld", e->cfg.sources[at.tp.topic].topic, at.tp.partition, (long long)at.offset);
 }
 
 /* Counters that follow a request's place. */
@@ -103,9 +110,7 @@ void request_recharge(struct engine *e, struct request *r)
 {
 	size_t size = request_size(r);
 
-	budget_release(&e->budget, BUDGET_REQUESTS, r->charge);
-	budget_charge(&e->budget, BUDGET_REQUESTS, size);
-	r->partition->charge += size - r->charge;
+	partition_charge(e, r->partition, r->charge, size);
 	r->charge = size;
 }
 
@@ -124,8 +129,7 @@ void request_drop(struct engine *e, struct request *r)
 		request_place(e, r, PLACE_NONE);
 	TAILQ_REMOVE(&p->requests, r, of_partition);
 	p->nrequests--;
-	p->charge -= r->charge;
-	budget_release(&e->budget, BUDGET_REQUESTS, r->charge);
+	partition_charge(e, p, r->charge, 0);
 	if (s != NULL && s->call != NULL && s->call->request == r)
 		s->call->request = NULL;
 	CHECK(r->place == PLACE_NONE && r->timer.place == 0);
@@ -135,13 +139,18 @@ void request_drop(struct engine *e, struct request *r)
 		session_next(e, s);
 }
 
+static int64_t runs_again_at(const struct request *r)
+{
+	return later(r->told_by, r->retry_at);
+}
+
 void request_arm(struct engine *e, struct request *r)
 {
 	int64_t at = r->deadline;
 
 	r->timer.fire = patience_request_fired;
-	if (r->place == PLACE_WAITING && r->retry_at < at)
-		at = r->retry_at;
+	if (r->place == PLACE_WAITING && runs_again_at(r) < at)
+		at = runs_again_at(r);
 	if (r->place == PLACE_RUNNING && r->run_until < at)
 		at = r->run_until;
 	if (at == INT64_MAX)

@@ -9,7 +9,7 @@
 #include "state.h"
 
 /* Above TWIN_ABOVE a result gets a small twin, published instead where the topic's limit turns out to be lower than ours.
- * SAID_MAX: bytes of an error's code or message in the headers of a dead letter. */
+ * SAID_MAX: bytes of an error's code or message in the headers of a dead letter, and of the usage in a twin. */
 enum { TWIN_ABOVE = 8192, SAID_MAX = 4096, SCRATCH_KEPT = 65536 };
 
 static int bucket_of(int64_t us)
@@ -78,11 +78,24 @@ static void fill(struct engine *e, struct request *r, const struct outcome *o, s
 {
 	const struct session *s = r->session;
 
-	*f = (struct result_fields){.request_id = r->fields.request_id, .session_id = r->fields.session_id, .command = r->fields.command,
-		.pool = slice_of(e->cfg.pools[r->pool].name), .status = o->status, .result = o->result,
-		.instance_id = slice_of(e->cfg.instance_id), .attempts = (int32_t)r->attempts, .usage = o->usage,
-		.source_topic = slice_of(e->cfg.sources[r->m.source.tp.topic].topic), .source_partition = r->m.source.tp.partition,
-		.source_offset = r->m.source.offset, .part = partials_next(r), .final = true, .attributes = MUTANT(25) ? (struct slice){NULL, 0} : r->fields.attributes, .completed_at_ms = wall_ms(e)};
+	*f = (struct result_fields){
+		.request_id = r->fields.request_id,
+		.session_id = r->fields.session_id,
+		.command = r->fields.command,
+		.pool = slice_of(e->cfg.pools[r->pool].name),
+		.status = o->status,
+		.result = o->result,
+		.instance_id = slice_of(e->cfg.instance_id),
+		.attempts = (int32_t)r->attempts,
+		.usage = o->usage,
+		.source_topic = slice_of(e->cfg.sources[r->m.source.tp.topic].topic),
+		.source_partition = r->m.source.tp.partition,
+		.source_offset = r->m.source.offset,
+		.part = partials_next(r),
+		.final = true,
+		.attributes = MUTANT(25) ? (struct slice){NULL, 0} : r->fields.attributes,
+		.completed_at_ms = wall_ms(e),
+	};
 	if (f->command.data == NULL)
 		f->command = SLICE("");
 	f->timings = timings_of(e, r);
@@ -104,9 +117,14 @@ static void add_twin(struct engine *e, struct outgoing *out, struct result_field
 
 	buf_init(&small, SIZE_MAX);
 	f->status = STATUS_ERROR;
-	f->result = f->usage = f->error.details = (struct slice){NULL, 0};
-	f->error = (struct error_fields){.code = SLICE("RESULT_TOO_LARGE"), .retry_after_ms = TIME_NONE,
-		.message = SLICE("the results topic refuses a record of this size: raise its max.message.bytes or answer less")};
+	f->result = f->error.details = (struct slice){NULL, 0};
+	if (f->usage.len > SAID_MAX)
+		f->usage = (struct slice){NULL, 0};
+	f->error = (struct error_fields){
+		.code = SLICE("RESULT_TOO_LARGE"),
+		.retry_after_ms = TIME_NONE,
+		.message = SLICE("the results topic refuses a record of this size: raise its max.message.bytes or answer less"),
+	};
 	CHECK(codec_write_result(e->codec, f, as, &small));
 	out->twin = buf_take(&small, &out->twin_len);
 }
@@ -159,14 +177,7 @@ static void add_number(struct buf *headers, const char *name, long long value)
 /* A worker may say much. */
 static struct slice short_text(struct slice s)
 {
-	const char *text = s.data;
-
-	if (s.len <= SAID_MAX)
-		return s;
-	s.len = SAID_MAX;
-	while (s.len > 0 && ((uint8_t)text[s.len] & 0xc0) == 0x80) /* not in the middle of a character */
-		s.len--;
-	return s;
+	return slice_cut(s, SAID_MAX);
 }
 
 /* The original key, value and headers, byte for byte, and what happened. */
@@ -178,7 +189,8 @@ static struct outgoing *make_dead_letter(struct engine *e, const struct request 
 	if (!MUTANT(36))
 		buf_add(headers, r->m.headers);
 	pairs_add(headers, SLICE("bridgepool.error.code"), short_text(o->code_said.data ? o->code_said : slice_of(o->code)));
-	pairs_add(headers, SLICE("bridgepool.error.message"), short_text(o->code_said.data ? o->message_said : slice_of(o->message)));
+	pairs_add(headers, SLICE("bridgepool.error.message"),
+		short_text(o->code_said.data ? o->message_said : slice_of(o->message)));
 	add_number(headers, "bridgepool.attempts", r->attempts);
 	pairs_add(headers, SLICE("bridgepool.original.topic"), slice_of(e->cfg.sources[r->m.source.tp.topic].topic));
 	add_number(headers, "bridgepool.original.partition", r->m.source.tp.partition);
@@ -190,11 +202,17 @@ static struct outgoing *make_dead_letter(struct engine *e, const struct request 
 	return out;
 }
 
-void result_part(struct engine *e, struct request *r, struct slice values, int32_t part)
+void result_part(struct engine *e, struct request *r, struct slice values, uint32_t n, bool ahead)
 {
-	const struct outcome o = {.status = STATUS_OK, .worker = r->session->call->slot, .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE};
+	const struct outcome o = {
+		.status = STATUS_OK,
+		.worker = r->session->call->slot,
+		.encoding = r->fields.encoding,
+		.retry_after_ms = TIME_NONE,
+	};
 	struct buf *value = scratch(&e->value), *headers = scratch(&e->headers), list;
 	enum encoding as = result_encoding(e, &o);
+	struct outgoing *out;
 	struct result_fields f;
 	char epoch[17];
 
@@ -204,12 +222,14 @@ void result_part(struct engine *e, struct request *r, struct slice values, int32
 	buf_text(&list, "]");
 	fill(e, r, &o, &f, epoch);
 	f.result = buf_slice(&list);
-	f.part = part;
 	f.final = false;
 	CHECK(codec_write_result(e->codec, &f, as, value));
 	buf_free(&list);
 	add_headers(headers, r, as);
-	outbox_add_part(e, outgoing_new(RECORD_RESULT, r->key, buf_slice(value), buf_slice(headers)), r->partition->tp);
+	out = outgoing_new(RECORD_RESULT, r->key, buf_slice(value), buf_slice(headers));
+	out->pool = r->pool;
+	out->values = n;
+	outbox_add_part(e, out, r->partition->tp, ahead);
 }
 
 void result_publish(struct engine *e, struct request *r, const struct outcome *o)
@@ -218,7 +238,7 @@ void result_publish(struct engine *e, struct request *r, const struct outcome *o
 	struct outgoing *dead;
 	struct ticket *t;
 
-	partials_flush(e, r);
+	partials_end(e, r);
 	t = outbox_ticket(e, p->tp, r->m.source.offset);
 	dead = o->dead ? make_dead_letter(e, r, o) : NULL;
 
@@ -229,6 +249,8 @@ void result_publish(struct engine *e, struct request *r, const struct outcome *o
 	if (dead != NULL)
 		outbox_add(e, dead, t);
 	outbox_add(e, make_result(e, r, o), t);
+	if (r->began)
+		r->session->untold = false;
 	request_drop(e, r);
 	if (p->state == PARTITION_ACTIVE)
 		partition_hold(e, p);
@@ -236,7 +258,19 @@ void result_publish(struct engine *e, struct request *r, const struct outcome *o
 
 void result_session_lost(struct engine *e, struct request *r, const char *message)
 {
-	struct outcome o = {.status = STATUS_SESSION_LOST, .code = "SESSION_LOST", .message = message, .encoding = r->fields.encoding, .retry_after_ms = TIME_NONE};
+	struct outcome o = {
+		.status = STATUS_SESSION_LOST,
+		.code = "SESSION_LOST",
+		.message = message,
+		.encoding = r->fields.encoding,
+		.retry_after_ms = TIME_NONE,
+	};
 
 	result_publish(e, r, &o);
+}
+
+void result_dead_epoch(struct engine *e, struct request *r)
+{
+	result_session_lost(e, r,
+		"the session state that the request names lives no more: open the session again without session_epoch");
 }

@@ -38,7 +38,7 @@ enum retry_verdict retry_decide(const struct retry_case *c, struct random *rando
 		return RETRY_DEAD;
 	if (forbidden(c))
 		return RETRY_FINAL;
-	if (c->failure == FAILURE_KILLED)
+	if (c->failure == FAILURE_KILLED || c->failure == FAILURE_UNBLAMED)
 		return RETRY_AGAIN;
 	if (c->attempts >= c->max_attempts && !MUTANT(15))
 		return RETRY_DEAD;

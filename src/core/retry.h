@@ -14,7 +14,9 @@ enum failure {
 	FAILURE_RETRIABLE,   /* the program said: try again */
 	FAILURE_LOST_ALONE,  /* its worker died with nothing else in flight */
 	FAILURE_LOST_SHARED, /* its worker died with several in flight: nobody is blamed */
-	FAILURE_KILLED       /* we ended its worker for another reason: no attempt used */
+	FAILURE_KILLED,      /* we ended its worker for another reason: no attempt used */
+	/* its worker died while the pool's circuit was not closed: no attempt used, but others are tried before it */
+	FAILURE_UNBLAMED
 };
 
 enum retry_verdict {

@@ -11,7 +11,8 @@
 #include "mutant.h"
 #include "state.h"
 
-static const char *const end_reasons[END_REASONS] = {"none", "end_session", "ttl", "max_sessions", "partition", "recycle"};
+static const char *const end_reasons[END_REASONS] = {"none", "end_session", "ttl", "max_sessions", "partition", "recycle",
+	"shutdown", "open_failed"};
 
 const char *end_reason_name(enum end_reason why)
 {
@@ -49,6 +50,35 @@ struct session *session_find(const struct sessions *t, uint16_t pool, struct sli
 	return s;
 }
 
+static void join_home(struct session *s, struct partition *p)
+{
+	s->home = p;
+	TAILQ_INSERT_TAIL(&p->sessions, s, of_partition);
+	p->nsessions++;
+	p->ending += s->ending != END_NONE;
+}
+
+static void leave_home(struct session *s)
+{
+	if (s->home == NULL)
+		return;
+	TAILQ_REMOVE(&s->home->sessions, s, of_partition);
+	s->home->nsessions--;
+	s->home->ending -= s->ending != END_NONE;
+	s->home = NULL;
+}
+
+/* The only writer of `ending`: some wait until nothing of their pool or partition ends any more. */
+static void set_ending(struct engine *e, struct session *s, enum end_reason why)
+{
+	bool was = s->ending != END_NONE, is = why != END_NONE;
+
+	e->pools[s->pool].ending += (uint64_t)is - was;
+	if (s->home != NULL)
+		s->home->ending += (size_t)is - was;
+	s->ending = (uint8_t)why;
+}
+
 struct session *session_new(struct engine *e, uint16_t pool, struct slice id, struct partition *home)
 {
 	struct session *s = xcalloc(1, sizeof(*s) + id.len + 2);
@@ -63,12 +93,9 @@ struct session *session_new(struct engine *e, uint16_t pool, struct slice id, st
 		return s;
 	}
 	p->live++;
-	if (p->cfg.state == POOL_STATE_NONE) /* else it begins when it gets a worker */
-		p->created++;
 	make_key(s->key, pool, id);
 	s->key_len = (uint16_t)(id.len + 2);
-	s->home = home;
-	TAILQ_INSERT_TAIL(&home->sessions, s, of_partition);
+	join_home(s, home);
 	hash = XXH3_64bits_withSeed(s->key, s->key_len, e->sessions.seed);
 	HASH_ADD_KEYPTR_BYHASHVALUE(hh, e->sessions.shard[hash % SESSION_SHARDS], s->key, s->key_len, (unsigned)(hash >> 32), s);
 	e->sessions.count++;
@@ -79,7 +106,9 @@ static struct session_line *ready_line(struct engine *e, const struct session *s
 {
 	struct pool *p = &e->pools[s->pool];
 
-	return s->in_pool_line ? &p->ready : &p->slots[s->at.slot].ready;
+	if (s->in_pool_line)
+		return s->settled ? &p->settled : &p->ready;
+	return &p->slots[s->at.slot].ready;
 }
 
 static void leave_line(struct engine *e, struct session *s)
@@ -111,6 +140,7 @@ static void enter_line(struct engine *e, struct session *s)
 		pool_idle_session(e, p);
 	} else if (s->state == SESSION_READY) {
 		s->in_pool_line = !session_bound(e, s) || MUTANT(16);
+		s->settled = s->in_pool_line && dispatch_settles(e, s);
 		TAILQ_INSERT_TAIL(ready_line(e, s), s, line);
 		if (s->in_pool_line)
 			p->hungry = true;
@@ -121,12 +151,13 @@ static void enter_line(struct engine *e, struct session *s)
 	}
 }
 
-/* Lines follow the state. READY to READY moves the session to the line that its binding now wants. */
+/* Lines follow the state. READY to READY moves the session to the line that its binding now wants. What waits for a turn or for
+ * its next run forgets a state that is gone: nothing of it is to be ended any more. */
 void session_set(struct engine *e, struct session *s, enum session_state to)
 {
 	CHECK((to == SESSION_RUNNING) == (s->call != NULL));
 	leave_line(e, s);
-	if (to == SESSION_READY && !session_bound(e, s))
+	if ((to == SESSION_READY || to == SESSION_WAITING) && !session_bound(e, s))
 		session_unbind(e, s);
 	s->state = to;
 	enter_line(e, s);
@@ -148,12 +179,13 @@ void session_bind(struct engine *e, struct session *s, struct slot *w)
 	s->at = w->ref;
 	s->epoch = random_next(&e->random);
 	s->opened = false;
-	s->fresh = true;
+	s->fresh = s->untold = true;
 	s->ran = false;
 	w->bound++;
 	w->pool->bound++;
 	TAILQ_INSERT_TAIL(&w->sessions, s, of_slot);
 	e->pools[s->pool].created++;
+	session_tell(e, s, "begins");
 }
 
 void session_unbind(struct engine *e, struct session *s)
@@ -173,8 +205,8 @@ void session_unbind(struct engine *e, struct session *s)
 	}
 	s->at = (struct slot_ref){0};
 	s->epoch = 0;
-	s->opened = s->fresh = false;
-	s->ending = END_NONE; /* what was to be ended is gone */
+	s->opened = s->fresh = s->untold = false;
+	set_ending(e, s, END_NONE); /* what was to be ended is gone */
 }
 
 /* Nothing is kept for a session that has neither work nor state. */
@@ -214,8 +246,7 @@ static void forget(struct engine *e, struct session *s)
 	HASH_DELETE(hh, e->sessions.shard[hash % SESSION_SHARDS], s);
 	e->sessions.count--;
 	e->pools[s->pool].live--;
-	if (s->home != NULL)
-		TAILQ_REMOVE(&s->home->sessions, s, of_partition);
+	leave_home(s);
 }
 
 void session_free(struct engine *e, struct session *s)
@@ -241,8 +272,7 @@ void sessions_cleanup(struct sessions *t)
 	struct session *s, *next;
 
 	for (int i = 0; i < SESSION_SHARDS; i++) {
-		HASH_ITER(hh, t->shard[i], s, next)
-		{
+		HASH_ITER (hh, t->shard[i], s, next) {
 			HASH_DELETE(hh, t->shard[i], s);
 			free(s);
 		}
@@ -261,17 +291,14 @@ bool session_homeless(const struct session *s)
 void session_home(struct session *s, struct partition *p)
 {
 	CHECK(s->home == NULL && s->state != SESSION_IDLE && !s->anonymous);
-	s->home = p;
-	TAILQ_INSERT_TAIL(&p->sessions, s, of_partition);
+	join_home(s, p);
 }
 
 void session_leave(struct engine *e, struct session *s)
 {
-	if (s->home != NULL) {
+	if (s->home != NULL)
 		s->home->ended += session_bound(e, s) && s->ending == END_NONE;
-		TAILQ_REMOVE(&s->home->sessions, s, of_partition);
-		s->home = NULL;
-	}
+	leave_home(s);
 	session_end(e, s, END_PARTITION);
 }
 
@@ -285,7 +312,7 @@ void session_end(struct engine *e, struct session *s, enum end_reason why)
 			session_free(e, s);
 		return;
 	}
-	s->ending = (uint8_t)why;
+	set_ending(e, s, why);
 	if (s->state == SESSION_IDLE)
 		session_set(e, s, SESSION_READY);
 	else if (s->state == SESSION_WAITING)
@@ -295,6 +322,20 @@ void session_end(struct engine *e, struct session *s, enum end_reason why)
 bool session_keeps_state(const struct engine *e, const struct session *s)
 {
 	return !s->anonymous && e->pools[s->pool].cfg.state == POOL_STATE_MEMORY;
+}
+
+void session_tell(struct engine *e, const struct session *s, const char *what)
+{
+	struct note n = {.kind = NOTE_SESSION, .worker = s->at, .has_pool = true};
+	char text[SESSION_ID_MAX + 64], epoch[17];
+
+	if (!e->cfg.tell_sessions)
+		return;
+	epoch_text(s->epoch, epoch);
+	snprintf(text, sizeof(text), "%s: session %.*s, epoch %s", what, (int)session_id(s).len, (const char *)session_id(s).data,
+		epoch);
+	n.reason = slice_of(text);
+	engine_note(e, &n);
 }
 
 void session_ran(struct session *s)

@@ -14,6 +14,8 @@
 /* A worker that was READY for so long begins with a clean record when it dies. */
 static const int64_t forgiven_after_us = 10 * SECOND_US;
 
+enum { LAST_FRESH_MS = 1000 };
+
 static const bool legal[HEALTH_STATE_COUNT][HEALTH_STATE_COUNT] = {
 	[HEALTH_TERMINATED] = {[HEALTH_INITIALIZING] = true},
 	[HEALTH_INITIALIZING] = {[HEALTH_READY] = true, [HEALTH_TERMINATING] = true, [HEALTH_TERMINATED] = true},
@@ -24,7 +26,14 @@ static const bool legal[HEALTH_STATE_COUNT][HEALTH_STATE_COUNT] = {
 
 void slot_set(struct engine *e, struct slot *w, enum health_state to, const char *reason)
 {
-	struct note n = {.kind = NOTE_WORKER_STATE, .worker = w->ref, .has_pool = true, .from = w->state, .to = to, .reason = slice_of(reason)};
+	struct note n = {
+		.kind = NOTE_WORKER_STATE,
+		.worker = w->ref,
+		.has_pool = true,
+		.from = w->state,
+		.to = to,
+		.reason = slice_of(reason),
+	};
 
 	CHECK(legal[w->state][to]);
 	w->pool->by_state[w->state]--;
@@ -41,6 +50,7 @@ void slot_start(struct engine *e, struct slot *w)
 	w->last_id = 0;
 	w->stop = STOPPED_NOT;
 	w->pinging = w->solo = false;
+	w->places_at_stop = 0;
 	w->capabilities = 0;
 	w->concurrency = 1;
 	w->ready_at = INT64_MAX;
@@ -53,9 +63,15 @@ void slot_start(struct engine *e, struct slot *w)
 	e->port.worker_start(e->port.ctx, w->ref);
 }
 
+bool slot_able(const struct slot *w)
+{
+	return w->state == HEALTH_READY || w->state == HEALTH_DEGRADED;
+}
+
 bool slot_has_room(const struct slot *w)
 {
-	return (w->role == ROLE_SERVING || w->role == ROLE_LEAVING) && (w->state == HEALTH_READY || w->state == HEALTH_DEGRADED) && w->places < w->concurrency && !w->solo && w->reserved == NULL;
+	return (w->role == ROLE_SERVING || w->role == ROLE_LEAVING) && slot_able(w) && w->places < w->concurrency && !w->solo &&
+	       w->reserved == NULL;
 }
 
 void slot_feed_later(struct slot *w)
@@ -71,7 +87,8 @@ static bool takes_place(enum call_kind k)
 	return k == CALL_REQUEST || k == CALL_OPEN_SESSION || k == CALL_CLEANUP_SESSION;
 }
 
-struct call_entry *slot_begin(struct engine *e, struct slot *w, enum call_kind kind, struct session *s, struct request *r, struct call *c)
+struct call_entry *slot_begin(struct engine *e, struct slot *w, enum call_kind kind, struct session *s, struct request *r,
+	struct call *c)
 {
 	struct call_entry *entry = xcalloc(1, sizeof(*entry));
 
@@ -175,13 +192,13 @@ void slot_ping(struct engine *e, struct slot *w, bool first)
 static bool first_answer(struct engine *e, struct slot *w, const struct answer *a)
 {
 	uint32_t said = a->concurrency ? a->concurrency : 1, most = w->pool->cfg.concurrency;
+	struct slice version = slice_cut(a->version, sizeof(w->version) - 1);
 
 	if (a->kind != ANSWER_OK)
 		return false;
 	w->concurrency = most && most < said ? most : said;
 	w->capabilities = a->capabilities;
-	snprintf(w->version, sizeof(w->version), "%.*s", (int)(a->version.len < sizeof(w->version) ? a->version.len : sizeof(w->version) - 1),
-		a->version.data ? (const char *)a->version.data : "");
+	snprintf(w->version, sizeof(w->version), "%.*s", (int)version.len, version.data ? (const char *)version.data : "");
 	w->ready_at = e->now;
 	slot_set(e, w, HEALTH_READY, "its first ping was answered");
 	slot_feed_later(w);
@@ -198,7 +215,8 @@ void slot_pong(struct engine *e, struct call_entry *c, const struct answer *a)
 	if (a->kind == ANSWER_PARTIAL)
 		return;
 	slot_finish(e, c);
-	w->pinging = false;
+	if (!MUTANT(84) || w->places == 0)
+		w->pinging = false;
 	if (w->state == HEALTH_TERMINATING)
 		return;
 	if (w->state == HEALTH_INITIALIZING && !first_answer(e, w, a)) {
@@ -216,13 +234,24 @@ static void ladder_step(struct engine *e, struct slot *w, enum stop_step step)
 	e->port.worker_stop(e->port.ctx, w->ref, step);
 }
 
-static void lose_calls(struct engine *e, struct slot *w, uint32_t running)
+/* Who was in flight when it failed may be to blame, also if others were answered before its end. */
+static enum failure failure_of_calls(const struct slot *w)
 {
-	bool by_us = w->stop == STOPPED_HUNG || w->stop == STOPPED_DRAIN || w->stop == STOPPED_RECYCLED ||
-		     (w->pool->circuit.state != CIRCUIT_CLOSED && !MUTANT(55));
+	uint32_t suspects = w->places > w->places_at_stop || MUTANT(67) ? w->places : w->places_at_stop;
+
+	if (w->stop == STOPPED_HUNG || w->stop == STOPPED_DRAIN || w->stop == STOPPED_RECYCLED)
+		return FAILURE_KILLED;
+	if (!circuit_blames(w->pool))
+		return FAILURE_UNBLAMED;
+	return suspects == 1 ? FAILURE_LOST_ALONE : FAILURE_LOST_SHARED;
+}
+
+static void lose_calls(struct engine *e, struct slot *w)
+{
+	enum failure failure = failure_of_calls(w); /* of all: each that goes leaves fewer */
 
 	while (w->calls != NULL) /* each takes its call out, a cancelled one also its cancel */
-		loss_of_worker(e, w->calls, running == 1, by_us);
+		loss_of_worker(e, w->calls, failure);
 	CHECK(w->calls == NULL && w->places == 0 && w->overdue == 0);
 }
 
@@ -234,11 +263,12 @@ static bool tells_fault(enum stop_reason why)
 void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const char *reason)
 {
 	struct call shutdown = {0};
-	bool talking = w->state == HEALTH_READY || w->state == HEALTH_DEGRADED, gently = why == STOPPED_DRAIN || why == STOPPED_RECYCLED;
+	bool talking = slot_able(w), gently = why == STOPPED_DRAIN || why == STOPPED_RECYCLED;
 
 	if (w->state == HEALTH_TERMINATING || w->state == HEALTH_TERMINATED)
 		return;
 	w->stop = why;
+	w->places_at_stop = w->places;
 	if (tells_fault(why))
 		snprintf(w->fault, sizeof(w->fault), "%s", reason);
 	slot_set(e, w, HEALTH_TERMINATING, reason);
@@ -248,7 +278,7 @@ void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const cha
 	w->pool->restless = true;
 	ladder_step(e, w, gently ? STOP_CLOSE : why == STOPPED_MEMORY ? STOP_KILL : STOP_TERM);
 	if (MUTANT(5))
-		lose_calls(e, w, w->places);
+		lose_calls(e, w);
 }
 
 void slot_timer_fired(struct engine *e, struct timer *t)
@@ -258,6 +288,8 @@ void slot_timer_fired(struct engine *e, struct timer *t)
 
 	switch (w->state) {
 	case HEALTH_INITIALIZING:
+		if (MUTANT(69))
+			break;
 		slot_stop(e, w, STOPPED_START, "no answer to its first ping within start_timeout");
 		break;
 	case HEALTH_READY:
@@ -269,11 +301,8 @@ void slot_timer_fired(struct engine *e, struct timer *t)
 		else /* a busy worker is judged by its requests' time; looked at again when idle */
 			timers_arm(&e->timers, t, e->now + w->pool->cfg.ping_interval_us);
 		break;
-	case HEALTH_TERMINATING:
-		ladder_step(e, w, w->step == STOP_CLOSE ? STOP_TERM : STOP_KILL);
-		break;
-	default:
-		w->pool->restless = true;
+	case HEALTH_TERMINATING: ladder_step(e, w, w->step == STOP_CLOSE ? STOP_TERM : STOP_KILL); break;
+	default: w->pool->restless = true;
 	}
 }
 
@@ -293,24 +322,54 @@ static void lose_line(struct engine *e, struct slot *w)
 	}
 }
 
+/* Whose words they are, and how old: what was said long before an end need not be its cause. */
+static void last_text(const struct exit_report *x, char *out, size_t size)
+{
+	char age[48] = "";
+
+	if (x->last_age_ms > LAST_FRESH_MS)
+		snprintf(age, sizeof(age), " (%.1f s before)", (double)x->last_age_ms / 1000);
+	snprintf(out, size, "; last line: \"%.*s\"%s", (int)(x->last.len < 200 ? x->last.len : 200), (const char *)x->last.data,
+		age);
+}
+
 static void exit_text(const struct slot *w, const struct exit_report *x, char *out, size_t size)
 {
-	const char *const why[] = {[STOPPED_NOT] = "", [STOPPED_CRASH] = w->fault, [STOPPED_DRAIN] = "stopped for shutdown: ", [STOPPED_HUNG] = "stopped because a run did not end: ",
-		[STOPPED_SILENT] = "stopped because it did not answer pings: ", [STOPPED_FAULT] = w->fault,
-		[STOPPED_START] = "stopped because it did not get ready: ", [STOPPED_RECYCLED] = "stopped to be replaced: ", [STOPPED_MEMORY] = w->fault};
+	const char *const why[] = {
+		[STOPPED_NOT] = "",
+		[STOPPED_CRASH] = w->fault,
+		[STOPPED_DRAIN] = "stopped for shutdown: ",
+		[STOPPED_HUNG] = "stopped because a run did not end: ",
+		[STOPPED_SILENT] = "stopped because it did not answer pings: ",
+		[STOPPED_FAULT] = w->fault,
+		[STOPPED_START] = "stopped because it did not get ready: ",
+		[STOPPED_RECYCLED] = "stopped to be replaced: ",
+		[STOPPED_MEMORY] = w->fault,
+	};
 	bool told = tells_fault(w->stop);
-	int n = snprintf(out, size, "%s%s%s %d%s", why[w->stop], told ? ": " : "", x->exited ? "exit" : "signal", x->exited ? x->code : x->signal,
-		x->by_limit ? " (over its memory limit)" : x->signal == SIGXCPU ? " (over its processor time)" : "");
+	int n = snprintf(out, size, "%s%s%s %d%s", why[w->stop], told ? ": " : "", x->exited ? "exit" : "signal",
+		x->exited ? x->code : x->signal,
+		x->by_limit            ? " (over its memory limit)"
+		: x->signal == SIGXCPU ? " (over its processor time)"
+				       : "");
 
 	if (x->last.len > 0 && !(x->exited && x->code == 0) && n > 0 && (size_t)n < size)
-		snprintf(out + n, size - (size_t)n, ": %.*s", (int)(x->last.len < 200 ? x->last.len : 200), (const char *)x->last.data);
+		last_text(x, out + n, size - (size_t)n);
 }
 
 const char *stop_reason_name(enum stop_reason why)
 {
-	static const char *const names[STOP_REASONS] = {[STOPPED_NOT] = "crash", [STOPPED_CRASH] = "crash", [STOPPED_DRAIN] = "shutdown", [STOPPED_HUNG] = "hung",
-		[STOPPED_SILENT] = "silent", [STOPPED_FAULT] = "protocol", [STOPPED_START] = "start_failed",
-		[STOPPED_RECYCLED] = "recycled", [STOPPED_MEMORY] = "memory"};
+	static const char *const names[STOP_REASONS] = {
+		[STOPPED_NOT] = "crash",
+		[STOPPED_CRASH] = "crash",
+		[STOPPED_DRAIN] = "shutdown",
+		[STOPPED_HUNG] = "hung",
+		[STOPPED_SILENT] = "silent",
+		[STOPPED_FAULT] = "protocol",
+		[STOPPED_START] = "start_failed",
+		[STOPPED_RECYCLED] = "recycled",
+		[STOPPED_MEMORY] = "memory",
+	};
 
 	return names[why];
 }
@@ -329,7 +388,13 @@ static void start_later(struct engine *e, struct slot *w, const char *reason)
 {
 	const struct pool_config *cfg = &w->pool->cfg;
 	int64_t wait = retry_backoff(cfg->backoff_min_us, cfg->backoff_max_us, ++w->failures, &e->random);
-	struct note n = {.kind = NOTE_WORKER_BACKOFF, .worker = w->ref, .has_pool = true, .reason = slice_of(reason), .count = wait / MS_US};
+	struct note n = {
+		.kind = NOTE_WORKER_BACKOFF,
+		.worker = w->ref,
+		.has_pool = true,
+		.reason = slice_of(reason),
+		.count = wait / MS_US,
+	};
 
 	timers_arm(&e->timers, &w->timer, e->now + (MUTANT(34) ? 0 : wait));
 	if (w->ready_at == INT64_MAX) /* it did not get ready */
@@ -339,8 +404,14 @@ static void start_later(struct engine *e, struct slot *w, const char *reason)
 void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x)
 {
 	char reason[512];
-	struct note n = {.kind = NOTE_WORKER_EXIT, .worker = w->ref, .has_pool = true, .to = HEALTH_TERMINATED, .count = (int64_t)w->bound};
-	uint32_t running = w->places;
+	struct note n = {
+		.kind = NOTE_WORKER_EXIT,
+		.worker = w->ref,
+		.has_pool = true,
+		.to = HEALTH_TERMINATED,
+		.count = (int64_t)w->bound,
+		.ordered = w->stop == STOPPED_RECYCLED || w->stop == STOPPED_DRAIN,
+	};
 
 	n.from = w->ready_at == INT64_MAX ? HEALTH_INITIALIZING : w->state;
 	if (w->ready_at != INT64_MAX && e->now - w->ready_at >= forgiven_after_us)
@@ -351,20 +422,26 @@ void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x)
 	w->pool->exited[counted(w)]++;
 	w->pool->lost += w->bound;
 	slot_set(e, w, HEALTH_TERMINATED, reason);
-	circuit_worker_gone(e, w);
 	w->pool->bound -= w->bound;
 	w->bound = 0;
 	w->pid = 0;
 	TAILQ_CONCAT(&w->pool->strays, &w->sessions, of_slot);
 	timers_disarm(&e->timers, &w->timer);
 	timers_disarm(&e->timers, &w->wear_timer);
-	lose_calls(e, w, running);
+	lose_calls(e, w);
 	lose_line(e, w);
+	circuit_worker_gone(e, w);
 	engine_note(e, &n);
 	if (n.count > 0 && w->stop != STOPPED_DRAIN)
-		engine_note(e, &(struct note){.kind = NOTE_SESSIONS_LOST, .worker = w->ref, .has_pool = true, .count = n.count, .reason = slice_of(reason)});
+		engine_note(e, &(struct note){
+				       .kind = NOTE_SESSIONS_LOST,
+				       .worker = w->ref,
+				       .has_pool = true,
+				       .count = n.count,
+				       .reason = slice_of(reason),
+			       });
 	pool_judge(e, w->pool);
-	replace_gone(w);
+	replace_gone(e, w);
 	if (e->drain.active)
 		return;
 	if (w->stop == STOPPED_RECYCLED)

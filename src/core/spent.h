@@ -1,5 +1,5 @@
-/* spent.h: what a run says that it has used up, added to what its pool has. Counted of every run: also of one that runs again, or that
- * nobody waits for any more, because it was paid for all the same. */
+/* spent.h: what a run says that it has used up, added to what its pool has. Counted of every run: also of one that runs again, or
+ * that nobody waits for any more, because it was paid for all the same. */
 #ifndef CORE_SPENT_H
 #define CORE_SPENT_H
 

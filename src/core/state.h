@@ -16,12 +16,13 @@ struct closing {
 	bool active, lost;
 	uint64_t last_commit; /* 0: not ordered yet */
 	int64_t until;        /* what runs is waited for until then */
-	struct timer timer;
+	int64_t hooks_until;  /* and sessions that are to end with it, until then */
+	struct timer timer, end_timer /* sessions that are to end, some at a time */;
 };
 
 struct drain {
 	bool active, done;
-	int64_t until;
+	int64_t until, hooks_until /* sessions are waited for until then; 0: what runs has not ended yet */;
 	struct timer timer;
 };
 
@@ -31,35 +32,38 @@ struct counters {
 };
 
 struct engine {
-	struct engine_config cfg;   /* strings are copied into `strings` */
+	struct engine_config cfg; /* strings are copied into `strings` */
 	char **strings;
 	size_t nstrings;
 	struct port port;
 	struct codec *codec;
 	struct random random;
-	int64_t now;                /* of the call that is being served */
-	int64_t wall_offset_ms;     /* wall_ms - now/1000 */
-	bool inside;                /* no call into the engine from a port function */
+	int64_t now;            /* of the call that is being served */
+	int64_t wall_offset_ms; /* wall_ms - now/1000 */
+	bool inside;            /* no call into the engine from a port function */
 	bool started;
-	uint32_t attempts_ever;     /* the highest max_attempts that held */
+	uint32_t attempts_ever; /* the highest max_attempts that held */
 	struct timers timers;
 	struct pool *pools;
 	struct sessions sessions;
 	struct partition_line partitions;
 	size_t npartitions;
-	struct partition_line gone;  /* not ours any more; their sessions are ended in small steps */
+	struct partition_line gone; /* not ours any more; their sessions are ended in small steps */
 	struct budget budget;
+	/* bytes that the requests of one pool may hold, and one request more; budget.limit: no other pool has partitions, and
+	 * none is ever full */
+	uint64_t pool_share;
 	struct outbox outbox;
-	struct buf value, headers;   /* of the record in the making */
+	struct buf value, headers; /* of the record in the making */
 	struct closing closing;
 	struct drain drain;
 	struct timer commit_timer, gone_timer, watch_timer;
 	uint64_t commit_id, commit_in_flight; /* 0: none */
 	uint32_t finished_since_commit;
-	bool commit_urgent;          /* one is wanted as soon as none is in flight */
+	bool commit_urgent;            /* one is wanted as soon as none is in flight */
 	bool pressure, pressed_before; /* told as BACKPRESSURE; seen at the last look */
 	struct counters counters;
-	struct tally dead_letters;   /* by error code */
+	struct tally dead_letters; /* by error code */
 };
 
 static inline int64_t wall_ms(const struct engine *e)
@@ -69,6 +73,8 @@ static inline int64_t wall_ms(const struct engine *e)
 
 struct slot *engine_slot(struct engine *e, struct slot_ref w); /* NULL and counted: that generation is gone */
 void engine_note(struct engine *e, const struct note *n);
+/* One that names a partition, which it sets. Of what was given back nothing is told. */
+void engine_note_of(struct engine *e, const struct partition *p, struct note *n);
 
 /* ---- what the files of this room do for each other; those with a header of their own are not here ---- */
 
@@ -78,32 +84,42 @@ void config_retune(struct engine *e, const struct engine_config *cfg);
 void config_forget(struct engine *e);
 
 /* intake.c */
-void intake(struct engine *e, struct partition *p, struct request *r); /* a request that is inside the window: checks, then its session's line */
+/* a request that is inside the window: checks, then its session's line */
+void intake(struct engine *e, struct partition *p, struct request *r);
+
+/* view.c */
+struct request_view;
+void view_request(const struct engine *e, const struct request *r, int64_t now, struct request_view *out);
 
 /* cancel.c */
 bool cancel_reads(const struct request *cancel, struct buf *id); /* the request_id that it names, from its args */
 void cancel_serve(struct engine *e, struct partition *p, struct request *cancel);
 
 /* dispatch.c */
-void dispatch(struct engine *e, struct slot *w, struct session *s); /* runs what the session's head wants; may end with nothing in flight */
-void dispatch_run(struct engine *e, struct slot *w, struct session *s, struct request *r); /* the call itself: its session is open */
+/* runs what the session's head wants; may end with nothing in flight; w NULL: it settles */
+void dispatch(struct engine *e, struct slot *w, struct session *s);
+bool dispatch_settles(const struct engine *e, const struct session *s); /* that would need no slot: its head ends at once */
+/* the call itself: its session is open */
+void dispatch_run(struct engine *e, struct slot *w, struct session *s, struct request *r);
 
 /* answer.c */
 void answer_take(struct engine *e, struct call_entry *c, const struct answer *a);
-void answer_cleaned_up(struct engine *e, struct call_entry *c, struct slice payload); /* of cleanup_session, or its worker is gone */
+/* of cleanup_session, or its worker is gone */
+void answer_cleaned_up(struct engine *e, struct call_entry *c, struct slice payload);
 
 /* loss.c */
-void loss_of_worker(struct engine *e, struct call_entry *c, bool alone, bool by_us); /* its worker is gone; alone: nothing else was in flight */
-/* The queued requests of a session whose state is gone end, if the pool wants that; with `waiting` also one that waits for its next
- * run. True: at least one ended, and s may be gone. */
+void loss_of_worker(struct engine *e, struct call_entry *c, enum failure failure); /* its worker is gone */
+/* The queued requests of a session whose state is gone end, if the pool wants that; with `waiting` also one that waits for its
+ * next run. True: at least one ended, and s may be gone. */
 bool loss_fails_line(struct engine *e, struct session *s, bool waiting);
 void loss_of_state(struct engine *e, struct session *s); /* in a dead slot's line: on_session_loss decides */
 
 /* patience.c */
 struct outcome;
-bool patience_is_over(const struct engine *e, const struct request *r); /* its client's time, or that of its run */
+bool patience_is_over(const struct engine *e, const struct request *r);           /* its client's time, or that of its run */
 struct outcome patience_outcome(const struct engine *e, const struct request *r); /* how a request ends whose time is over */
-void patience_orphan(struct engine *e, struct call_entry *c, const char *reason); /* its request ends here without a result; its answer will be dropped */
+/* its request ends here without a result; its answer will be dropped */
+void patience_orphan(struct engine *e, struct call_entry *c, const char *reason);
 void patience_cancelled(struct engine *e, struct request *r); /* its client wants it no more */
 void patience_request_fired(struct engine *e, struct timer *t);
 void patience_call_fired(struct engine *e, struct timer *t);
@@ -111,21 +127,24 @@ void patience_call_fired(struct engine *e, struct timer *t);
 /* result.c: ways to end a request. Each publishes its records, unlinks it and frees it. */
 struct outcome {
 	enum status status;
-	const char *code, *message;        /* NULL code: no error */
+	const char *code, *message;                    /* NULL code: no error */
 	struct slice code_said, message_said, details; /* the worker's own words, instead of code and message */
 	bool retriable;
 	int64_t retry_after_ms;
 	struct slice result, usage;
-	bool dead;                         /* a dead letter too */
-	const struct slot *worker;         /* who ran it; NULL: nobody */
+	bool dead;                 /* a dead letter too */
+	const struct slot *worker; /* who ran it; NULL: nobody */
 	enum encoding encoding;
 };
-void result_part(struct engine *e, struct request *r, struct slice values, int32_t part); /* values: JSON, with commas between them */
+/* values: n of JSON, with commas between them; ahead: see outbox.h */
+void result_part(struct engine *e, struct request *r, struct slice values, uint32_t n, bool ahead);
 void result_publish(struct engine *e, struct request *r, const struct outcome *o);
 void result_session_lost(struct engine *e, struct request *r, const char *message);
+void result_dead_epoch(struct engine *e, struct request *r); /* it names a session state that lives no more */
 
 /* slow.c */
-void slow_told(struct engine *e, const struct request *r, const struct outcome *o, const struct timings *t); /* if it took so long */
+/* if it took so long */
+void slow_told(struct engine *e, const struct request *r, const struct outcome *o, const struct timings *t);
 
 /* commit.c */
 void commit_soon(struct engine *e);
@@ -140,6 +159,7 @@ struct mark commit_mark(int64_t base, struct slice metadata);
 void closing_begin(struct engine *e, const struct tp *tp, size_t n, bool lost);
 void closing_progress(struct engine *e);
 void closing_timer_fired(struct engine *e, struct timer *t);
+void closing_end_fired(struct engine *e, struct timer *t);
 void drain_begin(struct engine *e, int64_t until);
 void drain_progress(struct engine *e);
 void drain_timer_fired(struct engine *e, struct timer *t);

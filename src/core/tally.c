@@ -71,8 +71,7 @@ void tally_cleanup(struct tally *t)
 {
 	struct tally_row *row, *next;
 
-	HASH_ITER(hh, t->rows, row, next)
-	{
+	HASH_ITER (hh, t->rows, row, next) {
 		HASH_DEL(t->rows, row);
 		free(row);
 	}

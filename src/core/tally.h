@@ -1,6 +1,6 @@
-/* tally.h: counts by a name that clients choose, such as a command. At most TALLY_NAMES of them; further ones count as "other", so
- * that nobody fills the memory, or a monitoring system, with names. Half of them are kept for names that come with OK first: whoever
- * sends nonsense does not take the place of what works. */
+/* tally.h: counts by a name that clients choose, such as a command. At most TALLY_NAMES of them; further ones count as "other",
+ * so that nobody fills the memory, or a monitoring system, with names. Half of them are kept for names that come with OK first:
+ * whoever sends nonsense does not take the place of what works. */
 #ifndef CORE_TALLY_H
 #define CORE_TALLY_H
 
@@ -16,7 +16,7 @@ struct tally {
 };
 
 void tally_add(struct tally *t, struct slice name, enum status status);
-bool tally_knows(const struct tally *t, struct slice name); /* it counts by itself already */
+bool tally_knows(const struct tally *t, struct slice name);         /* it counts by itself already */
 struct command_count *tally_view(const struct tally *t, size_t *n); /* new: the caller frees it and its names */
 void tally_cleanup(struct tally *t);
 

@@ -18,7 +18,12 @@ struct timers {
 	size_t n, capacity;
 };
 
-#define TIMER_OWNER(timer, type, member) ((type *)(void *)((char *)(timer) - offsetof(type, member)))
+static inline int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+#define TIMER_OWNER(timer, type, member) ((type *)(void *)((char *)(timer)-offsetof(type, member)))
 
 void timers_free(struct timers *t);
 void timers_arm(struct timers *t, struct timer *n, int64_t at); /* also moves an armed one */

@@ -6,4 +6,9 @@
 #define uthash_malloc(size) xmalloc(size)
 #include <uthash.h>
 
+/* Each step of a chain is a line of memory that no cache holds: shorter chains than uthash's own ten; among a million
+ * sessions 12 bytes each. */
+#undef HASH_BKT_CAPACITY_THRESH
+#define HASH_BKT_CAPACITY_THRESH 6U
+
 #endif

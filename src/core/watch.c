@@ -1,5 +1,5 @@
-/* watch.c: looks once a second at what is no event of its own: back-pressure, partitions that make no progress, and those that were
- * given back and of which nothing is heard any more. */
+/* watch.c: looks once a second at what is no event of its own: back-pressure, partitions that make no progress, and those that
+ * were given back and of which nothing is heard any more. */
 #include "state.h"
 
 static const int64_t watch_us = SECOND_US, stuck_us = 300 * SECOND_US;
@@ -12,7 +12,7 @@ static bool pressed(const struct engine *e)
 
 	if (!budget_open(&e->budget))
 		return true;
-	TAILQ_FOREACH(p, &e->partitions, all)
+	TAILQ_FOREACH (p, &e->partitions, all)
 		if (p->held)
 			return true;
 	return false;
@@ -21,8 +21,12 @@ static bool pressed(const struct engine *e)
 /* Told when it has lasted from one look to the next, so that a busy second is not an event. */
 static void watch_pressure(struct engine *e)
 {
-	struct note n = {.kind = NOTE_BACKPRESSURE, .from = HEALTH_READY, .to = HEALTH_DEGRADED,
-		.reason = SLICE("requests wait in Kafka: the memory limit, a partition's share or its window is reached")};
+	struct note n = {
+		.kind = NOTE_BACKPRESSURE,
+		.from = HEALTH_READY,
+		.to = HEALTH_DEGRADED,
+		.reason = SLICE("requests wait in Kafka: the memory limit, a partition's share or its window is reached"),
+	};
 	bool now = pressed(e);
 
 	if (now == e->pressure || now != e->pressed_before) {
@@ -56,7 +60,8 @@ static void watch_suspended(struct engine *e, struct partition *p)
 {
 	struct note n = {.kind = NOTE_PARTITION_LOST, .tp = p->tp, .count = (int64_t)p->nrequests};
 
-	if (p->state != PARTITION_SUSPENDED || e->now - p->suspended_at < (budget_open(&e->budget) ? suspended_most_us : suspended_pressed_us))
+	if (p->state != PARTITION_SUSPENDED ||
+		e->now - p->suspended_at < (budget_open(&e->budget) ? suspended_most_us : suspended_pressed_us))
 		return;
 	engine_note(e, &n);
 	partition_drop(e, p);

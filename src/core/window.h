@@ -14,9 +14,9 @@
 enum { WINDOW_RING = 24576 }; /* bits; a multiple of 64 above OFFSETMAP_SPAN_MAX */
 
 enum window_verdict {
-	WINDOW_NEW,     /* taken now; a gap below it was filled */
-	WINDOW_DONE,    /* was done before */
-	WINDOW_AGAIN    /* is taken already */
+	WINDOW_NEW,  /* taken now; a gap below it was filled */
+	WINDOW_DONE, /* was done before */
+	WINDOW_AGAIN /* is taken already */
 };
 
 struct window {
@@ -28,9 +28,9 @@ struct window {
 void window_start(struct window *w, int64_t base, const struct offsetmap *m, uint32_t cap);
 enum window_verdict window_admit(struct window *w, int64_t offset); /* it fits, or is below the base */
 bool window_fits(const struct window *w, int64_t offset);
-bool window_finish(struct window *w, int64_t offset);  /* done; true: base moved */
+bool window_finish(struct window *w, int64_t offset);   /* done; true: base moved */
 void window_put_back(struct window *w, int64_t offset); /* taken no more: to be read again */
-void window_rewind(struct window *w);                   /* the log will be read again from base or below; what is taken stays taken */
+void window_rewind(struct window *w); /* the log will be read again from base or below; what is taken stays taken */
 void window_map(const struct window *w, struct offsetmap *m);
 void window_check(const struct window *w);
 

@@ -1,5 +1,5 @@
-/* become.c: see become.h. The order counts: what needs privileges comes before the change of user, the directory and the program are
- * looked for as that user, and the limit of memory comes last, so that nothing of ours fails by it. */
+/* become.c: see become.h. The order counts: what needs privileges comes before the change of user, the directory and the program
+ * are looked for as that user, and the limit of memory comes last, so that nothing of ours fails by it. */
 #include "become.h"
 
 #include <errno.h>
@@ -45,8 +45,15 @@ bool become_read(struct order_sheet *sheet, int argc, char **argv)
 	bool good = true;
 	int option;
 
-	*sheet = (struct order_sheet){.open_files = -1, .core_bytes = -1, .address_space = -1, .cpu_seconds = -1, .oom_score = -1,
-		.user = -1, .group = -1};
+	*sheet = (struct order_sheet){
+		.open_files = -1,
+		.core_bytes = -1,
+		.address_space = -1,
+		.cpu_seconds = -1,
+		.oom_score = -1,
+		.user = -1,
+		.group = -1,
+	};
 	while ((option = getopt(argc, argv, GUARD_OPTIONS)) != -1)
 		good = read_option(sheet, option) && good;
 	sheet->command = argv + optind;

@@ -74,7 +74,8 @@ bool admin_reach(struct admin *a, int timeout_ms, char *errstr, size_t size)
 		rd_kafka_metadata_destroy(metadata);
 		return true;
 	}
-	snprintf(errstr, size, "no broker of %s answers: %s; look at kafka.brokers, at the network, and at the security settings in kafka.properties",
+	snprintf(errstr, size,
+		"no broker of %s answers: %s; look at kafka.brokers, at the network, and at the security settings in kafka.properties",
 		a->brokers, *a->error ? a->error : rd_kafka_err2str(err));
 	return false;
 }
@@ -116,12 +117,9 @@ static enum topic_state state_of(rd_kafka_resp_err_t err)
 	if (!err)
 		return TOPIC_OK;
 	switch (faults_class(err)) {
-	case ERROR_TOPIC:
-		return TOPIC_MISSING;
-	case ERROR_FORBIDDEN:
-		return TOPIC_FORBIDDEN;
-	default:
-		return TOPIC_UNKNOWN;
+	case ERROR_TOPIC: return TOPIC_MISSING;
+	case ERROR_FORBIDDEN: return TOPIC_FORBIDDEN;
+	default: return TOPIC_UNKNOWN;
 	}
 }
 
@@ -253,7 +251,8 @@ static bool await_topic(struct admin *a, const struct topic_spec *t, int64_t unt
 			usleep(RETRY_US);
 	} while (good < GOOD_IN_A_ROW && clock_mono_us() < until);
 	if (good < GOOD_IN_A_ROW)
-		snprintf(errstr, size, "topic %s was created, but is not usable yet: %s", t->name, *info.why ? info.why : "it comes and goes");
+		snprintf(errstr, size, "topic %s was created, but is not usable yet: %s", t->name,
+			*info.why ? info.why : "it comes and goes");
 	return good == GOOD_IN_A_ROW;
 }
 

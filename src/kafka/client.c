@@ -20,12 +20,12 @@ struct client {
 	char *brokers;
 	char **properties; /* NULL-terminated */
 	rd_kafka_t *reader, *writer;
-	rd_kafka_topic_t *written;	      /* the topic of the last record that was sent */
-	char *topic;			      /* that is followed */
+	rd_kafka_topic_t *written;             /* the topic of the last record that was sent */
+	char *topic;                           /* that is followed */
 	rd_kafka_topic_partition_list_t *ends; /* offset: one past the last when it was followed */
-	size_t at_end;			      /* partitions read so far */
+	size_t at_end;                         /* partitions read so far */
 	bool *ended;
-	rd_kafka_message_t *message;	      /* lent to the caller */
+	rd_kafka_message_t *message; /* lent to the caller */
 	struct buf headers;
 	char failure[512]; /* of a sent record, told by client_flush */
 };
@@ -76,14 +76,10 @@ static const char *mend(rd_kafka_resp_err_t err)
 	switch (faults_class(err)) {
 	case ERROR_CONNECTION:
 		return "; look at the brokers' address, at the network, and at the security settings in kafka.properties";
-	case ERROR_TOPIC:
-		return "; `bridgepool topics` creates what is missing";
-	case ERROR_FORBIDDEN:
-		return "; look at kafka.properties, and at the ACLs that `bridgepool topics --print` shows";
-	case ERROR_TOO_LARGE:
-		return "; send less, or raise max.message.bytes of the topic";
-	default:
-		return "";
+	case ERROR_TOPIC: return "; `bridgepool topics` creates what is missing";
+	case ERROR_FORBIDDEN: return "; look at kafka.properties, and at the ACLs that `bridgepool topics --print` shows";
+	case ERROR_TOO_LARGE: return "; send less, or raise max.message.bytes of the topic";
+	default: return "";
 	}
 }
 
@@ -380,7 +376,8 @@ static void learn_topic(struct client *c, const char *topic)
 		rd_kafka_metadata_destroy(metadata);
 }
 
-bool client_send(struct client *c, const char *topic, struct slice key, struct slice value, struct slice headers, char *errstr, size_t size)
+bool client_send(struct client *c, const char *topic, struct slice key, struct slice value, struct slice headers, char *errstr,
+	size_t size)
 {
 	rd_kafka_headers_t *list;
 	rd_kafka_resp_err_t err;
@@ -390,8 +387,8 @@ bool client_send(struct client *c, const char *topic, struct slice key, struct s
 	learn_topic(c, topic);
 	list = headers_make(headers);
 	err = rd_kafka_producev(c->writer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-		RD_KAFKA_V_KEY((void *)(uintptr_t)key.data, key.len), RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.len), RD_KAFKA_V_HEADERS(list),
-		RD_KAFKA_V_END);
+		RD_KAFKA_V_KEY((void *)(uintptr_t)key.data, key.len), RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.len),
+		RD_KAFKA_V_HEADERS(list), RD_KAFKA_V_END);
 	rd_kafka_poll(c->writer, 0);
 	if (!err)
 		return true;
@@ -411,8 +408,8 @@ bool client_flush(struct client *c, int timeout_ms, char *errstr, size_t size)
 		return false;
 	}
 	if (err)
-		snprintf(errstr, size, "%d records are not acknowledged after %d ms: %s", rd_kafka_outq_len(c->writer), timeout_ms,
-			rd_kafka_err2str(err));
+		snprintf(errstr, size, "%d records are not acknowledged after %d ms: %s", rd_kafka_outq_len(c->writer),
+			timeout_ms, rd_kafka_err2str(err));
 	return !err;
 }
 

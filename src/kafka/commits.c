@@ -39,8 +39,8 @@ static rd_kafka_topic_partition_list_t *list_of(const struct consumer *c, const 
 		const struct part *part = parts_find(c->parts, e->tp);
 		rd_kafka_topic_partition_t *elem;
 
-		if (part && part->doubted)
-			continue;
+		if (!part || part->doubted)
+			continue; /* an assignment that is over, or a log that may be another one */
 		elem = rd_kafka_topic_partition_list_add(list, parts_topic(c->parts, e->tp.topic), e->tp.partition);
 		elem->offset = e->base;
 		elem->metadata = xstrdup(e->metadata); /* the list frees it */

@@ -4,16 +4,21 @@
  * full house never costs the membership. */
 #include "bridgepool/kafka/consumer.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bridgepool/base/check.h"
+#include "bridgepool/base/clock.h"
 #include "headers.h"
 #include "inside.h"
 #include "props.h"
 
-enum { EVENTS = RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG };
+enum {
+	EVENTS = RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR |
+		 RD_KAFKA_EVENT_LOG
+};
+static const int64_t UNREADABLE_AGAIN_US = 30 * SECOND_US;
 
 /* ---- messages ---- */
 
@@ -39,50 +44,86 @@ static void deliver(struct consumer *c, const rd_kafka_message_t *m, struct part
 	c->events.message(c->events.ctx, &message);
 }
 
-/* The error is a partition's, or, where it was the subscription that missed the topic, that of all its partitions. */
-static void doubt(struct consumer *c, const char *topic, int32_t partition)
+/* The library tries again without an end, twice a second, and nothing else would say why nothing comes of this partition. */
+static void say_unreadable(struct consumer *c, struct part *part, int64_t offset, const char *why)
 {
-	for (struct part *p = NULL; (p = parts_next(c->parts, p));)
-		if (p->state == PART_LIVE && (partition < 0 || p->tp.partition == partition) && strcmp(parts_topic(c->parts, p->tp.topic), topic) == 0)
-			doubts_begin(c, p);
-}
-
-static void partition_error(struct consumer *c, rd_kafka_resp_err_t err, const char *topic, int32_t partition, const char *why)
-{
-	struct part *part = topic ? parts_at(c->parts, topic, partition) : NULL;
+	int64_t now = clock_mono_us();
 	char text[512];
 
-	snprintf(text, sizeof text, "%s%s%s", topic ? topic : "", topic ? ": " : "", why);
-	if (err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && part && part->state == PART_LIVE)
-		rebalance_out_of_range(c, part);
-	else
-		handle_error(&c->handle, err, text);
-	if (faults_class(err) == ERROR_TOPIC && topic)
-		doubt(c, topic, partition);
+	if (part->unreadable_at_us && now - part->unreadable_at_us < UNREADABLE_AGAIN_US)
+		return;
+	part->unreadable_at_us = now;
+	snprintf(text, sizeof text, "%s[%" PRId32 "] at offset %" PRId64 ": %s", parts_topic(c->parts, part->tp.topic),
+		part->tp.partition, offset >= 0 ? offset : part->next, why);
+	handle_fault(&c->handle, KAFKA_UNREADABLE, text);
 }
 
-/* Late ones, of an assignment that is over or closing, and repeated ones are dropped: they are read again by whom they belong to. */
-static void one_message(struct consumer *c, const rd_kafka_message_t *m)
+/* It is not the connection, what we may do, our membership or the topic that is wrong: what stands there cannot be read. */
+static bool is_unreadable(rd_kafka_resp_err_t err)
+{
+	switch (faults_class(err)) {
+	case ERROR_CONNECTION:
+	case ERROR_FORBIDDEN:
+	case ERROR_STALE:
+	case ERROR_TOPIC: return false;
+	default: return true;
+	}
+}
+
+static void partition_error(struct consumer *c, rd_kafka_resp_err_t err, const rd_kafka_topic_partition_t *at, const char *why)
+{
+	struct part *part = at->topic ? parts_at(c->parts, at->topic, at->partition) : NULL;
+	bool live = part && part->state == PART_LIVE;
+	char text[512];
+
+	snprintf(text, sizeof text, "%s%s%s", at->topic ? at->topic : "", at->topic ? ": " : "", why);
+	if (live && err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
+		rebalance_out_of_range(c, part);
+	else if (live && is_unreadable(err))
+		say_unreadable(c, part, at->offset, why);
+	else
+		handle_error(&c->handle, err, text);
+	if (live && faults_class(err) == ERROR_TOPIC)
+		doubts_begin(c, part);
+}
+
+/* What was fetched before its partition was held, and what comes behind that, waits for its turn. */
+static bool must_wait(const struct part *part)
+{
+	return part->held || !STAILQ_EMPTY(&part->kept);
+}
+
+/* Late ones, of an assignment that is over or closing, and repeated ones are dropped: they are read again by whom they belong to.
+ * True: the event is kept. */
+static bool one_message(struct consumer *c, rd_kafka_event_t *event, const rd_kafka_message_t *m)
 {
 	const char *topic = m->rkt ? rd_kafka_topic_name(m->rkt) : NULL;
+	const rd_kafka_topic_partition_t at = {.topic = (char *)(uintptr_t)topic, .partition = m->partition, .offset = m->offset};
 	struct part *part;
 
 	if (m->err) {
-		partition_error(c, m->err, topic, m->partition, rd_kafka_message_errstr(m));
-		return;
+		partition_error(c, m->err, &at, rd_kafka_message_errstr(m));
+		return false;
 	}
 	part = parts_at(c->parts, topic, m->partition);
-	if (part && part->state == PART_LIVE && m->offset >= part->next)
+	if (!part || part->state != PART_LIVE || m->offset < part->next)
+		return false;
+	part->mean_bytes += ((double)(m->len + m->key_len) - part->mean_bytes) / 16;
+	if (!must_wait(part)) {
 		deliver(c, m, part);
+		return false;
+	}
+	part->kept_bytes += kept_add(&part->kept, event, m);
+	c->nkept++;
+	return true;
 }
 
-static void fetch_event(struct consumer *c, rd_kafka_event_t *event)
+/* Taking the message out, of which there is one, is what moves the position. */
+static bool fetch_event(struct consumer *c, rd_kafka_event_t *event)
 {
-	const rd_kafka_message_t *m;
+	const rd_kafka_message_t *m = rd_kafka_event_message_next(event);
 
-	/* Taking the message out is what moves the position. */
-	while ((m = rd_kafka_event_message_next(event)))
-		one_message(c, m);
+	return m && one_message(c, event, m);
 }
 
 /* ---- queues ---- */
@@ -92,32 +133,25 @@ static void error_event(struct consumer *c, rd_kafka_event_t *event)
 	rd_kafka_topic_partition_t *at = rd_kafka_event_topic_partition(event);
 
 	if (at && !rd_kafka_event_error_is_fatal(event))
-		partition_error(c, rd_kafka_event_error(event), at->topic, at->partition, rd_kafka_event_error_string(event));
+		partition_error(c, rd_kafka_event_error(event), at, rd_kafka_event_error_string(event));
 	else
 		handle_event(&c->handle, event);
+	if (!at && faults_class(rd_kafka_event_error(event)) == ERROR_TOPIC)
+		doubts_begin_named(c, rd_kafka_event_error_string(event));
 	if (at)
 		rd_kafka_topic_partition_destroy(at);
 }
 
-static void one_event(struct consumer *c, rd_kafka_event_t *event)
+bool consumer_event(struct consumer *c, rd_kafka_event_t *event)
 {
 	switch (rd_kafka_event_type(event)) {
-	case RD_KAFKA_EVENT_FETCH:
-		fetch_event(c, event);
-		break;
-	case RD_KAFKA_EVENT_REBALANCE:
-		rebalance_event(c, event);
-		break;
-	case RD_KAFKA_EVENT_OFFSET_COMMIT:
-		commits_event(c, event);
-		break;
-	case RD_KAFKA_EVENT_ERROR:
-		error_event(c, event);
-		break;
-	default:
-		handle_event(&c->handle, event);
-		break;
+	case RD_KAFKA_EVENT_FETCH: return fetch_event(c, event);
+	case RD_KAFKA_EVENT_REBALANCE: rebalance_event(c, event); break;
+	case RD_KAFKA_EVENT_OFFSET_COMMIT: commits_event(c, event); break;
+	case RD_KAFKA_EVENT_ERROR: error_event(c, event); break;
+	default: handle_event(&c->handle, event); break;
 	}
+	return false;
 }
 
 /* False: the queue is empty, or this wake-up has done enough. */
@@ -130,9 +164,29 @@ static bool serve_one(struct consumer *c, rd_kafka_queue_t *queue, struct budget
 	event = rd_kafka_queue_poll(queue, 0);
 	if (!event)
 		return false;
-	one_event(c, event);
-	rd_kafka_event_destroy(event);
+	if (!consumer_event(c, event))
+		rd_kafka_event_destroy(event);
 	return true;
+}
+
+static bool may_take(const struct consumer *c, const struct part *part)
+{
+	return !c->closing && part->state == PART_LIVE && !part->held && c->events.want(c->events.ctx) > 0;
+}
+
+static void serve_kept(struct consumer *c, struct budget *b)
+{
+	struct kept *k;
+
+	for (struct part *p = NULL; c->nkept > 0 && (p = parts_next(c->parts, p));)
+		while (!STAILQ_EMPTY(&p->kept) && may_take(c, p) && budget_take(b)) {
+			k = kept_take(&p->kept);
+			c->nkept--;
+			p->kept_bytes -= k->bytes;
+			if (k->message->offset >= p->next)
+				deliver(c, k->message, p);
+			kept_free(k);
+		}
 }
 
 static void on_serve(void *ctx, struct budget *b)
@@ -144,6 +198,8 @@ static void on_serve(void *ctx, struct budget *b)
 	commits_refused(c);
 	while (serve_one(c, c->control, b))
 		;
+	serve_kept(c, b);
+	hold_look(c);
 	while (!c->closing && c->events.want(c->events.ctx) > 0 && serve_one(c, c->messages, b))
 		;
 }
@@ -151,20 +207,6 @@ static void on_serve(void *ctx, struct budget *b)
 void consumer_kick(struct consumer *c)
 {
 	if (!c->closing)
-		wake_signal(c->handle.wake);
-}
-
-/* Its queue is cut off from the queue of all; pause() would throw away what was fetched. */
-void consumer_hold(struct consumer *c, struct tp tp, bool on)
-{
-	struct part *part = c->closing ? NULL : parts_find(c->parts, tp);
-
-	if (!part || part->held == on)
-		return;
-	part->held = on;
-	if (part->queue)
-		rd_kafka_queue_forward(part->queue, on ? NULL : c->messages);
-	if (!on)
 		wake_signal(c->handle.wake);
 }
 
@@ -186,8 +228,9 @@ static bool heartbeats_fit(const rd_kafka_conf_t *conf, char *errstr, size_t siz
 
 	if (heartbeat < session)
 		return true;
-	snprintf(errstr, size, "Kafka property \"session.timeout.ms\": %lld is not above heartbeat.interval.ms=%lld; three times as long is usual", session,
-		heartbeat);
+	snprintf(errstr, size,
+		"Kafka property \"session.timeout.ms\": %lld is not above heartbeat.interval.ms=%lld; three times as long is usual",
+		session, heartbeat);
 	return false;
 }
 
@@ -201,9 +244,13 @@ static rd_kafka_conf_t *make_conf(const struct consumer_config *k, char *errstr,
 		{"group.instance.id", is_static ? k->instance_id : NULL, NULL},
 		{NULL, NULL, NULL},
 	};
-	const char *const *lists[] = {k->properties, k->more_properties};
-	rd_kafka_conf_t *conf = props_make(&props_consumer, given, lists, 2, errstr, size);
+	char ahead[48];
+	const char *const own[] = {k->ahead_bytes ? ahead : NULL, NULL};
+	const char *const *lists[] = {own, k->properties, k->more_properties};
+	rd_kafka_conf_t *conf;
 
+	snprintf(ahead, sizeof ahead, "queued.max.messages.kbytes=%" PRIu64, k->ahead_bytes / 1024);
+	conf = props_make(&props_consumer, given, lists, 3, errstr, size);
 	if (!conf)
 		return NULL;
 	if (!heartbeats_fit(conf, errstr, size)) {
@@ -232,7 +279,9 @@ static bool check_topics(const struct consumer_config *k, char *errstr, size_t s
 {
 	for (size_t i = 0; i < k->ntopics; i++)
 		if (!*k->topics[i] || *k->topics[i] == '^') {
-			snprintf(errstr, size, "\"%s\" is no name of a topic to read from; a pattern cannot be given, name each topic", k->topics[i]);
+			snprintf(errstr, size,
+				"\"%s\" is no name of a topic to read from; a pattern cannot be given, name each topic",
+				k->topics[i]);
 			return false;
 		}
 	return true;
@@ -256,13 +305,11 @@ static void on_leave(void *ctx)
 {
 	struct consumer *c = ctx;
 
-	for (struct part *p = NULL; (p = parts_next(c->parts, p));) {
-		if (p->queue)
-			rd_kafka_queue_destroy(p->queue);
-		p->queue = NULL;
-	}
+	for (struct part *p = NULL; (p = parts_next(c->parts, p));)
+		ended_add(c, p);
 	wake_ignore(c->handle.wake, c->control);
 	rd_kafka_consumer_close(c->handle.rk);
+	ended_drain(c);
 	rd_kafka_queue_destroy(c->control);
 	leave_queue(c, c->messages);
 }
@@ -306,7 +353,8 @@ static void open_queues(struct consumer *c)
 	wake_watch(c->handle.wake, c->messages);
 }
 
-struct consumer *consumer_new(struct uv_loop_s *loop, const struct consumer_config *k, const struct consumer_events *ev, char *errstr, size_t size)
+struct consumer *consumer_new(struct uv_loop_s *loop, const struct consumer_config *k, const struct consumer_events *ev,
+	char *errstr, size_t size)
 {
 	struct consumer *c;
 	rd_kafka_conf_t *conf;
@@ -316,6 +364,7 @@ struct consumer *consumer_new(struct uv_loop_s *loop, const struct consumer_conf
 		return NULL;
 	c = xcalloc(1, sizeof *c);
 	c->events = *ev;
+	c->ahead_most = (uint64_t)number_of(conf, "queued.max.messages.kbytes") * 1024;
 	c->parts = parts_new(k->topics, k->ntopics);
 	c->subscription = rd_kafka_topic_partition_list_new((int)k->ntopics);
 	for (size_t i = 0; i < k->ntopics; i++)

@@ -1,10 +1,11 @@
 /* doubts.c: a topic that was gone while it was read, and came back, may be another one of the same name.
  *
  * An offset says nothing in a log that was made anew: to read on there would skip what it begins with. A topic takes its group's
- * commits with it when it is deleted: with them there, it is the one we know. Until that is known nothing of it is run, and nothing
- * is committed. */
+ * commits with it when it is deleted: with them there, it is the one we know; and where nothing was read, nothing is skipped.
+ * Until that is known nothing of it is run, and nothing is committed. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
@@ -34,10 +35,35 @@ void doubts_begin(struct consumer *c, struct part *part)
 	ask_later(c);
 }
 
+/* "Subscribed topic not available: TOPIC: REASON" */
+static bool names(const char *text, const char *topic)
+{
+	size_t len = strlen(topic);
+	const char *at = text;
+
+	while ((at = strstr(at, ": "))) {
+		at += 2;
+		if (strncmp(at, topic, len) == 0 && at[len] == ':')
+			return true;
+	}
+	return false;
+}
+
+/* That the subscription misses a topic is told before its partitions are told of, which stand in the other queue and may wait
+ * there for long; and of an error that is no partition's the library gives the topic in its text alone. */
+void doubts_begin_named(struct consumer *c, const char *text)
+{
+	for (struct part *p = NULL; (p = parts_next(c->parts, p));)
+		if (p->state == PART_LIVE && names(text, parts_topic(c->parts, p->tp.topic)))
+			doubts_begin(c, p);
+}
+
 static void say_remade(const struct position *p, const struct part *part)
 {
-	log_line(LOG_ERROR, "topic_remade", "the topic was deleted and made anew, or lost its group's offsets: it is read from its beginning"
-		" topic=%s partition=%" PRId32 " position=%" PRId64 " low=%" PRId64 " high=%" PRId64, p->topic, p->tp.partition, part->next, p->low, p->high);
+	log_line(LOG_ERROR, "topic_remade",
+		"the topic was deleted and made anew, or lost its group's offsets: it is read from its beginning"
+		" topic=%s partition=%" PRId32 " position=%" PRId64 " low=%" PRId64 " high=%" PRId64,
+		p->topic, p->tp.partition, part->next, p->low, p->high);
 }
 
 /* False: it is another one. Not answered: its topic is still gone. */
@@ -47,7 +73,7 @@ static bool settle(struct consumer *c, const struct position *p)
 
 	if (!part || part->state != PART_DOUBTED || !rebalance_answered(p))
 		return true;
-	if (p->committed < 0) {
+	if (p->committed < 0 && part->next > p->low) {
 		say_remade(p, part);
 		return false;
 	}

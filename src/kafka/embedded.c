@@ -3,6 +3,7 @@
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,6 +29,19 @@ static rd_kafka_t *new_host(char *errstr, size_t size)
 	return rk;
 }
 
+/* Its thread ends when a signal interrupts its poll, as the end of each worker would: it gets none. */
+static rd_kafka_mock_cluster_t *new_cluster(rd_kafka_t *rk)
+{
+	rd_kafka_mock_cluster_t *cluster;
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	cluster = rd_kafka_mock_cluster_new(rk, 1);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return cluster;
+}
+
 static bool create_topics(struct embedded *b, const char *const *topics, int partitions, char *errstr, size_t size)
 {
 	for (; topics && *topics; topics++) {
@@ -49,7 +63,7 @@ struct embedded *embedded_start(const char *const *topics, int partitions, char 
 		free(b);
 		return NULL;
 	}
-	b->cluster = rd_kafka_mock_cluster_new(b->rk, 1);
+	b->cluster = new_cluster(b->rk);
 	if (!b->cluster)
 		snprintf(errstr, size, "the embedded broker cannot listen on the loopback interface");
 	else if (create_topics(b, topics, partitions, errstr, size))

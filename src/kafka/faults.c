@@ -44,25 +44,19 @@ enum delivery faults_delivery(rd_kafka_resp_err_t err)
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return DELIVERY_OK;
 	switch (faults_class(err)) {
-	case ERROR_TOO_LARGE:
-		return DELIVERY_TOO_LARGE;
+	case ERROR_TOO_LARGE: return DELIVERY_TOO_LARGE;
 	case ERROR_TOPIC:
 	case ERROR_FORBIDDEN:
-	case ERROR_REFUSED:
-		return DELIVERY_REFUSED;
-	default:
-		return DELIVERY_AGAIN;
+	case ERROR_REFUSED: return DELIVERY_REFUSED;
+	default: return DELIVERY_AGAIN;
 	}
 }
 
 enum commit_verdict faults_commit(rd_kafka_resp_err_t err)
 {
 	switch (faults_class(err)) {
-	case ERROR_STALE:
-		return COMMIT_STALE;
-	case ERROR_METADATA_SIZE:
-		return COMMIT_TOO_LARGE;
-	default:
-		return COMMIT_UNKNOWN;
+	case ERROR_STALE: return COMMIT_STALE;
+	case ERROR_METADATA_SIZE: return COMMIT_TOO_LARGE;
+	default: return COMMIT_UNKNOWN;
 	}
 }

@@ -7,13 +7,13 @@
 #include "bridgepool/kafka/consumer.h"
 
 enum error_class {
-	ERROR_OTHER,	    /* librdkafka deals with it */
+	ERROR_OTHER,        /* librdkafka deals with it */
 	ERROR_CONNECTION,   /* a broker could not be reached; maybe another can */
-	ERROR_TOPIC,	    /* topic or partition does not exist */
+	ERROR_TOPIC,        /* topic or partition does not exist */
 	ERROR_FORBIDDEN,    /* authorisation or authentication */
 	ERROR_TOO_LARGE,    /* the record */
-	ERROR_REFUSED,	    /* the record, for good */
-	ERROR_STALE,	    /* this membership of the group is over */
+	ERROR_REFUSED,      /* the record, for good */
+	ERROR_STALE,        /* this membership of the group is over */
 	ERROR_METADATA_SIZE /* of a commit */
 };
 

@@ -123,8 +123,7 @@ static const char *refusal_of(rd_kafka_resp_err_t err)
 		return "session.timeout.ms must lie within group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers";
 	case RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED:
 		return "the group has as many members as group.max.size of the brokers allows";
-	default:
-		return NULL;
+	default: return NULL;
 	}
 }
 
@@ -136,7 +135,8 @@ static void handle_other(struct handle *h, rd_kafka_resp_err_t err, const char *
 	if (!mend)
 		log_line(LOG_DEBUG, "kafka_error", "client=%s %s: %s", h->name, rd_kafka_err2name(err), why);
 	else if (log_allow(&h->refusal_limit, 1, LIMIT_PER_US, clock_mono_us(), &dropped))
-		log_line(LOG_ERROR, "group_refused", "the group does not take this instance, it is tried again: %s; %s", why, mend);
+		log_line(LOG_ERROR, "group_refused", "the group does not take this instance, it is tried again: %s; %s", why,
+			mend);
 }
 
 static void handle_fatal(struct handle *h)
@@ -154,34 +154,24 @@ void handle_error(struct handle *h, rd_kafka_resp_err_t err, const char *why)
 		return;
 	}
 	switch (faults_class(err)) {
-	case ERROR_CONNECTION:
-		handle_suspect(h, why);
-		break;
-	case ERROR_TOPIC:
-		handle_fault(h, KAFKA_TOPIC_MISSING, why);
-		break;
-	case ERROR_FORBIDDEN:
-		handle_fault(h, KAFKA_FORBIDDEN, why);
-		break;
-	default:
-		handle_other(h, err, why);
+	case ERROR_CONNECTION: handle_suspect(h, why); break;
+	case ERROR_TOPIC: handle_fault(h, KAFKA_TOPIC_MISSING, why); break;
+	case ERROR_FORBIDDEN: handle_fault(h, KAFKA_FORBIDDEN, why); break;
+	default: handle_other(h, err, why);
 	}
 }
 
 void handle_event(struct handle *h, rd_kafka_event_t *event)
 {
 	switch (rd_kafka_event_type(event)) {
-	case RD_KAFKA_EVENT_LOG:
-		handle_log(h, event);
-		break;
+	case RD_KAFKA_EVENT_LOG: handle_log(h, event); break;
 	case RD_KAFKA_EVENT_ERROR:
 		if (rd_kafka_event_error_is_fatal(event))
 			handle_fatal(h);
 		else
 			handle_error(h, rd_kafka_event_error(event), rd_kafka_event_error_string(event));
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 
@@ -261,21 +251,23 @@ static void on_serve(void *ctx, struct budget *b)
 		handle_end(h);
 }
 
-bool handle_open(struct handle *h, uv_loop_t *loop, rd_kafka_type_t type, rd_kafka_conf_t *conf, const struct handle_events *ev, char *errstr,
-	size_t size)
+bool handle_open(struct handle *h, uv_loop_t *loop, rd_kafka_type_t type, rd_kafka_conf_t *conf, const struct handle_events *ev,
+	char *errstr, size_t size)
 {
 	char why[512];
 
 	*h = (struct handle){.events = *ev, .name = type == RD_KAFKA_CONSUMER ? "consumer" : "producer"};
 	h->rk = rd_kafka_new(type, conf, why, sizeof why);
 	if (!h->rk) {
-		snprintf(errstr, size, "the Kafka %s cannot be made: %s; look at kafka.properties and kafka.%s_properties", h->name, why, h->name);
+		snprintf(errstr, size, "the Kafka %s cannot be made: %s; look at kafka.properties and kafka.%s_properties",
+			h->name, why, h->name);
 		rd_kafka_conf_destroy(conf);
 		return false;
 	}
 	h->lane = lane_new(loop);
 	if (!h->lane) {
-		snprintf(errstr, size, "the Kafka %s gets no thread: the limit of processes is reached; raise it (ulimit -u, TasksMax, pids.max)",
+		snprintf(errstr, size,
+			"the Kafka %s gets no thread: the limit of processes is reached; raise it (ulimit -u, TasksMax, pids.max)",
 			h->name);
 		rd_kafka_destroy(h->rk);
 		return false;

@@ -39,11 +39,11 @@ struct handle {
 };
 
 /* Takes conf in any case. False: errstr says what librdkafka found wrong; h is empty. */
-bool handle_open(struct handle *h, uv_loop_t *loop, rd_kafka_type_t type, rd_kafka_conf_t *conf, const struct handle_events *ev, char *errstr,
-	size_t size);
+bool handle_open(struct handle *h, uv_loop_t *loop, rd_kafka_type_t type, rd_kafka_conf_t *conf, const struct handle_events *ev,
+	char *errstr, size_t size);
 void handle_event(struct handle *h, rd_kafka_event_t *event); /* ERROR, LOG and whatever else nobody wants; does not destroy it */
 void handle_error(struct handle *h, rd_kafka_resp_err_t err, const char *why);
 void handle_fault(struct handle *h, enum kafka_fault fault, const char *why); /* limited */
-void handle_close(struct handle *h); /* no event but closed comes any more */
+void handle_close(struct handle *h);                                          /* no event but closed comes any more */
 
 #endif

@@ -1,5 +1,6 @@
 /* inside.h: the consumer's struct, for the files that make it up: consumer (life and intake), rebalance (which partitions, from
- * where), commits (which offsets are told to the broker). */
+ * where), hold (which of them are not read for a while), ended (what comes of those that are not ours any more), commits (which
+ * offsets are told to the broker), doubts (is a topic still the one it was). */
 #ifndef KAFKA_INSIDE_H
 #define KAFKA_INSIDE_H
 
@@ -22,20 +23,29 @@ struct consumer {
 	struct parts *parts;
 	rd_kafka_topic_partition_list_t *subscription;
 	rd_kafka_queue_t *control, *messages; /* events and errors; records of all partitions that are not held */
+	size_t nkept;                         /* messages that wait because their partitions are or were held */
+	size_t nstopped;                      /* partitions that are held or paused */
+	uint64_t ahead_most;                  /* bytes that may be fetched ahead of all held ones together */
 	struct buf headers;                   /* of the message being delivered */
+
+	rd_kafka_queue_t **ended; /* of partitions that were given back, with what came late */
+	size_t nended;
 
 	rd_kafka_topic_partition_list_t *revoking; /* a revoke that is not answered yet, or NULL */
 	bool cooperative;                          /* how the group rebalances, as of the last event */
 	struct positions *retry;                   /* positions to ask for again at retry_at_us, or NULL */
 	int64_t retry_at_us;
 
-	bool doubting;        /* it is being asked whether topics are what they were */
-	int64_t doubt_at_us;  /* when to ask next */
+	bool doubting;       /* it is being asked whether topics are what they were */
+	int64_t doubt_at_us; /* when to ask next */
 
-	struct pending_commit *commits;  /* sent or refused, not yet told */
-	bool refused_commits;            /* some of them have err set */
+	struct pending_commit *commits; /* sent or refused, not yet told */
+	bool refused_commits;           /* some of them have err set */
 	bool closing, closed;
 };
+
+/* consumer.c */
+bool consumer_event(struct consumer *c, rd_kafka_event_t *event); /* true: it is kept, else its caller destroys it */
 
 /* rebalance.c */
 void rebalance_event(struct consumer *c, rd_kafka_event_t *event);
@@ -48,10 +58,23 @@ bool rebalance_answered(const struct position *p);
 void rebalance_resume(struct consumer *c, struct part *part);
 /* All of this assignment is over, nothing of it is committed; the group is joined anew. */
 void rebalance_lose(struct consumer *c);
+/* Those of them that stand in the assignment; may be none. librdkafka refuses a cooperative removal as a whole, and the group
+ * waits for ever, if one does not: its offset is still being read, or it was taken out before. */
+rd_kafka_topic_partition_list_t *rebalance_removable(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *asked);
 
 /* doubts.c */
-void doubts_begin(struct consumer *c, struct part *part); /* its topic is not there */
-void doubts_ask(struct consumer *c);			  /* when it is time */
+void doubts_begin(struct consumer *c, struct part *part);      /* its topic is not there */
+void doubts_begin_named(struct consumer *c, const char *text); /* those of all topics that this error's text names */
+void doubts_ask(struct consumer *c);                           /* when it is time */
+
+/* hold.c */
+void hold_look(struct consumer *c); /* who of those that are held is to be paused, and who of those to be resumed */
+void hold_leave(struct consumer *c, struct part *part);  /* it is read on, whatever was */
+void hold_forget(struct consumer *c, struct part *part); /* it is given back */
+
+/* ended.c */
+void ended_add(struct consumer *c, struct part *part); /* it is given back: its queue goes here, what is kept of it is dropped */
+void ended_drain(struct consumer *c);                  /* those that were added have stopped */
 
 /* commits.c */
 void commits_event(struct consumer *c, rd_kafka_event_t *event);

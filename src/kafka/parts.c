@@ -41,7 +41,8 @@ void parts_free(struct parts *p)
 {
 	for (size_t i = 0; i < p->ntopics; i++) {
 		for (int32_t k = 0; k < p->topics[i].n; k++) {
-			CHECK(!p->topics[i].parts[k] || !p->topics[i].parts[k]->queue);
+			CHECK(!p->topics[i].parts[k] ||
+				(!p->topics[i].parts[k]->queue && STAILQ_EMPTY(&p->topics[i].parts[k]->kept)));
 			free(p->topics[i].parts[k]);
 		}
 		free(p->topics[i].parts);
@@ -72,8 +73,10 @@ static struct part *place(struct topic *t, int32_t partition)
 		memset(t->parts + t->n, 0, (size_t)(partition + 1 - t->n) * sizeof *t->parts);
 		t->n = partition + 1;
 	}
-	if (!t->parts[partition])
+	if (!t->parts[partition]) {
 		t->parts[partition] = xcalloc(1, sizeof **t->parts);
+		STAILQ_INIT(&t->parts[partition]->kept);
+	}
 	return t->parts[partition];
 }
 
@@ -88,7 +91,8 @@ struct part *parts_open(struct parts *p, const char *topic, int32_t partition)
 	if (part->state != PART_NONE)
 		return NULL;
 	part->tp = (struct tp){(uint32_t)(t - p->topics), partition, ++p->epoch};
-	part->held = part->doubted = false;
+	part->held = part->paused = part->doubted = false;
+	part->held_at_us = part->refused_at_us = part->unreadable_at_us = 0;
 	part_move(part, PART_WAITING);
 	return part;
 }

@@ -10,11 +10,11 @@
 
 struct position {
 	struct tp tp;
-	const char *topic;      /* borrowed from the consumer's table, which outlives the job */
+	const char *topic;       /* borrowed from the consumer's table, which outlives the job */
 	rd_kafka_resp_err_t err; /* of this partition: ask again */
-	int64_t committed;      /* < 0: nothing committed */
-	int64_t low, high;      /* first and one past the last offset of the log */
-	char *metadata;         /* of the commit; NULL: none */
+	int64_t committed;       /* < 0: nothing committed */
+	int64_t low, high;       /* first and one past the last offset of the log */
+	char *metadata;          /* of the commit; NULL: none */
 	size_t metadata_len;
 };
 

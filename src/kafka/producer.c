@@ -14,6 +14,8 @@
 #include "wave.h"
 
 enum { EVENTS = RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG, HELD_KEPT = 4096 };
+/* Of what nobody waits for, with librdkafka: as much as goes to a broker that answers at once. */
+enum { UNAWAITED_MOST = 256, UNAWAITED_BYTES = 1 << 20 };
 
 /* A record that waits for the wave before it. */
 struct held {
@@ -34,8 +36,10 @@ struct producer {
 	struct producer_events events;
 	rd_kafka_queue_t *queue;
 	struct refusal *refused, **refused_last;
-	size_t pending;	 /* sent and not yet reported; those that are held or refused too */
-	size_t under_way; /* with librdkafka */
+	size_t pending;                    /* sent and not yet reported; those that are held or refused too */
+	size_t under_way;                  /* with librdkafka */
+	size_t unawaited, unawaited_bytes; /* of those, who have no serial */
+	bool full;                         /* one without a serial was not taken, and that there is room again is not told yet */
 	struct wave wave;
 	struct held *held; /* in their order */
 	size_t nheld, held_capacity;
@@ -52,8 +56,8 @@ static void say_lost(struct producer *p, const char *topic, const char *why)
 	unsigned dropped;
 
 	if (log_allow(&p->lost_limit, 3, 30 * SECOND_US, clock_mono_us(), &dropped))
-		log_line(LOG_WARN, "record_lost", "a record that nobody waits for was not written topic=%s reason=\"%s\" left_out=%u", topic, why,
-			dropped);
+		log_line(LOG_WARN, "record_lost",
+			"a record that nobody waits for was not written topic=%s reason=\"%s\" left_out=%u", topic, why, dropped);
 }
 
 static void report(struct producer *p, uint64_t serial, enum delivery delivery)
@@ -84,6 +88,10 @@ static void delivery_event(struct producer *p, rd_kafka_event_t *event)
 		if (m->err)
 			explain(p, m->err, rd_kafka_topic_name(m->rkt), serial);
 		p->under_way--;
+		if (!serial) {
+			p->unawaited--;
+			p->unawaited_bytes -= m->len + m->key_len;
+		}
 		report(p, serial, faults_delivery(m->err));
 	}
 }
@@ -139,6 +147,8 @@ static rd_kafka_resp_err_t produce(struct producer *p, rd_kafka_topic_t *topic, 
 			rd_kafka_headers_destroy(headers); /* it takes them only when it takes the record */
 	} else {
 		p->under_way++;
+		p->unawaited += r->serial == 0;
+		p->unawaited_bytes += r->serial == 0 ? r->value.len + r->key.len : 0;
 	}
 	return err;
 }
@@ -187,8 +197,12 @@ static void release(struct producer *p)
 {
 	size_t n;
 
-	if (p->nheld == 0 || !wave_takes(&p->wave, p->under_way, clock_mono_us()))
+	if (p->nheld == 0)
 		return;
+	if (!wave_takes(&p->wave, p->under_way, clock_mono_us())) {
+		wake_within(p->handle.wake, WAVE_PATIENCE_MS); /* it was the tick of each second that came between */
+		return;
+	}
 	for (n = 0; n < p->nheld; n++) {
 		struct held *h = &p->held[n];
 		rd_kafka_resp_err_t err = produce(p, h->topic, &h->record);
@@ -209,16 +223,26 @@ static bool send_now(struct producer *p, rd_kafka_topic_t *topic, const struct r
 	rd_kafka_resp_err_t err = produce(p, topic, r);
 
 	switch (err) {
-	case RD_KAFKA_RESP_ERR_NO_ERROR:
-		p->pending++;
-		return true;
+	case RD_KAFKA_RESP_ERR_NO_ERROR: p->pending++; return true;
 	case RD_KAFKA_RESP_ERR__QUEUE_FULL:
-	case RD_KAFKA_RESP_ERR__FATAL: /* told as a fault; nothing is sent any more */
-		return false;
-	default:
-		refuse(p, rd_kafka_topic_name(topic), r->serial, err);
-		return true;
+	case RD_KAFKA_RESP_ERR__FATAL: /* told as a fault; nothing is sent any more */ return false;
+	default: refuse(p, rd_kafka_topic_name(topic), r->serial, err); return true;
 	}
+}
+
+static bool has_room(const struct producer *p, size_t bytes)
+{
+	return p->unawaited == 0 || (p->unawaited < UNAWAITED_MOST && p->unawaited_bytes + bytes <= UNAWAITED_BYTES);
+}
+
+/* Its bytes are not ours later, and it is seldom: it goes at once or not at all. librdkafka's own queue is far too long for it.
+ */
+static bool send_unawaited(struct producer *p, rd_kafka_topic_t *topic, const struct record *r)
+{
+	bool sent = has_room(p, r->value.len + r->key.len) && send_now(p, topic, r);
+
+	p->full = p->full || !sent;
+	return sent;
 }
 
 bool producer_send(struct producer *p, const char *name, const struct record *r)
@@ -232,8 +256,9 @@ bool producer_send(struct producer *p, const char *name, const struct record *r)
 		refuse(p, name, r->serial, rd_kafka_last_error());
 		return true;
 	}
-	/* What nobody waits for has bytes that are not ours later; it is seldom and goes at once. */
-	if (r->serial == 0 || (p->nheld == 0 && wave_takes(&p->wave, p->under_way, clock_mono_us())))
+	if (r->serial == 0)
+		return send_unawaited(p, topic, r);
+	if (p->nheld == 0 && wave_takes(&p->wave, p->under_way, clock_mono_us()))
 		return send_now(p, topic, r);
 	hold(p, topic, r);
 	return true;
@@ -251,6 +276,15 @@ size_t producer_pending(const struct producer *p)
 
 /* ---- the loop ---- */
 
+static void tell_room(struct producer *p)
+{
+	if (!p->full || !has_room(p, UNAWAITED_BYTES / 2))
+		return;
+	p->full = false;
+	if (p->events.room)
+		p->events.room(p->events.ctx);
+}
+
 static void on_serve(void *ctx, struct budget *b)
 {
 	struct producer *p = ctx;
@@ -264,6 +298,8 @@ static void on_serve(void *ctx, struct budget *b)
 			handle_event(&p->handle, event);
 		rd_kafka_event_destroy(event);
 	}
+	if (!p->closing)
+		tell_room(p);
 	if (!p->closing)
 		release(p);
 }
@@ -325,7 +361,8 @@ static rd_kafka_conf_t *make_conf(const struct producer_config *k, char *errstr,
 	return conf;
 }
 
-struct producer *producer_new(struct uv_loop_s *loop, const struct producer_config *k, const struct producer_events *ev, char *errstr, size_t size)
+struct producer *producer_new(struct uv_loop_s *loop, const struct producer_config *k, const struct producer_events *ev,
+	char *errstr, size_t size)
 {
 	struct producer *p;
 	rd_kafka_conf_t *conf = make_conf(k, errstr, size);

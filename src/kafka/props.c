@@ -10,31 +10,34 @@
 enum { NAME_MAX_LEN = 128, COOPERATIVE_FROM = 0x020a0000 };
 
 /* Aliases of one property stand beside it: librdkafka takes both. */
-#define OWNED_BY_BOTH(X)                                                                                                                   \
-	X("bootstrap.servers", NULL, "set kafka.brokers instead")                                                                           \
-	X("metadata.broker.list", NULL, "set kafka.brokers instead")                                                                        \
+#define OWNED_BY_BOTH(X)                                             \
+	X("bootstrap.servers", NULL, "set kafka.brokers instead")    \
+	X("metadata.broker.list", NULL, "set kafka.brokers instead") \
 	X("log.queue", "true", "bridgepool writes the library's log lines into its own log")
 
-#define OWNED_BY_CONSUMER(X)                                                                                                               \
-	X("group.id", NULL, "set kafka.group instead")                                                                                      \
-	X("group.instance.id", NULL, "set instance.id instead")                                                                             \
-	X("group.protocol", NULL, "bridgepool drains its work in the rebalance of the classic protocol")                                    \
-	X("enable.auto.commit", "false", "only what is done is committed, together with its done map")                                      \
-	X("auto.commit.enable", NULL, "only what is done is committed, together with its done map")                                         \
-	X("enable.auto.offset.store", "false", "only what is done is committed, together with its done map")                                \
-	X("auto.offset.reset", "error", "a position that is gone must be told, never be skipped silently")                                  \
-	X("isolation.level", "read_committed", "requests of aborted transactions must not run, and committed offsets must be stable")        \
+#define OWNED_BY_CONSUMER(X)                                                                                     \
+	X("group.id", NULL, "set kafka.group instead")                                                           \
+	X("group.instance.id", NULL, "set instance.id instead")                                                  \
+	X("group.protocol", NULL, "bridgepool drains its work in the rebalance of the classic protocol")         \
+	X("enable.auto.commit", "false", "only what is done is committed, together with its done map")           \
+	X("auto.commit.enable", NULL, "only what is done is committed, together with its done map")              \
+	X("enable.auto.offset.store", "false", "only what is done is committed, together with its done map")     \
+	X("auto.offset.reset", "error", "a position that is gone must be told, never be skipped silently")       \
+	X("check.crcs", "false",                                                                                 \
+		"librdkafka passes over records of a wrong checksum, and their requests would be lost silently") \
+	X("isolation.level", "read_committed",                                                                   \
+		"requests of aborted transactions must not run, and committed offsets must be stable")           \
 	X("enable.partition.eof", "false", "the end of a partition means nothing to bridgepool")
 
-#define OWNED_BY_PRODUCER(X)                                                                                                               \
-	X("enable.idempotence", "true", "a repeated send must not make a second record")                                                    \
-	X("acks", "all", "a result counts only when all replicas in sync have it")                                                          \
-	X("request.required.acks", NULL, "a result counts only when all replicas in sync have it")                                          \
-	X("message.timeout.ms", "0", "a record that is given up may still be in the log; bridgepool waits instead")                         \
-	X("delivery.timeout.ms", NULL, "a record that is given up may still be in the log; bridgepool waits instead")                       \
-	X("delivery.report.only.error", "false", "an offset is done when its result was acknowledged")                                      \
-	X("transactional.id", NULL, "set delivery.guarantee instead")                                                                       \
-	X("linger.ms", NULL, "set kafka.linger instead")                                                                                    \
+#define OWNED_BY_PRODUCER(X)                                                                                          \
+	X("enable.idempotence", "true", "a repeated send must not make a second record")                              \
+	X("acks", "all", "a result counts only when all replicas in sync have it")                                    \
+	X("request.required.acks", NULL, "a result counts only when all replicas in sync have it")                    \
+	X("message.timeout.ms", "0", "a record that is given up may still be in the log; bridgepool waits instead")   \
+	X("delivery.timeout.ms", NULL, "a record that is given up may still be in the log; bridgepool waits instead") \
+	X("delivery.report.only.error", "false", "an offset is done when its result was acknowledged")                \
+	X("transactional.id", NULL, "set delivery.guarantee instead")                                                 \
+	X("linger.ms", NULL, "set kafka.linger instead")                                                              \
 	X("queue.buffering.max.ms", NULL, "set kafka.linger instead")
 
 #define ROW(name, value, reason) {name, value, reason},
@@ -163,7 +166,8 @@ static bool set_user(rd_kafka_conf_t *conf, const struct props *p, const char *l
 	char name[NAME_MAX_LEN];
 
 	if (!equals || equals == line || (size_t)(equals - line) >= sizeof name) {
-		snprintf(errstr, size, "a Kafka property is not of the form name=value; it is not shown here, because it may hold a secret");
+		snprintf(errstr, size,
+			"a Kafka property is not of the form name=value; it is not shown here, because it may hold a secret");
 		return false;
 	}
 	snprintf(name, sizeof name, "%.*s", (int)(equals - line), line);
@@ -172,7 +176,8 @@ static bool set_user(rd_kafka_conf_t *conf, const struct props *p, const char *l
 		snprintf(errstr, size, "Kafka property \"%s\" cannot be set: %s", name, owned->reason);
 		return false;
 	}
-	if (strcmp(name, "partition.assignment.strategy") == 0 && !props_assignor_fits(equals + 1, rd_kafka_version(), errstr, size))
+	if (strcmp(name, "partition.assignment.strategy") == 0 &&
+		!props_assignor_fits(equals + 1, rd_kafka_version(), errstr, size))
 		return false;
 	return set_one(conf, name, equals + 1, errstr, size);
 }
@@ -185,8 +190,8 @@ static bool set_users(rd_kafka_conf_t *conf, const struct props *p, const char *
 	return true;
 }
 
-rd_kafka_conf_t *props_make(const struct props *p, const struct property *given, const char *const *const *lists, size_t nlists, char *errstr,
-	size_t size)
+rd_kafka_conf_t *props_make(const struct props *p, const struct property *given, const char *const *const *lists, size_t nlists,
+	char *errstr, size_t size)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	bool good = set_table(conf, p->defaults, errstr, size) && set_table(conf, given, errstr, size);

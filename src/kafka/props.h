@@ -8,7 +8,7 @@
 
 struct property {
 	const char *name, *value; /* value NULL: given with props_make's `given`, or not to be set at all */
-	const char *reason;	  /* owned properties: why nobody else may set it */
+	const char *reason;       /* owned properties: why nobody else may set it */
 };
 
 /* Tables end with a name of NULL. newer, or NULL: defaults that an older librdkafka does not know, and is spared. */
@@ -20,8 +20,8 @@ extern const struct props props_consumer, props_producer, props_client;
 
 /* New; defaults first, then `lists` ("name=value", each NULL-terminated or NULL), then what is ours. NULL: errstr says which
  * property, why, and how to mend it. */
-rd_kafka_conf_t *props_make(const struct props *p, const struct property *given, const char *const *const *lists, size_t nlists, char *errstr,
-	size_t size);
+rd_kafka_conf_t *props_make(const struct props *p, const struct property *given, const char *const *const *lists, size_t nlists,
+	char *errstr, size_t size);
 
 /* Whether a user may give this line. False: errstr as above. */
 bool props_take(const struct props *p, const char *line, char *errstr, size_t size);

@@ -53,10 +53,31 @@ static void answer_assign(struct consumer *c)
 	rd_kafka_topic_partition_list_destroy(none);
 }
 
+rd_kafka_topic_partition_list_t *rebalance_removable(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *asked)
+{
+	rd_kafka_topic_partition_list_t *there, *both = rd_kafka_topic_partition_list_new(asked->cnt);
+
+	if (rd_kafka_assignment(rk, &there))
+		return both;
+	for (int i = 0; i < asked->cnt; i++)
+		if (rd_kafka_topic_partition_list_find(there, asked->elems[i].topic, asked->elems[i].partition))
+			rd_kafka_topic_partition_list_add(both, asked->elems[i].topic, asked->elems[i].partition);
+	rd_kafka_topic_partition_list_destroy(there);
+	return both;
+}
+
+static void remove_cooperative(struct consumer *c, const rd_kafka_topic_partition_list_t *list)
+{
+	rd_kafka_topic_partition_list_t *removable = rebalance_removable(c->handle.rk, list);
+
+	check_error(c, "a removal", rd_kafka_incremental_unassign(c->handle.rk, removable));
+	rd_kafka_topic_partition_list_destroy(removable);
+}
+
 static void answer_revoke(struct consumer *c, const rd_kafka_topic_partition_list_t *list)
 {
 	if (c->cooperative)
-		check_error(c, "a removal", rd_kafka_incremental_unassign(c->handle.rk, list));
+		remove_cooperative(c, list);
 	else
 		assign_eager(c, "the end of an assignment", NULL);
 }
@@ -67,7 +88,8 @@ static void answer_revoke(struct consumer *c, const rd_kafka_topic_partition_lis
 static void forward(struct consumer *c, struct part *part)
 {
 	if (!part->queue)
-		part->queue = rd_kafka_queue_get_partition(c->handle.rk, parts_topic(c->parts, part->tp.topic), part->tp.partition);
+		part->queue = rd_kafka_queue_get_partition(c->handle.rk, parts_topic(c->parts, part->tp.topic),
+			part->tp.partition);
 	if (part->queue)
 		rd_kafka_queue_forward(part->queue, part->held ? NULL : c->messages);
 }
@@ -92,15 +114,17 @@ static void list_part(struct consumer *c, rd_kafka_topic_partition_list_t *list,
 	rd_kafka_topic_partition_list_add(list, parts_topic(c->parts, part->tp.topic), part->tp.partition)->offset = part->next;
 }
 
-/* In an eager group the whole assignment is said each time: those that are read already go on at their place. They are stopped for
- * that, and stopping undoes the forward; so it is done before, for the new ones, and once more when the stop is over. */
+/* In an eager group the whole assignment is said each time: those that are read already go on at their place. They are stopped
+ * for that, and stopping undoes the forward; so it is done before, for the new ones, and once more when the stop is over. */
 static void assign_live(struct consumer *c, struct part **fresh, size_t n)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
 
 	for (struct part *p = NULL; !c->cooperative && (p = parts_next(c->parts, p));)
-		if (p->state == PART_LIVE)
+		if (p->state == PART_LIVE) {
+			hold_leave(c, p); /* whether a pause outlives this nobody has promised */
 			list_part(c, list, p);
+		}
 	for (size_t i = 0; c->cooperative && i < n; i++)
 		list_part(c, list, fresh[i]);
 	forward_list(c, list);
@@ -117,8 +141,10 @@ static void assign_live(struct consumer *c, struct part **fresh, size_t n)
 
 static void say_gap(const struct position *p, int64_t start, const char *why)
 {
-	log_line(LOG_ERROR, "offset_gone", "%s topic=%s partition=%" PRId32 " position=%" PRId64 " low=%" PRId64 " high=%" PRId64
-		" going_on_at=%" PRId64 " missing=%" PRId64, why, p->topic, p->tp.partition, p->committed, p->low, p->high, start,
+	log_line(LOG_ERROR, "offset_gone",
+		"%s topic=%s partition=%" PRId32 " position=%" PRId64 " low=%" PRId64 " high=%" PRId64 " going_on_at=%" PRId64
+		" missing=%" PRId64,
+		why, p->topic, p->tp.partition, p->committed, p->low, p->high, start,
 		start > p->committed ? start - p->committed : 0);
 }
 
@@ -175,7 +201,8 @@ static void say_unanswered(struct consumer *c, const struct positions *p)
 	while (rebalance_answered(at) || !parts_find(c->parts, at->tp))
 		at++;
 	reason = at->err ? rd_kafka_err2str(at->err) : "no answer about the ends of the log";
-	log_line(LOG_WARN, "offsets_unread", "%s topic=%s partition=%" PRId32 " tries=%u", reason, at->topic, at->tp.partition, p->tries + 1);
+	log_line(LOG_WARN, "offsets_unread", "%s topic=%s partition=%" PRId32 " tries=%u", reason, at->topic, at->tp.partition,
+		p->tries + 1);
 	snprintf(why, sizeof why, "%s: %s", at->topic, reason);
 	if (at->err)
 		handle_error(&c->handle, at->err, why);
@@ -259,7 +286,7 @@ void rebalance_resume(struct consumer *c, struct part *part)
 	if (c->cooperative) {
 		list = rd_kafka_topic_partition_list_new(1);
 		list_part(c, list, part);
-		check_error(c, "a removal", rd_kafka_incremental_unassign(c->handle.rk, list));
+		remove_cooperative(c, list);
 		rd_kafka_topic_partition_list_destroy(list);
 		barrier(c);
 	}
@@ -317,12 +344,14 @@ static void on_assign(struct consumer *c, const rd_kafka_topic_partition_list_t 
 	struct part *part;
 	size_t n = 0;
 
+	ended_drain(c); /* the group has moved on: they have stopped */
 	for (int i = 0; i < list->cnt; i++) {
 		part = parts_open(c->parts, list->elems[i].topic, list->elems[i].partition);
 		if (part)
 			tp[n++] = part->tp;
 		else
-			log_line(LOG_WARN, "assignment_odd", "a partition that is not ours to take, or was here already topic=%s partition=%" PRId32,
+			log_line(LOG_WARN, "assignment_odd",
+				"a partition that is not ours to take, or was here already topic=%s partition=%" PRId32,
 				list->elems[i].topic, list->elems[i].partition);
 	}
 	answer_assign(c);
@@ -352,11 +381,10 @@ static void on_revoke(struct consumer *c, const rd_kafka_topic_partition_list_t 
 	free(tp);
 }
 
-static void part_leave(struct part *part)
+static void part_leave(struct consumer *c, struct part *part)
 {
-	if (part->queue)
-		rd_kafka_queue_destroy(part->queue);
-	part->queue = NULL;
+	hold_forget(c, part);
+	ended_add(c, part);
 	part_move(part, PART_NONE);
 }
 
@@ -371,7 +399,7 @@ void consumer_release(struct consumer *c)
 	for (int i = 0; i < list->cnt; i++) {
 		part = parts_at(c->parts, list->elems[i].topic, list->elems[i].partition);
 		if (part && part->state == PART_CLOSING)
-			part_leave(part);
+			part_leave(c, part);
 	}
 	answer_revoke(c, list);
 	rd_kafka_topic_partition_list_destroy(list);
@@ -397,7 +425,8 @@ static void on_failure(struct consumer *c, const char *why)
 	lose_all(c);
 }
 
-/* A commit of this assignment could name an offset in the new log. A cooperative group does nothing when the subscription stays what it is. */
+/* A commit of this assignment could name an offset in the new log. A cooperative group does nothing when the subscription stays
+ * what it is. */
 void rebalance_lose(struct consumer *c)
 {
 	if (c->revoking)
@@ -414,14 +443,8 @@ void rebalance_event(struct consumer *c, rd_kafka_event_t *event)
 
 	c->cooperative = strcmp(rd_kafka_rebalance_protocol(c->handle.rk), "COOPERATIVE") == 0;
 	switch (rd_kafka_event_error(event)) {
-	case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS:
-		on_assign(c, list);
-		break;
-	case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS:
-		on_revoke(c, list, rd_kafka_assignment_lost(c->handle.rk));
-		break;
-	default:
-		on_failure(c, rd_kafka_event_error_string(event));
-		break;
+	case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS: on_assign(c, list); break;
+	case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS: on_revoke(c, list, rd_kafka_assignment_lost(c->handle.rk)); break;
+	default: on_failure(c, rd_kafka_event_error_string(event)); break;
 	}
 }

@@ -25,8 +25,8 @@ struct wake *wake_new(uv_loop_t *loop, void (*serve)(void *ctx, struct budget *b
 void wake_watch(struct wake *w, rd_kafka_queue_t *queue);
 void wake_ignore(struct wake *w, rd_kafka_queue_t *queue);
 void wake_signal(struct wake *w);
-void wake_within(struct wake *w, uint64_t ms); /* serve is called after ms at the latest */
-void wake_stop(struct wake *w);                /* serve is not called any more */
+void wake_within(struct wake *w, uint64_t ms);              /* serve is called after ms at the latest */
+void wake_stop(struct wake *w);                             /* serve is not called any more */
 void wake_close(struct wake *w, void (*closed)(void *ctx)); /* frees w, then calls closed. Every queue has been ignored before */
 
 #endif

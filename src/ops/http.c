@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -16,16 +17,28 @@
 
 enum {
 	CONNECTIONS = 32,
-	CONNECTION_SECONDS = 10, /* without a byte */
+	REQUEST_MS = 10 * 1000,
+	ANSWER_MS = 30 * 1000,
 	CONNECTION_BYTES = 16 * 1024,
 	BODY_LIMIT = 16 << 20,
-	BACKLOG = 64
+	BACKLOG = 64,
+	PAUSE_MS = 100,
+};
+
+/* A connection. The library's own limit is one of silence only: who sends a byte now and then would stay for ever. */
+struct client {
+	LIST_ENTRY(client) all;
+	int fd;
+	uint64_t until; /* by the loop's clock */
 };
 
 struct http {
 	struct MHD_Daemon *daemon;
 	void *ctx;
 	void (*answer)(void *ctx, const struct http_query *q, struct http_answer *a);
+	uint64_t request_ms, answer_ms;
+	LIST_HEAD(, client) clients;
+	unsigned opened; /* connections so far */
 	char address[80];
 	uv_poll_t poll;
 	uv_timer_t timer;
@@ -86,7 +99,8 @@ static bool read_address(const char *listen, union address *a)
 		return inet_pton(AF_INET6, host + 1, &a->v6.sin6_addr) == 1 && read_port(colon + 1, &a->v6.sin6_port);
 	}
 	a->v4.sin_family = AF_INET;
-	return inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &a->v4.sin_addr) == 1 && read_port(colon + 1, &a->v4.sin_port);
+	return inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &a->v4.sin_addr) == 1 &&
+	       read_port(colon + 1, &a->v4.sin_port);
 }
 
 bool http_address_fits(const char *listen, char *errstr, size_t size)
@@ -95,7 +109,8 @@ bool http_address_fits(const char *listen, char *errstr, size_t size)
 
 	if (read_address(listen, &a))
 		return true;
-	snprintf(errstr, size, "\"%.60s\" is no address to listen on; write 127.0.0.1:9464 or [::1]:9464, or \"\" for none", listen);
+	snprintf(errstr, size, "\"%.60s\" is no address to listen on; write 127.0.0.1:9464 or [::1]:9464, or \"\" for none",
+		listen);
 	return false;
 }
 
@@ -104,9 +119,11 @@ static void tell_address(struct http *h, const union address *a)
 	char host[INET6_ADDRSTRLEN];
 
 	if (a->any.sa_family == AF_INET6)
-		snprintf(h->address, sizeof h->address, "[%s]:%d", inet_ntop(AF_INET6, &a->v6.sin6_addr, host, sizeof host), ntohs(a->v6.sin6_port));
+		snprintf(h->address, sizeof h->address, "[%s]:%d", inet_ntop(AF_INET6, &a->v6.sin6_addr, host, sizeof host),
+			ntohs(a->v6.sin6_port));
 	else
-		snprintf(h->address, sizeof h->address, "%s:%d", inet_ntop(AF_INET, &a->v4.sin_addr, host, sizeof host), ntohs(a->v4.sin_port));
+		snprintf(h->address, sizeof h->address, "%s:%d", inet_ntop(AF_INET, &a->v4.sin_addr, host, sizeof host),
+			ntohs(a->v4.sin_port));
 }
 
 /* Our own socket and not the library's: its reasons would be lost. -1: errstr says why. */
@@ -134,6 +151,53 @@ static int open_socket(struct http *h, const char *listen_on, char *errstr, size
 	return -1;
 }
 
+/* ---- connections ---- */
+
+static void client_open(struct http *h, struct MHD_Connection *connection, void **kept)
+{
+	struct client *c = xcalloc(1, sizeof *c);
+
+	c->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	c->until = uv_now(h->timer.loop) + h->request_ms;
+	LIST_INSERT_HEAD(&h->clients, c, all);
+	h->opened++;
+	*kept = c;
+}
+
+static void on_connection(void *ctx, struct MHD_Connection *connection, void **kept, enum MHD_ConnectionNotificationCode what)
+{
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		client_open(ctx, connection, kept);
+		return;
+	}
+	LIST_REMOVE((struct client *)*kept, all);
+	free(*kept);
+}
+
+/* Its request is complete. It has no other: who is answered at once is not read any further. */
+static void client_asked(const struct http *h, struct MHD_Connection *connection)
+{
+	struct client *c = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+
+	c->until = uv_now(h->timer.loop) + h->answer_ms;
+}
+
+/* The library finds its socket closed, as if the client had gone. Returns when the next one's time is over; UINT64_MAX:
+ * nobody's. */
+static uint64_t end_overdue(const struct http *h)
+{
+	uint64_t now = uv_now(h->timer.loop), next = UINT64_MAX;
+	const struct client *c;
+
+	LIST_FOREACH (c, &h->clients, all) {
+		if (c->until <= now)
+			shutdown(c->fd, SHUT_RDWR);
+		else if (c->until - now < next)
+			next = c->until - now;
+	}
+	return next;
+}
+
 /* ---- one request ---- */
 
 static enum MHD_Result send_buf(struct MHD_Connection *connection, unsigned status, const char *type, struct buf *body)
@@ -153,8 +217,8 @@ static enum MHD_Result send_buf(struct MHD_Connection *connection, unsigned stat
 }
 
 /* Called once when the headers are there, and for bodies, which nobody has asked for: then nothing is read. */
-static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-	const char *upload, size_t *upload_size, void **state)
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url, const char *method,
+	const char *version, const char *upload, size_t *upload_size, void **state)
 {
 	struct http *h = ctx;
 	const struct http_query q = {connection, url};
@@ -162,6 +226,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
 	struct http_answer a = {HTTP_OK, "text/plain; charset=utf-8", &body};
 
 	(void)version, (void)upload, (void)upload_size, (void)state;
+	client_asked(h, connection);
 	buf_init(&body, BODY_LIMIT);
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
 		buf_text(&body, "only GET and HEAD\n");
@@ -182,25 +247,49 @@ static void on_timer(uv_timer_t *timer);
 static void serve(struct http *h)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
+	uint64_t wait;
 
+	MHD_run(h->daemon); /* before anybody's time is over: it may have been we who did not look */
+	end_overdue(h);
 	/* Twice: only the second listens again when the first has ended one of too many connections. */
 	MHD_run(h->daemon);
 	MHD_run(h->daemon);
-	if (MHD_get_timeout(h->daemon, &ms) != MHD_YES)
+	wait = end_overdue(h);
+	if (MHD_get_timeout(h->daemon, &ms) == MHD_YES && ms < wait)
+		wait = ms;
+	if (wait == UINT64_MAX)
 		uv_timer_stop(&h->timer);
 	else
-		uv_timer_start(&h->timer, on_timer, ms, 0);
+		uv_timer_start(&h->timer, on_timer, wait, 0);
+}
+
+/* Without a free descriptor nobody can be let in, and who knocks would wake us all the time. With others connected the library
+ * itself waits for one of them to end. */
+static void pause_poll(struct http *h)
+{
+	uv_poll_stop(&h->poll);
+	if (!uv_is_active((uv_handle_t *)&h->timer) || uv_timer_get_due_in(&h->timer) > PAUSE_MS)
+		uv_timer_start(&h->timer, on_timer, PAUSE_MS, 0);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
+	struct http *h = poll->data;
+	unsigned before = h->opened;
+	bool nobody = LIST_EMPTY(&h->clients);
+
 	(void)status, (void)events;
-	serve(poll->data);
+	serve(h);
+	if (nobody && h->opened == before)
+		pause_poll(h);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
-	serve(timer->data);
+	struct http *h = timer->data;
+
+	uv_poll_start(&h->poll, UV_READABLE, on_readable);
+	serve(h);
 }
 
 static void watch(struct http *h, uv_loop_t *loop)
@@ -223,10 +312,13 @@ struct http *http_new(struct uv_loop_s *loop, const struct http_config *c, char 
 
 	h->ctx = c->ctx;
 	h->answer = c->answer;
+	h->request_ms = c->request_ms ? c->request_ms : REQUEST_MS;
+	h->answer_ms = c->answer_ms ? c->answer_ms : ANSWER_MS;
+	LIST_INIT(&h->clients);
 	if (fd >= 0)
-		h->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-			(unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-			(size_t)CONNECTION_BYTES, MHD_OPTION_END);
+		h->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
+			MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
+			MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
 	if (h->daemon) {
 		watch(h, loop);
 		return h;

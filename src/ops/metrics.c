@@ -41,7 +41,13 @@ struct label {
 	const char *name;
 	struct slice value;
 };
-#define LABELS_END {NULL, {NULL, 0}}
+#define LABELS_END              \
+	{                       \
+		NULL,           \
+		{               \
+			NULL, 0 \
+		}               \
+	}
 
 static void sample(struct buf *out, const char *name, const struct label *labels, double value)
 {
@@ -62,35 +68,49 @@ static void sample(struct buf *out, const char *name, const struct label *labels
 static void process(struct buf *out, const struct process_facts *p)
 {
 	family(out, "build_info", "gauge", "Always 1; versions are in the labels.");
-	sample(out, "build_info", (const struct label[]){{"version", slice_of(p->version)}, {"librdkafka", slice_of(p->library)}, LABELS_END}, 1);
+	sample(out, "build_info",
+		(const struct label[]){{"version", slice_of(p->version)}, {"librdkafka", slice_of(p->library)}, LABELS_END}, 1);
 	family(out, "instance_state", "gauge", "1 for the state that this instance is in.");
 	for (int i = HEALTH_UNKNOWN + 1; i < HEALTH_STATE_COUNT; i++)
-		sample(out, "instance_state", (const struct label[]){{"state", slice_of(health_state_name((enum health_state)i))}, LABELS_END},
+		sample(out, "instance_state",
+			(const struct label[]){{"state", slice_of(health_state_name((enum health_state)i))}, LABELS_END},
 			(int)p->state == i);
-	buf_printf(out, "# HELP process_start_time_seconds Start of the process, since the epoch.\n# TYPE process_start_time_seconds gauge\n"
-		"process_start_time_seconds %.3f\n", p->started_s);
-	buf_printf(out, "# HELP process_cpu_seconds_total User and system time.\n# TYPE process_cpu_seconds_total counter\n"
-		"process_cpu_seconds_total %.6f\n", p->cpu_s);
-	buf_printf(out, "# HELP process_resident_memory_bytes Resident size.\n# TYPE process_resident_memory_bytes gauge\n"
-		"process_resident_memory_bytes %" PRIu64 "\n", p->resident_bytes);
-	buf_printf(out, "# HELP process_open_fds Open files.\n# TYPE process_open_fds gauge\nprocess_open_fds %" PRIu64 "\n", p->open_files);
+	buf_printf(out,
+		"# HELP process_start_time_seconds Start of the process, since the epoch.\n# TYPE process_start_time_seconds gauge\n"
+		"process_start_time_seconds %.3f\n",
+		p->started_s);
+	buf_printf(out,
+		"# HELP process_cpu_seconds_total User and system time.\n# TYPE process_cpu_seconds_total counter\n"
+		"process_cpu_seconds_total %.6f\n",
+		p->cpu_s);
+	buf_printf(out,
+		"# HELP process_resident_memory_bytes Resident size.\n# TYPE process_resident_memory_bytes gauge\n"
+		"process_resident_memory_bytes %" PRIu64 "\n",
+		p->resident_bytes);
+	buf_printf(out, "# HELP process_open_fds Open files.\n# TYPE process_open_fds gauge\nprocess_open_fds %" PRIu64 "\n",
+		p->open_files);
 }
 
 /* ---- of the instance ---- */
 
-static void instance(struct buf *out, const struct snapshot *s)
+static void instance(struct buf *out, const struct snapshot *s, const struct process_facts *p)
 {
 	const struct {
 		const char *name, *type, *help;
 		double value;
 	} rows[] = {
 		{"memory_limit_bytes", "gauge", "limits.memory.", (double)s->memory_limit},
-		{"records_pending", "gauge", "Results and dead letters that the broker has not acknowledged yet.", (double)s->records_pending},
+		{"records_pending", "gauge", "Results and dead letters that the broker has not acknowledged yet.",
+			(double)s->records_pending},
 		{"rebalances_total", "counter", "Assignments that the group gave to this instance.", (double)s->rebalances},
 		{"commits_total", "counter", "Commits that the broker has accepted, one for each partition.", (double)s->commits},
 		{"late_answers_total", "counter", "Answers of workers that nobody waited for any more.", (double)s->late_answers},
 		{"dropped_stale_total", "counter", "Events about what is gone.", (double)s->dropped_stale},
-		{"affinity_violations_total", "counter", "Sessions that were found in two partitions.", (double)s->affinity_violations},
+		{"affinity_violations_total", "counter", "Sessions that were found in two partitions.",
+			(double)s->affinity_violations},
+		{"health_events_dropped_total", "counter",
+			"Health events that were lost while the broker was away, or were too large for a record.",
+			(double)p->health_dropped},
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -99,10 +119,12 @@ static void instance(struct buf *out, const struct snapshot *s)
 	}
 	family(out, "memory_bytes", "gauge", "Memory of requests and records by what holds it.");
 	for (size_t i = 0; i < s->nmemory; i++)
-		sample(out, "memory_bytes", (const struct label[]){{"kind", slice_of(s->memory[i].name)}, LABELS_END}, (double)s->memory[i].n);
+		sample(out, "memory_bytes", (const struct label[]){{"kind", slice_of(s->memory[i].name)}, LABELS_END},
+			(double)s->memory[i].n);
 	if (s->last_commit_ms != TIME_NONE) {
-		family(out, "last_commit_age_seconds", "gauge", "Time since the last commit that the broker has accepted.");
-		sample(out, "last_commit_age_seconds", NULL, (double)s->last_commit_ms / 1000);
+		family(out, "last_commit_timestamp_seconds", "gauge",
+			"When the broker accepted the last commit, since the epoch.");
+		sample(out, "last_commit_timestamp_seconds", NULL, p->now_s - (double)s->last_commit_ms / 1000);
 	}
 	family(out, "dead_letters_total", "counter", "Dead letters by error code; worker: the worker named it.");
 	for (size_t i = 0; i < s->ndead_letters; i++)
@@ -112,12 +134,30 @@ static void instance(struct buf *out, const struct snapshot *s)
 
 /* ---- of the partitions ---- */
 
-static double of_base(const struct partition_snapshot *p) { return (double)p->base; }
-static double of_backlog(const struct partition_snapshot *p) { return (double)p->backlog; }
-static double of_oldest(const struct partition_snapshot *p) { return (double)p->oldest_ms / 1000; }
-static double of_window(const struct partition_snapshot *p) { return (double)p->window; }
-static double of_metadata(const struct partition_snapshot *p) { return (double)p->metadata_bytes; }
-static double of_held(const struct partition_snapshot *p) { return p->held; }
+static double of_base(const struct partition_snapshot *p)
+{
+	return (double)p->base;
+}
+static double of_backlog(const struct partition_snapshot *p)
+{
+	return (double)p->backlog;
+}
+static double of_oldest(const struct partition_snapshot *p)
+{
+	return (double)p->oldest_ms / 1000;
+}
+static double of_window(const struct partition_snapshot *p)
+{
+	return (double)p->window;
+}
+static double of_metadata(const struct partition_snapshot *p)
+{
+	return (double)p->metadata_bytes;
+}
+static double of_held(const struct partition_snapshot *p)
+{
+	return p->held;
+}
 
 static const struct {
 	const char *name, *help;
@@ -141,7 +181,8 @@ static void partitions(struct buf *out, const struct snapshot *s)
 			const struct partition_snapshot *p = &s->partitions[i];
 
 			snprintf(number, sizeof number, "%" PRId32, p->partition);
-			sample(out, partition_rows[row].name, (const struct label[]){{"topic", p->topic}, {"partition", slice_of(number)}, LABELS_END},
+			sample(out, partition_rows[row].name,
+				(const struct label[]){{"topic", p->topic}, {"partition", slice_of(number)}, LABELS_END},
 				partition_rows[row].value(p));
 		}
 	}
@@ -149,16 +190,46 @@ static void partitions(struct buf *out, const struct snapshot *s)
 
 /* ---- of the pools ---- */
 
-static double of_busy(const struct pool_snapshot *p) { return p->busy; }
-static double of_used(const struct pool_snapshot *p) { return p->slots_used; }
-static double of_total(const struct pool_snapshot *p) { return p->slots_total; }
-static double of_queued(const struct pool_snapshot *p) { return (double)p->queued; }
-static double of_sessions(const struct pool_snapshot *p) { return (double)p->sessions; }
-static double of_created(const struct pool_snapshot *p) { return (double)p->sessions_created; }
-static double of_lost(const struct pool_snapshot *p) { return (double)p->sessions_lost; }
-static double of_parts(const struct pool_snapshot *p) { return (double)p->parts; }
-static double of_dropped(const struct pool_snapshot *p) { return (double)p->partials_dropped; }
-static double of_starts(const struct pool_snapshot *p) { return (double)p->starts; }
+static double of_busy(const struct pool_snapshot *p)
+{
+	return p->busy;
+}
+static double of_used(const struct pool_snapshot *p)
+{
+	return p->slots_used;
+}
+static double of_total(const struct pool_snapshot *p)
+{
+	return p->slots_total;
+}
+static double of_queued(const struct pool_snapshot *p)
+{
+	return (double)p->queued;
+}
+static double of_sessions(const struct pool_snapshot *p)
+{
+	return (double)p->sessions;
+}
+static double of_created(const struct pool_snapshot *p)
+{
+	return (double)p->sessions_created;
+}
+static double of_lost(const struct pool_snapshot *p)
+{
+	return (double)p->sessions_lost;
+}
+static double of_parts(const struct pool_snapshot *p)
+{
+	return (double)p->parts;
+}
+static double of_dropped(const struct pool_snapshot *p)
+{
+	return (double)p->partials_dropped;
+}
+static double of_starts(const struct pool_snapshot *p)
+{
+	return (double)p->starts;
+}
 
 static const struct {
 	const char *name, *type, *help;
@@ -172,7 +243,9 @@ static const struct {
 	{"sessions_created_total", "counter", "Sessions whose state began.", of_created},
 	{"sessions_lost_total", "counter", "Sessions whose state died with their worker.", of_lost},
 	{"result_parts_total", "counter", "Results that were not final: what was said before the answer.", of_parts},
-	{"partials_dropped_total", "counter", "What workers said before their answer and no part has told: partial_max, partial_bytes_max, limits.result.", of_dropped},
+	{"partials_dropped_total", "counter",
+		"What workers said before their answer and no part has told: partial_max, partial_bytes_max, limits.result.",
+		of_dropped},
 	{"worker_starts_total", "counter", "Starts of workers.", of_starts},
 };
 
@@ -181,7 +254,8 @@ static void pool_numbers(struct buf *out, const struct snapshot *s)
 	for (size_t row = 0; row < sizeof pool_rows / sizeof *pool_rows; row++) {
 		family(out, pool_rows[row].name, pool_rows[row].type, pool_rows[row].help);
 		for (size_t i = 0; i < s->npools; i++)
-			sample(out, pool_rows[row].name, (const struct label[]){{"pool", s->pools[i].name}, LABELS_END}, pool_rows[row].value(&s->pools[i]));
+			sample(out, pool_rows[row].name, (const struct label[]){{"pool", s->pools[i].name}, LABELS_END},
+				pool_rows[row].value(&s->pools[i]));
 	}
 }
 
@@ -191,30 +265,36 @@ static void states(struct buf *out, const struct snapshot *s)
 	for (size_t i = 0; i < s->npools; i++)
 		for (int k = HEALTH_UNKNOWN + 1; k < HEALTH_STATE_COUNT; k++)
 			sample(out, "pool_state",
-				(const struct label[]){{"pool", s->pools[i].name}, {"state", slice_of(health_state_name((enum health_state)k))}, LABELS_END},
+				(const struct label[]){{"pool", s->pools[i].name},
+					{"state", slice_of(health_state_name((enum health_state)k))}, LABELS_END},
 				(int)s->pools[i].state == k);
-	family(out, "pool_circuit_state", "gauge", "1 for the state of the pool's circuit: closed, all is well; open, nothing is run; probing, one request is tried.");
+	family(out, "pool_circuit_state", "gauge",
+		"1 for the state of the pool's circuit: closed, all is well; open, nothing is run; probing, one request is tried.");
 	for (size_t i = 0; i < s->npools; i++)
 		for (int k = 0; k < 3; k++)
-			sample(out, "pool_circuit_state", (const struct label[]){{"pool", s->pools[i].name}, {"state", slice_of(circuit_name(k))}, {0}},
+			sample(out, "pool_circuit_state",
+				(const struct label[]){{"pool", s->pools[i].name}, {"state", slice_of(circuit_name(k))}, {0}},
 				s->pools[i].circuit == k);
 	family(out, "workers", "gauge", "Workers by state.");
 	for (size_t i = 0; i < s->npools; i++)
 		for (int k = HEALTH_UNKNOWN + 1; k < HEALTH_STATE_COUNT; k++)
 			sample(out, "workers",
-				(const struct label[]){{"pool", s->pools[i].name}, {"state", slice_of(health_state_name((enum health_state)k))}, LABELS_END},
+				(const struct label[]){{"pool", s->pools[i].name},
+					{"state", slice_of(health_state_name((enum health_state)k))}, LABELS_END},
 				s->pools[i].workers[k]);
 }
 
 static void by_reason(struct buf *out, const char *name, struct slice pool, const struct named_count *counts, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		sample(out, name, (const struct label[]){{"pool", pool}, {"reason", slice_of(counts[i].name)}, LABELS_END}, (double)counts[i].n);
+		sample(out, name, (const struct label[]){{"pool", pool}, {"reason", slice_of(counts[i].name)}, LABELS_END},
+			(double)counts[i].n);
 }
 
 static void reasons(struct buf *out, const struct snapshot *s)
 {
-	family(out, "worker_exits_total", "counter", "Ends of workers by reason; crash: it ended by itself, start_failed: before it was READY.");
+	family(out, "worker_exits_total", "counter",
+		"Ends of workers by reason; crash: it ended by itself, start_failed: before it was READY.");
 	for (size_t i = 0; i < s->npools; i++)
 		by_reason(out, "worker_exits_total", s->pools[i].name, s->pools[i].exited, s->pools[i].nexited);
 	family(out, "sessions_ended_total", "counter", "Sessions that ended, but for the lost ones, by reason.");
@@ -227,7 +307,8 @@ static void requests_of(struct buf *out, struct slice pool, const struct command
 	for (int k = STATUS_UNKNOWN + 1; k < STATUS_COUNT; k++)
 		if (c->requests[k])
 			sample(out, "requests_total",
-				(const struct label[]){{"pool", pool}, {"command", slice_of(c->name)}, {"status", slice_of(status_name((enum status)k))}, LABELS_END},
+				(const struct label[]){{"pool", pool}, {"command", slice_of(c->name)},
+					{"status", slice_of(status_name((enum status)k))}, LABELS_END},
 				(double)c->requests[k]);
 }
 
@@ -241,15 +322,18 @@ static void requests(struct buf *out, const struct snapshot *s)
 
 static void usage(struct buf *out, const struct snapshot *s)
 {
-	family(out, "tokens_total", "counter", "Tokens that runs said they used; other: in a total, but neither in the input nor in the output.");
+	family(out, "tokens_total", "counter",
+		"Tokens that runs said they used; other: in a total, but neither in the input nor in the output.");
 	for (size_t i = 0; i < s->npools; i++)
 		for (int k = 0; k < TOKEN_KINDS; k++)
 			sample(out, "tokens_total",
-				(const struct label[]){{"pool", s->pools[i].name}, {"kind", slice_of(token_kind_name((enum token_kind)k))}, LABELS_END},
+				(const struct label[]){{"pool", s->pools[i].name},
+					{"kind", slice_of(token_kind_name((enum token_kind)k))}, LABELS_END},
 				s->pools[i].used.tokens[k]);
 	family(out, "cost_dollars_total", "counter", "What runs said they cost, in US dollars.");
 	for (size_t i = 0; i < s->npools; i++)
-		sample(out, "cost_dollars_total", (const struct label[]){{"pool", s->pools[i].name}, LABELS_END}, s->pools[i].used.cost);
+		sample(out, "cost_dollars_total", (const struct label[]){{"pool", s->pools[i].name}, LABELS_END},
+			s->pools[i].used.cost);
 }
 
 static void histogram(struct buf *out, struct slice pool, enum phase phase, const struct phase_times *t)
@@ -281,7 +365,7 @@ static void durations(struct buf *out, const struct snapshot *s)
 void metrics_write(const struct snapshot *s, const struct process_facts *p, struct buf *out)
 {
 	process(out, p);
-	instance(out, s);
+	instance(out, s, p);
 	partitions(out, s);
 	pool_numbers(out, s);
 	states(out, s);
@@ -310,7 +394,10 @@ static void pool_roles(const struct engine *e, uint16_t pool, const struct worke
 
 		for (size_t i = 0; i < n; i++)
 			slots += strcmp(views[i].role, roles[k]) == 0;
-		sample(out, "slots", (const struct label[]){{"pool", slice_of(engine_pool_name(e, pool))}, {"role", slice_of(roles[k])}, LABELS_END}, slots);
+		sample(out, "slots",
+			(const struct label[]){{"pool", slice_of(engine_pool_name(e, pool))}, {"role", slice_of(roles[k])},
+				LABELS_END},
+			slots);
 	}
 }
 
@@ -319,7 +406,8 @@ static void pool_resident(const struct engine *e, uint16_t pool, const struct wo
 	for (size_t i = 0; i < n; i++)
 		if (views[i].resident)
 			sample(out, "worker_resident_memory_bytes",
-				(const struct label[]){{"pool", slice_of(engine_pool_name(e, pool))}, {"slot", slot_of(views[i].id)}, LABELS_END},
+				(const struct label[]){{"pool", slice_of(engine_pool_name(e, pool))},
+					{"slot", slot_of(views[i].id)}, LABELS_END},
 				(double)views[i].resident);
 }
 
@@ -328,7 +416,8 @@ static const struct {
 	void (*write)(const struct engine *e, uint16_t pool, const struct worker_view *views, size_t n, struct buf *out);
 } worker_rows[] = {
 	{"slots", "Places for a worker by what they are there for.", pool_roles},
-	{"worker_resident_memory_bytes", "Memory that a worker holds, with all that it started, pages of files not counted.", pool_resident},
+	{"worker_resident_memory_bytes", "Memory that a worker holds, with all that it started, pages of files not counted.",
+		pool_resident},
 };
 
 void metrics_write_workers(const struct engine *e, size_t npools, int64_t now, struct buf *out)
@@ -377,7 +466,8 @@ void metrics_process(struct process_facts *p)
 	struct rusage usage;
 
 	getrusage(RUSAGE_SELF, &usage);
-	p->cpu_s = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+	p->cpu_s = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+		   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 	p->resident_bytes = resident_bytes();
 	p->open_files = open_files();
 }

@@ -39,10 +39,11 @@ static void write_document(json_t *document, struct buf *out)
 
 static json_t *worker_document(const struct worker_view *w)
 {
-	return json_pack("{s:s, s:o, s:s, s:s, s:o, s:i, s:i, s:i, s:I, s:I, s:I, s:o}", "worker_id", w->id,
-		"pid", w->pid ? json_integer(w->pid) : json_null(), "state", health_state_name(w->state), "role", w->role, "version",
-		text_or_null(w->version), "in_flight", (int)w->in_flight, "concurrency", (int)w->concurrency, "unanswered", (int)w->unanswered,
-		"sessions", (json_int_t)w->sessions, "runs", (json_int_t)w->runs, "resident_bytes", (json_int_t)w->resident, "ready_ms", milliseconds(w->ready_ms));
+	return json_pack("{s:s, s:o, s:s, s:s, s:o, s:i, s:i, s:i, s:I, s:I, s:I, s:o}", "worker_id", w->id, "pid",
+		w->pid ? json_integer(w->pid) : json_null(), "state", health_state_name(w->state), "role", w->role, "version",
+		text_or_null(w->version), "in_flight", (int)w->in_flight, "concurrency", (int)w->concurrency, "unanswered",
+		(int)w->unanswered, "sessions", (json_int_t)w->sessions, "runs", (json_int_t)w->runs, "resident_bytes",
+		(json_int_t)w->resident, "ready_ms", milliseconds(w->ready_ms));
 }
 
 static json_t *workers_document(const struct engine *e, uint16_t pool, int64_t now)
@@ -86,21 +87,23 @@ static json_t *usage_document(const struct used_up *u)
 
 static json_t *pool_document(const struct engine *e, uint16_t index, const struct pool_snapshot *p, int64_t now)
 {
-	json_t *sessions = json_pack("{s:I, s:I, s:I, s:o}", "live", (json_int_t)p->sessions, "created", (json_int_t)p->sessions_created, "lost",
-		(json_int_t)p->sessions_lost, "ended", counts_document(p->ended, p->nended));
+	json_t *sessions = json_pack("{s:I, s:I, s:I, s:o}", "live", (json_int_t)p->sessions, "created",
+		(json_int_t)p->sessions_created, "lost", (json_int_t)p->sessions_lost, "ended",
+		counts_document(p->ended, p->nended));
 
-	return json_pack("{s:o, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "pool", text(p->name), "state", health_state_name(p->state), "circuit", circuit_name(p->circuit), "places_used",
-		(int)p->slots_used, "places", (int)p->slots_total, "queued", (json_int_t)p->queued, "recycle_memory",
-		(json_int_t)p->recycle_memory, "resident_limit", (json_int_t)p->memory_limit, "starts", (json_int_t)p->starts, "exits",
-		counts_document(p->exited, p->nexited), "sessions", sessions, "requests", requests_document(p), "usage", usage_document(&p->used), "workers",
-		workers_document(e, index, now));
+	return json_pack("{s:o, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "pool", text(p->name), "state",
+		health_state_name(p->state), "circuit", circuit_name(p->circuit), "places_used", (int)p->slots_used, "places",
+		(int)p->slots_total, "queued", (json_int_t)p->queued, "recycle_memory", (json_int_t)p->recycle_memory,
+		"resident_limit", (json_int_t)p->memory_limit, "starts", (json_int_t)p->starts, "exits",
+		counts_document(p->exited, p->nexited), "sessions", sessions, "requests", requests_document(p), "usage",
+		usage_document(&p->used), "workers", workers_document(e, index, now));
 }
 
 static json_t *partition_document(const struct partition_snapshot *p)
 {
-	return json_pack("{s:o, s:i, s:I, s:I, s:I, s:i, s:I, s:b}", "topic", text(p->topic), "partition", (int)p->partition, "offset",
-		(json_int_t)p->base, "next", (json_int_t)p->next, "backlog", (json_int_t)p->backlog, "window", (int)p->window, "oldest_ms",
-		(json_int_t)p->oldest_ms, "held", p->held);
+	return json_pack("{s:o, s:i, s:I, s:I, s:I, s:i, s:I, s:b}", "topic", text(p->topic), "partition", (int)p->partition,
+		"offset", (json_int_t)p->base, "next", (json_int_t)p->next, "backlog", (json_int_t)p->backlog, "window",
+		(int)p->window, "oldest_ms", (json_int_t)p->oldest_ms, "held", p->held);
 }
 
 void status_write(const struct engine *e, int64_t now, const struct status_facts *f, struct buf *out)
@@ -113,11 +116,13 @@ void status_write(const struct engine *e, int64_t now, const struct status_facts
 		json_array_append_new(pools, pool_document(e, (uint16_t)i, &s.pools[i], now));
 	for (size_t i = 0; i < s.npartitions; i++)
 		json_array_append_new(partitions, partition_document(&s.partitions[i]));
-	write_document(json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:{s:I, s:I}, s:I, s:o, s:o, s:o}", "instance_id", f->process->instance_id, "state",
-			       health_state_name(f->process->state), "version", f->process->version, "group", f->group, "host", f->host, "up_ms",
-			       (json_int_t)(f->wall_ms - (int64_t)(f->process->started_s * 1000)), "memory", "used", (json_int_t)s.memory_used, "limit",
-			       (json_int_t)s.memory_limit, "records_pending", (json_int_t)s.records_pending, "last_commit_ms",
-			       milliseconds(s.last_commit_ms), "pools", pools, "partitions", partitions),
+	write_document(json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:{s:I, s:I}, s:I, s:o, s:o, s:o}", "instance_id",
+			       f->process->instance_id, "state", health_state_name(f->process->state), "version",
+			       f->process->version, "group", f->group, "host", f->host, "up_ms",
+			       (json_int_t)(f->wall_ms - (int64_t)(f->process->started_s * 1000)), "memory", "used",
+			       (json_int_t)s.memory_used, "limit", (json_int_t)s.memory_limit, "records_pending",
+			       (json_int_t)s.records_pending, "last_commit_ms", milliseconds(s.last_commit_ms), "pools", pools,
+			       "partitions", partitions),
 		out);
 	snapshot_free(&s);
 }
@@ -126,14 +131,18 @@ void status_write(const struct engine *e, int64_t now, const struct status_facts
 
 static json_t *session_document(const struct session_view *s)
 {
-	return json_pack("{s:s, s:s, s:b, s:o, s:o, s:I, s:o, s:o, s:o, s:s?}", "pool", s->pool, "state", s->state, "alive", s->alive, "worker_id",
-		text_or_null(s->worker), "session_epoch", text_or_null(s->epoch), "requests", (json_int_t)s->requests, "idle_ms",
-		milliseconds(s->idle_ms), "first_request", text(s->head), "first_since_ms", milliseconds(s->head_ms), "waits_for", s->waits_for);
+	json_t *source = s->topic ? json_pack("{s:s, s:i}", "topic", s->topic, "partition", (int)s->partition) : json_null();
+
+	return json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:s?}", "pool", s->pool, "state", s->state, "alive",
+		s->alive, "source", source, "worker_id", text_or_null(s->worker), "session_epoch", text_or_null(s->epoch),
+		"requests", (json_int_t)s->requests, "idle_ms", milliseconds(s->idle_ms), "first_request", text(s->head),
+		"first_since_ms", milliseconds(s->head_ms), "waits_for", s->waits_for);
 }
 
 static bool write_unknown(const char *what, const char *id, struct buf *out)
 {
-	json_t *document = json_pack("{s:s, s:s?}", "error", "not known to this instance: it is over, was not read yet, or belongs to another instance", what, id);
+	json_t *document = json_pack("{s:s, s:s?}", "error",
+		"not known to this instance: it is over, was not read yet, or belongs to another instance", what, id);
 
 	write_document(document ? document : json_pack("{s:s}", "error", "that is not UTF-8"), out);
 	return false;
@@ -161,10 +170,12 @@ bool status_write_request(const struct engine *e, int64_t now, const char *id, s
 
 	if (!engine_view_request(e, slice_of(id), now, &r))
 		return write_unknown("request_id", id, out);
-	write_document(json_pack("{s:s, s:s, s:I, s:s, s:s, s:o, s:o, s:i, s:I, s:o, s:{s:s, s:i, s:I}}", "request_id", id, "place", r.place, "since_ms",
-			       (json_int_t)r.since_ms, "waits_for", r.waits_for, "pool", r.pool, "session_id", text(r.session), "worker_id",
-			       text_or_null(r.worker), "attempts", (int)r.attempts, "age_ms", (json_int_t)r.age_ms, "left_ms", milliseconds(r.left_ms), "source",
-			       "topic", r.topic, "partition", (int)r.source.tp.partition, "offset", (json_int_t)r.source.offset),
+	write_document(json_pack("{s:s, s:I, s:s, s:I, s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:{s:s, s:i, s:I}}", "request_id", id,
+			       "of_that_id", (json_int_t)r.same_id, "place", r.place, "since_ms", (json_int_t)r.since_ms,
+			       "waits_for", r.waits_for, "pool", r.pool, "session_id", text(r.session), "worker_id",
+			       text_or_null(r.worker), "attempts", (int)r.attempts, "age_ms", milliseconds(r.age_ms), "left_ms",
+			       milliseconds(r.left_ms), "source", "topic", r.topic, "partition", (int)r.source.tp.partition,
+			       "offset", (json_int_t)r.source.offset),
 		out);
 	return true;
 }

@@ -23,9 +23,10 @@ void supervisor_reloading(void)
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
 }
 
-void supervisor_stopping(void)
+/* The unit's TimeoutStopSec is fixed, what we may take is not. */
+void supervisor_stopping(int64_t within_us)
 {
-	sd_notify(0, "STOPPING=1");
+	sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRId64, within_us);
 }
 
 int64_t supervisor_watchdog_us(void)

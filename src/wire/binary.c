@@ -183,8 +183,8 @@ static bool skip_items(struct binary *b, const struct schema_type *t, unsigned d
 			if (!skip_item(b, t, depth))
 				return false;
 			if (b->p == before)
-				break; /* of a type without bytes, so the others have none either: not one by one, they may be
-					  many */
+				/* of a type without bytes, so the others have none either: not one by one, they may be many */
+				break;
 		}
 	} while (items);
 	return true;

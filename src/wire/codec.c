@@ -216,8 +216,8 @@ static bool read_avro(struct codec *c, struct slice bytes, struct buf *scratch, 
 			" is not known; put its .avsc into a directory that schemas.extra names",
 			fingerprint);
 	if (!w->is_request)
-		return fault_set(
-			why, "INVALID_RECORD", "the value is a %.100s, not a ProgramRequest", schema_short_name(w->schema->top));
+		return fault_set(why, "INVALID_RECORD", "the value is a %.100s, not a ProgramRequest",
+			schema_short_name(w->schema->top));
 	return request_read_avro(c, w, codec_avro_body(bytes), scratch, out, why);
 }
 

@@ -72,8 +72,8 @@ bool fault_set(struct fault *why, const char *code, const char *format, ...)
 }
 
 /* Fills *why: the record itself is sound, but not this field. */
-__attribute__((format(printf, 3, 4))) static bool field_fault(
-	struct reading *r, const struct request_field *f, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static bool field_fault(struct reading *r, const struct request_field *f,
+	const char *format, ...)
 {
 	va_list args;
 
@@ -294,14 +294,14 @@ bool request_read_json(struct codec *c, struct slice bytes, struct buf *scratch,
 
 static bool avro_broken(struct reading *r, const struct request_field *f, const struct binary *b)
 {
-	return fault_set(
-		r->why, "INVALID_RECORD", "the Avro record is damaged%s%s: %s", f ? " at " : "", f ? f->name : "", b->fault);
+	return fault_set(r->why, "INVALID_RECORD", "the Avro record is damaged%s%s: %s", f ? " at " : "", f ? f->name : "",
+		b->fault);
 }
 
 static bool avro_wrong(struct reading *r, const struct request_field *f, const struct schema_type *t)
 {
-	return field_fault(
-		r, f, "'%s' must be %s; the writer's schema has %s", f->name, want_words[f->want], schema_kind_name(t->kind));
+	return field_fault(r, f, "'%s' must be %s; the writer's schema has %s", f->name, want_words[f->want],
+		schema_kind_name(t->kind));
 }
 
 static bool avro_read_text(struct reading *r, const struct request_field *f, const struct schema_type *t, struct binary *b)

@@ -244,6 +244,7 @@ static void write_snapshot(struct emit *e, const struct snapshot *s)
 	emit_long(e, "memory_limit", (int64_t)s->memory_limit);
 	emit_long(e, "late_answers", (int64_t)s->late_answers);
 	emit_long(e, "dropped_stale", (int64_t)s->dropped_stale);
+	emit_long(e, "heartbeat_ms", s->heartbeat_ms);
 	emit_close(e);
 }
 

@@ -6,13 +6,8 @@
 #include "bridgepool/wire/codec.h"
 #include "schema.h"
 
-enum record_kind {
-	RECORD_REQUEST,
-	RECORD_RESULT,
-	RECORD_HEALTH,
-	RECORD_DEAD_LETTER,
-	RECORD_COUNT
-}; /* as schema_texts has them */
+/* as schema_texts has them */
+enum record_kind { RECORD_REQUEST, RECORD_RESULT, RECORD_HEALTH, RECORD_DEAD_LETTER, RECORD_COUNT };
 
 enum { REQUEST_FIELDS = 11, AVRO_HEAD = 10 /* C3 01 and the fingerprint */ };
 

@@ -28,7 +28,14 @@ bool json_unescape(struct slice quoted, struct buf *out)
 static bool quote_byte(struct buf *out, uint8_t c)
 {
 	static const char short_form[] = {
-		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
+		['\b'] = 'b',
+		['\t'] = 't',
+		['\n'] = 'n',
+		['\f'] = 'f',
+		['\r'] = 'r',
+		['"'] = '"',
+		['\\'] = '\\',
+	};
 	char two[2] = {'\\', short_form[c]};
 
 	return two[1] ? buf_append(out, two, 2) : buf_printf(out, "\\u%04x", c);

@@ -25,8 +25,8 @@ static bool read_id(const char *text, unsigned *out)
 	return !errno && !*end && n < (uid_t)-1;
 }
 
-/* Root, or who was given the capabilities in a way that the guard inherits, as by AmbientCapabilities= of systemd. CAP_KILL is for the
- * guard: it ends what then belongs to another user. */
+/* Root, or who was given the capabilities in a way that the guard inherits, as by AmbientCapabilities= of systemd. CAP_KILL is
+ * for the guard: it ends what then belongs to another user. */
 static bool may_change(void)
 {
 	static const unsigned long needed[] = {CAP_SETUID, CAP_SETGID, CAP_KILL};
@@ -82,13 +82,15 @@ enum account_fault account_find(const char *user, const char *group, struct acco
 		return ACCOUNT_GROUP;
 	}
 	if (!grouped && !has_group) {
-		snprintf(errstr, size, "user %.60s has no entry on this machine, so that its group is not known; set `group` too", user);
+		snprintf(errstr, size, "user %.60s has no entry on this machine, so that its group is not known; set `group` too",
+			user);
 		return ACCOUNT_USER;
 	}
 	out->changes = (has_user || has_group) && may_change();
 	if (out->changes || (out->uid == geteuid() && out->gid == getegid()))
 		return ACCOUNT_GOOD;
-	snprintf(errstr, size, "only root may run workers as another user or group, and this is user %u: leave it out, or start the daemon as root",
+	snprintf(errstr, size,
+		"only root may run workers as another user or group, and this is user %u: leave it out, or start the daemon as root",
 		(unsigned)geteuid());
 	return has_user && out->uid != geteuid() ? ACCOUNT_USER : ACCOUNT_GROUP;
 }

@@ -19,8 +19,8 @@ static const struct adapter_kind *find_kind(const char *name, char *errstr, size
 	return NULL;
 }
 
-struct adapter *adapter_new(
-	struct uv_loop_s *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size)
+struct adapter *adapter_new(struct uv_loop_s *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr,
+	size_t size)
 {
 	const struct adapter_kind *kind = find_kind(c->kind, errstr, size);
 	struct adapter *a = kind ? kind->open(loop, c, ev, errstr, size) : NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bridgepool/base/check.h"
+#include "bridgepool/base/clock.h"
 
 /* What programs need to find themselves, their language, their time and their certificates. */
 static const char *const always[] = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR",
@@ -59,9 +60,9 @@ static void put(struct environment *e, const char *item)
 }
 
 void environment_init(struct environment *e, char *const *from, const char *const *pass, const char *const *set,
-	const char *pool_name, size_t max_frame_bytes)
+	const char *pool_name, size_t max_frame_bytes, int64_t stop_grace_us)
 {
-	char pool[128], max_frame[64];
+	char pool[128], max_frame[64], stop_grace[64];
 
 	*e = (struct environment){xcalloc(1, sizeof *e->items), 0};
 	for (; from && *from; from++) {
@@ -77,6 +78,9 @@ void environment_init(struct environment *e, char *const *from, const char *cons
 	/* A worker that knows the limit answers with an error instead of a frame that would cost it its life. */
 	snprintf(max_frame, sizeof max_frame, "BRIDGEPOOL_MAX_FRAME_BYTES=%zu", max_frame_bytes);
 	put(e, max_frame);
+	snprintf(stop_grace, sizeof stop_grace, "BRIDGEPOOL_STOP_GRACE=%.3f", (double)stop_grace_us / SECOND_US);
+	if (stop_grace_us > 0)
+		put(e, stop_grace);
 }
 
 void environment_free(struct environment *e)

@@ -11,9 +11,10 @@ struct environment {
 };
 
 /* Of `from` what the built-in patterns and `pass` allow, then `set`, which wins, then what the daemon itself says of the pool:
- * BRIDGEPOOL_POOL and BRIDGEPOOL_MAX_FRAME_BYTES. Lists end with NULL; pass and set may be NULL. */
+ * BRIDGEPOOL_POOL, BRIDGEPOOL_MAX_FRAME_BYTES and, in seconds, BRIDGEPOOL_STOP_GRACE. Lists end with NULL; pass and set may be
+ * NULL. */
 void environment_init(struct environment *e, char *const *from, const char *const *pass, const char *const *set,
-	const char *pool_name, size_t max_frame_bytes);
+	const char *pool_name, size_t max_frame_bytes, int64_t stop_grace_us);
 void environment_free(struct environment *e);
 const char *environment_get(const struct environment *e, const char *name); /* borrows; NULL: not set */
 /* A new list: all of e, BRIDGEPOOL_WORKER_ID and BRIDGEPOOL_GENERATION. Free with environment_list_free; it borrows e. */

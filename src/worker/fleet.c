@@ -126,8 +126,7 @@ void fleet_bury(struct fleet *f, struct process *p)
 	bool was_closing = f->adapter.closing;
 
 	unlink_process(f, p);
-	if (p->lines.last_len)
-		p->exit.last = (struct slice){p->lines.last, p->lines.last_len};
+	process_last_line(p);
 	if (!was_closing)
 		f->events.gone(f->events.ctx, p->slot, &p->exit);
 	process_free(p);
@@ -239,8 +238,8 @@ static bool fleet_reconfigure(struct adapter *a, const struct adapter_config *c,
 	return true;
 }
 
-static struct adapter *fleet_open(
-	uv_loop_t *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size)
+static struct adapter *fleet_open(uv_loop_t *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr,
+	size_t size)
 {
 	struct fleet *f = xcalloc(1, sizeof *f);
 

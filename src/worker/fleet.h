@@ -19,7 +19,7 @@ struct fleet {
 	uv_loop_t *loop;
 	struct worker_events events;
 	struct launch_plan plan;
-	size_t max_frame; /* of what is started from now on */
+	size_t max_frame;           /* of what is started from now on */
 	struct process *processes;  /* uthash by slot_ref, until their `gone` is said */
 	struct process_list unsaid; /* have calls that adapter_flush must write */
 	struct process_list due;    /* have something to do in the next turn of the loop */

@@ -7,8 +7,8 @@
 /* 0, 1 and 2 are the worker's. */
 enum guard_fd { GUARD_FD_ORDERS = 3, GUARD_FD_REPORT = 4, GUARD_FD_END };
 
-/* getopt's letters: directory, open files, core bytes, address space in bytes, CPU seconds, what is added to oom_score_adj, user and
- * group as numbers, may gain privileges. What follows is the command. */
+/* getopt's letters: directory, open files, core bytes, address space in bytes, CPU seconds, what is added to oom_score_adj, user
+ * and group as numbers, may gain privileges. What follows is the command. */
 #define GUARD_OPTIONS "+d:f:c:m:t:o:u:g:p"
 
 /* One byte each on the orders pipe; its end is the order to kill everything. */

@@ -100,7 +100,8 @@ static void plan_environment(struct launch_plan *p, const struct adapter_config 
 	}
 	for (size_t i = 0; c->environment && c->environment[i]; i++)
 		argv_add(&set, c->environment[i]);
-	environment_init(&p->environment, environ, c->pass, (const char *const *)set.items, c->pool_name, c->max_frame_bytes);
+	environment_init(&p->environment, environ, c->pass, (const char *const *)set.items, c->pool_name, c->max_frame_bytes,
+		c->stop_grace_us);
 	argv_free(set.items);
 }
 
@@ -230,7 +231,9 @@ bool launch_guarded(const struct launch_plan *plan, struct slot_ref w, struct la
 
 	if (!pipes_open(&p)) {
 		snprintf(errstr, size, "no pipes for a worker: %s%s", strerror(errno),
-			errno == EMFILE ? "; raise the limit of open files (ulimit -n, or LimitNOFILE= of systemd): a worker needs five" : "");
+			errno == EMFILE
+				? "; raise the limit of open files (ulimit -n, or LimitNOFILE= of systemd): a worker needs five"
+				: "");
 		return false;
 	}
 	worker_id_write(id, plan->pool_name, w);
@@ -242,11 +245,13 @@ bool launch_guarded(const struct launch_plan *plan, struct slot_ref w, struct la
 		snprintf(errstr, size, "%s cannot be started: %s", plan->guard, strerror(error));
 		return false;
 	}
-	*out = (struct launched){.guard = pid,
+	*out = (struct launched){
+		.guard = pid,
 		.in = p.fd[0][1],
 		.out = p.fd[1][0],
 		.err = p.fd[2][0],
 		.orders = p.fd[GUARD_FD_ORDERS][1],
-		.report = p.fd[GUARD_FD_REPORT][0]};
+		.report = p.fd[GUARD_FD_REPORT][0],
+	};
 	return true;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bridgepool/base/check.h"
+#include "bridgepool/base/clock.h"
 
 static bool is_blank(struct slice line)
 {
@@ -26,6 +27,7 @@ static void say(struct lines *l, const char *data, size_t n, lines_fn *each, voi
 	if (!is_blank(line)) {
 		l->last_len = line.len < LINE_LAST_MAX ? line.len : LINE_LAST_MAX;
 		memcpy(l->last, line.data, l->last_len);
+		l->last_at = clock_mono_us();
 	}
 	each(ctx, line);
 }

@@ -12,6 +12,7 @@ struct lines {
 	bool skipping; /* the line was over LINE_MAX_BYTES: its rest is dropped */
 	char last[LINE_LAST_MAX];
 	size_t last_len; /* the last line that is not blank, cut */
+	int64_t last_at; /* when it was read */
 };
 
 /* line is borrowed for the call, without its end. */

@@ -119,6 +119,7 @@ struct task {
 	struct mock *mock;
 	struct slot_ref slot;
 	enum task_kind kind;
+	uint64_t request;        /* TASK_ANSWER: what it belongs to; 0: no request */
 	struct buf body;         /* TASK_ANSWER: what a frame would hold */
 	struct exit_report exit; /* TASK_FAIL, TASK_END */
 };
@@ -216,12 +217,15 @@ static void say_end(struct mock *m, struct mock_worker *w, const struct task *t)
 		m->events.gone(m->events.ctx, slot, &t->exit);
 }
 
+/* What is told may make somebody cancel or close what is to come, so t is out of the list by then; it lives until its close
+ * callback. */
 static void on_task(uv_timer_t *timer)
 {
 	struct task *t = timer->data;
 	struct mock *m = t->mock;
 	struct mock_worker *w = find(m, t->slot);
 
+	task_end(t);
 	if (w && (t->kind == TASK_FAIL || t->kind == TASK_END)) {
 		say_end(m, w, t);
 	} else if (w && !w->ending && t->kind == TASK_START) {
@@ -230,8 +234,6 @@ static void on_task(uv_timer_t *timer)
 	} else if (w && !w->ending && t->kind == TASK_ANSWER) {
 		say_answer(m, t);
 	}
-	if (!m->adapter.closing) /* else mock_close has ended it */
-		task_end(t);
 }
 
 static struct task *task_add(struct mock *m, struct slot_ref w, enum task_kind kind, int64_t delay_ms)
@@ -248,6 +250,15 @@ static struct task *task_add(struct mock *m, struct slot_ref w, enum task_kind k
 	m->ntasks++;
 	uv_timer_start(&t->timer, on_task, (uint64_t)delay_ms, 0);
 	return t;
+}
+
+/* What a worker will say of this request; the text is to be written. */
+static struct buf *answer_add(struct mock *m, struct slot_ref w, uint64_t request, int64_t delay_ms)
+{
+	struct task *t = task_add(m, w, TASK_ANSWER, delay_ms);
+
+	t->request = request;
+	return &t->body;
 }
 
 static void end_worker(struct mock *m, struct mock_worker *w, enum task_kind kind, struct exit_report exit)
@@ -313,22 +324,50 @@ static enum mishap mishap_of(struct mock *m, struct slice command)
 	return MISHAP_NONE;
 }
 
-/* "sleep" {ms}: how long. */
-static int64_t wished_delay(const struct call *c)
+/* A number among the arguments, at most so much; 0: there is none. */
+static int64_t number_of(const struct call *c, const char *name, int64_t most)
 {
-	struct json_member ms = {.name = "ms"};
+	struct json_member member = {.name = name};
 	char errstr[64];
 	int64_t value;
 
-	if (slice_is(c->command, "sleep") && c->args.len && json_read_object(c->args, &ms, 1, JSON_MAX_DEPTH, errstr, sizeof errstr) &&
-		ms.kind == JSON_KIND_NUMBER && json_int(ms.value, &value) && value > 0)
-		return value;
+	if (c->args.len && json_read_object(c->args, &member, 1, JSON_MAX_DEPTH, errstr, sizeof errstr) &&
+		member.kind == JSON_KIND_NUMBER && json_int(member.value, &value) && value > 0)
+		return value < most ? value : most;
 	return 0;
+}
+
+static int64_t parts_of(const struct call *c)
+{
+	return number_of(c, "parts", MOCK_PARTS_MOST);
+}
+
+static int64_t ms_of(const struct call *c)
+{
+	return number_of(c, "ms", MOCK_MS_MOST);
+}
+
+/* "sleep" {ms}, "stream" {parts, ms}: how long. */
+static int64_t wished_delay(const struct call *c)
+{
+	if (slice_is(c->command, "stream"))
+		return parts_of(c) * ms_of(c);
+	return slice_is(c->command, "sleep") ? ms_of(c) : 0;
+}
+
+static void say_parts(struct mock *m, const struct mock_worker *w, const struct call *c, int64_t delay)
+{
+	int64_t parts = parts_of(c), ms = ms_of(c);
+
+	for (int64_t i = 1; i <= parts; i++)
+		buf_printf(answer_add(m, w->slot, c->id, delay + ms * i),
+			"{\"id\":%" PRIu64 ",\"partial\":{\"part\":%" PRId64 "}}", c->id, i);
 }
 
 static void take_request(struct mock *m, struct mock_worker *w, const struct call *c)
 {
-	int64_t jitter = m->script.jitter ? (int64_t)random_below(&m->random, (uint64_t)m->script.jitter + 1) : 0;
+	int64_t delay = m->script.delay +
+			(m->script.jitter ? (int64_t)random_below(&m->random, (uint64_t)m->script.jitter + 1) : 0);
 	enum mishap mishap = mishap_of(m, c->command);
 	struct buf *out;
 
@@ -336,7 +375,9 @@ static void take_request(struct mock *m, struct mock_worker *w, const struct cal
 		end_worker(m, w, TASK_END, (struct exit_report){.signal = SIGSEGV});
 	if (mishap == MISHAP_CRASH || mishap == MISHAP_HANG)
 		return;
-	out = &task_add(m, w->slot, TASK_ANSWER, m->script.delay + jitter + wished_delay(c))->body;
+	if (slice_is(c->command, "stream"))
+		say_parts(m, w, c, delay);
+	out = answer_add(m, w->slot, c->id, delay + wished_delay(c));
 	if (mishap == MISHAP_ERROR) {
 		write_head(out, c, false);
 		buf_text(out, "\"error\":{\"code\":\"MOCK_ERROR\",\"message\":\"the script says so\",\"retriable\":true}}");
@@ -353,12 +394,25 @@ static void take_request(struct mock *m, struct mock_worker *w, const struct cal
 	}
 }
 
-/* What a cancel names is answered by the cancel; its own answer, should it come, is a late one. */
+static void drop_answers(struct mock *m, struct slot_ref w, uint64_t request)
+{
+	struct task *t, *next;
+
+	for (t = request ? TAILQ_FIRST(&m->tasks) : NULL; t; t = next) {
+		next = TAILQ_NEXT(t, link);
+		if (t->request == request && !memcmp(&t->slot, &w, sizeof w))
+			task_end(t);
+	}
+}
+
+/* What a cancel names is answered by the cancel, whatever it would have said. */
 static void take_cancel(struct mock *m, struct mock_worker *w, const struct call *c)
 {
 	struct call cancelled = {.id = c->target};
-	struct buf *out = &task_add(m, w->slot, TASK_ANSWER, 0)->body;
+	struct buf *out;
 
+	drop_answers(m, w->slot, c->target);
+	out = &task_add(m, w->slot, TASK_ANSWER, 0)->body;
 	write_head(out, &cancelled, false);
 	buf_text(out, "\"error\":{\"code\":\"CANCELLED\",\"message\":\"cancelled\"}}");
 	out = &task_add(m, w->slot, TASK_ANSWER, 0)->body;
@@ -368,8 +422,8 @@ static void take_cancel(struct mock *m, struct mock_worker *w, const struct call
 
 /* ---- the kind ---- */
 
-static struct adapter *mock_open(
-	uv_loop_t *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size)
+static struct adapter *mock_open(uv_loop_t *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr,
+	size_t size)
 {
 	struct script script;
 	struct mock *m;

@@ -1,8 +1,9 @@
 /* mock.h: the `mock` kind of adapter: workers inside the daemon, which do what a script says. For tests without processes.
  *
  * A script is a list of key=value with semicolons, for example "delay=5ms;crash_every=100;hang=slow". Without one a worker starts
- * at once, answers pings and all that is asked of it: programs as mock_programs.h has them, "sleep" {ms} after so long, any other
- * request with {"echo": its args, "worker": "pool/slot.generation"}.
+ * at once, answers pings and all that is asked of it: programs as mock_programs.h has them, "sleep" {ms} after so long, "stream"
+ * {parts, ms} with so many parts, each after so long, and like any other request at its end with {"echo": its args, "worker":
+ * "pool/slot.generation"}.
  *
  *   start_delay=MS      until it is started          start_fail_every=N  each Nth start fails
  *   delay=MS            until a request is answered  jitter=MS           up to so much more, from a seeded generator

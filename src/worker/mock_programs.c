@@ -109,7 +109,8 @@ static bool read_signature(json_t *signature, json_t **inputs, json_t **outputs,
 		*inputs = json_incref(json_object_get(signature, "inputs"));
 		*outputs = json_incref(json_object_get(signature, "outputs"));
 	} else {
-		return refuse(answer, "invalid_signature", "signature: write \"question -> answer\", or an object with inputs and outputs");
+		return refuse(answer, "invalid_signature",
+			"signature: write \"question -> answer\", or an object with inputs and outputs");
 	}
 	if (json_array_size(*inputs) && json_array_size(*outputs))
 		return true;
@@ -174,6 +175,7 @@ struct call {
 static bool find(const struct call *c, const char *member, const char **id, json_t **program)
 {
 	*id = json_string_value(json_object_get(c->args, member));
+	*program = NULL;
 	if (!*id || !**id)
 		return refuse(c->answer, "INVALID_ARGUMENTS", "%s: required, a text", member);
 	*program = json_object_get(c->programs, *id);
@@ -200,9 +202,10 @@ static bool create(const struct call *c)
 		return false;
 	kind = kind ? kind : "predict";
 	json_object_set_new(c->programs, id,
-		json_pack("{s:s, s:O, s:o, s:o, s:i, s:f}", "program_type", kind, "signature", signature, "inputs", inputs, "outputs", outputs,
-			"execution_count", 0, "created_at", (double)clock_wall_ms() / 1000));
-	*c->answer = json_pack("{s:s, s:s, s:O, s:s}", "program_id", id, "status", "created", "signature", signature, "program_type", kind);
+		json_pack("{s:s, s:O, s:o, s:o, s:i, s:f}", "program_type", kind, "signature", signature, "inputs", inputs,
+			"outputs", outputs, "execution_count", 0, "created_at", (double)clock_wall_ms() / 1000));
+	*c->answer = json_pack("{s:s, s:s, s:O, s:s}", "program_id", id, "status", "created", "signature", signature,
+		"program_type", kind);
 	return true;
 }
 
@@ -273,7 +276,8 @@ static bool execute(const struct call *c)
 	outputs = json_object();
 	json_array_foreach (json_object_get(program, "outputs"), i, field)
 		json_object_set_new(outputs, json_string_value(json_object_get(field, "name")) ?: "", output_of(field));
-	json_object_set_new(program, "execution_count", json_integer(1 + json_integer_value(json_object_get(program, "execution_count"))));
+	json_object_set_new(program, "execution_count",
+		json_integer(1 + json_integer_value(json_object_get(program, "execution_count"))));
 	*c->answer = json_pack("{s:s, s:o, s:f}", "program_id", id, "outputs", outputs, "execution_time", 0.0);
 	return true;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bridgepool/base/check.h"
+#include "bridgepool/base/clock.h"
 #include "usage.h"
 #include "guard_protocol.h"
 
@@ -175,13 +176,20 @@ static bool read_out(struct process *p)
 static void end_out(struct process *p)
 {
 	struct slice rest = frame_rest(&p->frames);
-	char detail[64];
+	const uint8_t *head = rest.data;
+	struct buf detail;
 
 	uv_poll_stop(&p->out.poll);
 	if (p->exit_known)
 		return; /* gone says it better */
-	snprintf(detail, sizeof detail, "in the middle of a frame, after %zu bytes of it", rest.len);
-	say_fault(p, FAULT_EOF, rest.len ? slice_of(detail) : (struct slice){NULL, 0});
+	buf_init(&detail, 1024);
+	if (rest.len) {
+		buf_printf(&detail, "in the middle of a frame, after %zu bytes of it: \"", rest.len);
+		show_bytes(&detail, rest);
+		buf_text(&detail, is_text(*head) ? "\"; stdout is for frames: did it print?" : "\"");
+	}
+	say_fault(p, FAULT_EOF, buf_slice(&detail));
+	buf_free(&detail);
 }
 
 /* The rest of what was read comes before more is read, in the next turn. */
@@ -275,6 +283,13 @@ static void hear_failed(struct process *p, enum guard_step step, int error)
 	say_fault(p, FAULT_EXEC, slice_of(why));
 }
 
+static void know_exit(struct process *p)
+{
+	if (!p->exit_known)
+		p->ended_at = clock_mono_us();
+	p->exit_known = true;
+}
+
 static void hear(struct process *p, const struct guard_report *r)
 {
 	if (r->word == GUARD_STARTED) {
@@ -282,10 +297,10 @@ static void hear(struct process *p, const struct guard_report *r)
 	} else if (r->word == GUARD_FAILED) {
 		hear_failed(p, (enum guard_step)r->a, r->b);
 	} else if (r->word == GUARD_EXITED) {
-		p->exit_known = true;
+		know_exit(p);
 		p->exit = (struct exit_report){.exited = true, .code = r->a};
 	} else if (r->word == GUARD_SIGNALED) {
-		p->exit_known = true;
+		know_exit(p);
 		p->exit = (struct exit_report){.signal = r->a, .by_limit = r->b != 0};
 	} else if (r->word == GUARD_ALL_GONE) {
 		p->all_gone = true;
@@ -400,10 +415,12 @@ static void order(struct process *p, enum guard_order o)
 {
 	char byte = (char)o;
 
+	/* Should someone have stopped it. Before the order: afterwards it may be at its end, where this would undo the stop by
+	 * which a leak checker looks at it. */
+	if (o == GUARD_ORDER_KILL && p->guard > 0 && !p->reaped)
+		kill(p->guard, SIGCONT);
 	if (p->orders >= 0 && write(p->orders, &byte, 1) < 0 && errno != EPIPE)
 		close_orders(p);
-	if (o == GUARD_ORDER_KILL && p->guard > 0 && !p->reaped)
-		kill(p->guard, SIGCONT); /* should someone have stopped it */
 }
 
 void process_stop(struct process *p, enum stop_step s)
@@ -519,7 +536,7 @@ static void finish(struct process *p, int status)
 		;
 	if (!p->all_gone)
 		outlive_guard(p, status);
-	p->exit_known = true;
+	know_exit(p);
 	drain(p);
 	process_abandon(p);
 }
@@ -545,6 +562,16 @@ void process_reap(struct process *p)
 		return;
 	p->reaped = true;
 	finish(p, status);
+}
+
+void process_last_line(struct process *p)
+{
+	int64_t age = p->ended_at - p->lines.last_at;
+
+	if (p->lines.last_len == 0)
+		return;
+	p->exit.last = (struct slice){p->lines.last, p->lines.last_len};
+	p->exit.last_age_ms = age > 0 ? age / MS_US : 0; /* a line that was still in the pipe is read after the end */
 }
 
 void process_abandon(struct process *p)

@@ -43,6 +43,7 @@ struct process {
 	bool close_wanted;                                           /* stdin is closed when all is written */
 	bool write_waits;                                            /* the pipe is full */
 	struct exit_report exit;
+	int64_t ended_at; /* when exit_known was learnt; 0: not yet */
 
 	size_t max_frame;
 	struct frame_reader frames;
@@ -56,11 +57,12 @@ struct process {
 struct process *process_start(struct fleet *f, struct slot_ref slot);
 void process_call(struct process *p, const struct call *c);
 void process_stop(struct process *p, enum stop_step s);
-void process_flush(struct process *p);   /* one write */
-void process_turn(struct process *p);    /* does what could not be done where it was found out */
-void process_look(struct process *p);    /* tells how much memory it holds */
-void process_reap(struct process *p);    /* looks whether its guard has ended */
-void process_abandon(struct process *p); /* closes everything without waiting; the guard goes on killing */
+void process_flush(struct process *p);     /* one write */
+void process_turn(struct process *p);      /* does what could not be done where it was found out */
+void process_look(struct process *p);      /* tells how much memory it holds */
+void process_reap(struct process *p);      /* looks whether its guard has ended */
+void process_last_line(struct process *p); /* for the exit report */
+void process_abandon(struct process *p);   /* closes everything without waiting; the guard goes on killing */
 void process_free(struct process *p);
 
 #endif

@@ -1,5 +1,5 @@
-/* usage.c: see usage.h. What belongs to a worker is found from its guard downwards, so that a number that was given to another process
- * in the meantime is never taken for it. */
+/* usage.c: see usage.h. What belongs to a worker is found from its guard downwards, so that a number that was given to another
+ * process in the meantime is never taken for it. */
 #include "usage.h"
 
 #include <dirent.h>
@@ -37,9 +37,9 @@ static uint64_t kib_of(const char *status, const char *name)
 	return at ? strtoull(at + strlen(name), NULL, 10) : 0;
 }
 
-/* What is the process's own: pages of files, such as programs and libraries, are shared by all that use them, and the kernel drops
- * them when memory runs short. The proportional sizes of smaps_rollup would divide what several share, but walking the pages takes
- * 9 us for each MiB, and the loop waits meanwhile. */
+/* What is the process's own: pages of files, such as programs and libraries, are shared by all that use them, and the kernel
+ * drops them when memory runs short. The proportional sizes of smaps_rollup would divide what several share, but walking the
+ * pages takes 9 us for each MiB, and the loop waits meanwhile. */
 static uint64_t held(pid_t pid)
 {
 	char path[64], text[4096];

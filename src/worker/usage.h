@@ -5,9 +5,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Bytes that are resident in all processes below the guard, without pages of files; those that several share, after a fork or as shared
- * memory, count in each. 0: none was found. worker is looked at alone where the kernel does not tell who started whom. About 20 us,
- * and as much for each further process. */
+/* Bytes that are resident in all processes below the guard, without pages of files; those that several share, after a fork or as
+ * shared memory, count in each. 0: none was found. worker is looked at alone where the kernel does not tell who started whom.
+ * About 20 us, and as much for each further process. */
 uint64_t usage_held(pid_t guard, pid_t worker);
 
 #endif

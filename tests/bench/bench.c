@@ -55,39 +55,29 @@ int bench_options(struct bench *b, int argc, char **argv)
 	};
 	int c;
 
-	*b = (struct bench){.brokers = "localhost:9092", .from = "", .to = "", .count = 1000, .sessions = 1000, .workers = 4, .depth = 16, .linger = "1"};
+	*b = (struct bench){
+		.brokers = "localhost:9092",
+		.from = "",
+		.to = "",
+		.count = 1000,
+		.sessions = 1000,
+		.workers = 4,
+		.depth = 16,
+		.linger = "1",
+	};
 	/* "+": what follows the first operand is not ours. */
 	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		switch (c) {
-		case 'b':
-			b->brokers = optarg;
-			break;
-		case 'f':
-			b->from = optarg;
-			break;
-		case 't':
-			b->to = optarg;
-			break;
-		case 'n':
-			b->count = number(optarg);
-			break;
-		case 's':
-			b->sessions = number(optarg);
-			break;
-		case 'w':
-			b->warmup = number(optarg);
-			break;
-		case 'k':
-			b->workers = number(optarg);
-			break;
-		case 'd':
-			b->depth = number(optarg);
-			break;
-		case 'l':
-			b->linger = optarg;
-			break;
-		default:
-			exit(64);
+		case 'b': b->brokers = optarg; break;
+		case 'f': b->from = optarg; break;
+		case 't': b->to = optarg; break;
+		case 'n': b->count = number(optarg); break;
+		case 's': b->sessions = number(optarg); break;
+		case 'w': b->warmup = number(optarg); break;
+		case 'k': b->workers = number(optarg); break;
+		case 'd': b->depth = number(optarg); break;
+		case 'l': b->linger = optarg; break;
+		default: exit(64);
 		}
 	}
 	return optind;
@@ -147,7 +137,8 @@ static rd_kafka_t *open_client(rd_kafka_type_t type, const struct props *props, 
 
 rd_kafka_t *bench_producer(const struct bench *b, bool reports)
 {
-	const struct property given[] = {{"bootstrap.servers", b->brokers, NULL}, {"linger.ms", b->linger, NULL}, {NULL, NULL, NULL}};
+	const struct property given[] = {{"bootstrap.servers", b->brokers, NULL}, {"linger.ms", b->linger, NULL},
+		{NULL, NULL, NULL}};
 
 	return open_client(RD_KAFKA_PRODUCER, &props_producer, given, reports ? RD_KAFKA_EVENT_DR : 0);
 }
@@ -183,7 +174,8 @@ static int64_t end_of(rd_kafka_t *rk, const char *topic, int partition)
 /* No group: a rebalance is no part of what is measured. */
 rd_kafka_t *bench_consumer(const struct bench *b, bool from_now)
 {
-	const struct property given[] = {{"bootstrap.servers", b->brokers, NULL}, {"group.id", "bench", NULL}, {NULL, NULL, NULL}};
+	const struct property given[] = {{"bootstrap.servers", b->brokers, NULL}, {"group.id", "bench", NULL},
+		{NULL, NULL, NULL}};
 	rd_kafka_t *rk = open_client(RD_KAFKA_CONSUMER, &props_consumer, given, 0);
 	rd_kafka_topic_partition_list_t *list;
 	int ids[PARTITIONS_MAX], n;

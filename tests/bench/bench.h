@@ -1,4 +1,5 @@
-/* bench.h: what the programs of the benchmark share: clocks, Kafka clients with the daemon's settings, figures of many samples. */
+/* bench.h: what the programs of the benchmark share: clocks, Kafka clients with the daemon's settings, figures of many
+ * samples. */
 #ifndef BENCH_H
 #define BENCH_H
 

@@ -1,12 +1,13 @@
 /* bench_client.c: the other side of the daemon: loads a request topic, waits until all is answered, asks one request at a time.
  *
  *   bench_client load  --brokers B --to T --count N [--sessions S]   N requests with 200-byte arguments, of S sessions
- *   bench_client await --brokers B --from T --count N                until T has N records; prints when they came, by the broker's clock
+ *   bench_client await --brokers B --from T --count N                until T has N records; prints when they came, by the
+ *                                                                    broker's clock
  *   bench_client ping  --brokers B --to T --from T2 --count N [--warmup W]
- *                                                                    one at a time; prints p50 and p99 from request to record in T2
+ *                                                                    one at a time; prints p50 and p99 from request to record
+ *                                                                    in T2
  *
- * Prints one line of name=value. Topics have to stamp records with LogAppendTime.
- */
+ * Prints one line of name=value. Topics have to stamp records with LogAppendTime. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,8 +139,8 @@ static void await_answer(rd_kafka_t *consumer, const char *run, long n)
 	if (!m || m->err)
 		bench_die("no answer to request %ld: %s", n, m ? rd_kafka_message_errstr(m) : "none came");
 	if (!memmem(m->payload, m->len, id, strlen(id)))
-		bench_die("another record came than the answer to request %ld: %.*s", n, (int)(m->len < sizeof value ? m->len : sizeof value),
-			(const char *)m->payload);
+		bench_die("another record came than the answer to request %ld: %.*s", n,
+			(int)(m->len < sizeof value ? m->len : sizeof value), (const char *)m->payload);
 	rd_kafka_message_destroy(m);
 }
 
@@ -164,7 +165,8 @@ static int ping(struct bench *b)
 			us[i] = (double)(bench_now_ns() - began) / 1000;
 		rd_kafka_poll(producer, 0);
 	}
-	printf("p50_us=%.0f p99_us=%.0f\n", bench_percentile(us, (size_t)b->count, 0.5), bench_percentile(us, (size_t)b->count, 0.99));
+	printf("p50_us=%.0f p99_us=%.0f\n", bench_percentile(us, (size_t)b->count, 0.5),
+		bench_percentile(us, (size_t)b->count, 0.99));
 	fflush(stdout);
 	rd_kafka_topic_destroy(topic);
 	rd_kafka_destroy(producer);

@@ -1,5 +1,5 @@
-/* bench_loop.c: the floor on Kafka: a bare loop of librdkafka that copies records from one topic to another, with the daemon's own
- * settings.
+/* bench_loop.c: the floor on Kafka: a bare loop of librdkafka that copies records from one topic to another, with the daemon's
+ * own settings.
  *
  *   bench_loop --brokers B --from T --to T2 --count N      from the beginning; ends when N are acknowledged
  *   bench_loop --brokers B --from T --to T2 --count 0      what comes from now on, until SIGTERM; says "ready" first

@@ -1,10 +1,10 @@
-/* bench_pipes.c: the floor of the workers: the same command, as many of them, with as many requests in flight and the same frames, on
- * bare pipes.
+/* bench_pipes.c: the floor of the workers: the same command, as many of them, with as many requests in flight and the same
+ * frames, on bare pipes.
  *
  *   bench_pipes --count N [--sessions S] [--workers 4] [--depth 16] COMMAND [argument]..
  *
- * Prints records=, seconds= from the first request to the last answer, when all workers have answered their first ping.
- */
+ * Prints records=, seconds= from the first request to the last answer, when all workers have answered their first
+ * ping. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -26,8 +26,8 @@ enum { WORKERS_MAX = 64, READ = 64 << 10, CALLS_MAX = 1 << 30, ANSWER_MAX = 16 <
 struct worker {
 	pid_t pid;
 	int in, out;
-	struct buf calls;	/* all of them, made before the clock starts */
-	size_t *ends;		/* of each frame in calls */
+	struct buf calls; /* all of them, made before the clock starts */
+	size_t *ends;     /* of each frame in calls */
 	long ncalls, answered;
 	size_t written;
 	struct frame_reader answers;
@@ -145,7 +145,8 @@ static void first_ping(struct worker *w)
 	struct buf frame;
 
 	buf_init(&frame, 4096);
-	CHECK(bridge_write(&frame, &(struct call){.id = 1, .kind = CALL_PING, .initialization = true, .sent_wall_ms = clock_wall_ms()}));
+	CHECK(bridge_write(&frame,
+		&(struct call){.id = 1, .kind = CALL_PING, .initialization = true, .sent_wall_ms = clock_wall_ms()}));
 	write_all(w->in, frame.data, frame.len);
 	buf_free(&frame);
 	while (take_answers(w) == 0)

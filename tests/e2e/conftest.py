@@ -26,6 +26,7 @@ ROOT = HERE.parent.parent
 BUILD = pathlib.Path(os.environ["BUILD_DIR"])
 BRIDGEPOOL = BUILD / "bridgepool"
 KAFKA = ROOT / "tests" / "kafka" / "kafka"
+PATIENCE = 600  # seconds: bounds every wait; lowered where a wait is to fail
 
 
 class Cluster:
@@ -84,19 +85,25 @@ def brokers(request):
 class Site:
     """One test's topics, group and configuration; its daemons and their token, by which stray processes are found."""
 
-    def __init__(self, brokers, directory, pool, extra="", environment=(), kafka="", source="", partitions=4, replication=1):
+    program = BRIDGEPOOL
+
+    def __init__(self, brokers, directory, pool, extra="", environment=(), kafka="", source="", more=(), partitions=4, replication=1):
+        """`more`: further (source, pool) beside the first, each source with a topic of its own: self.topics."""
         self.brokers, self.directory = brokers, directory
         name = "t" + uuid.uuid4().hex[:8]
-        self.token = "BRIDGEPOOL_TEST_TOKEN=" + name
+        self.group, self.token = name, "BRIDGEPOOL_TEST_TOKEN=" + name
         self.requests, self.results, self.health, self.dead = (f"{name}.{t}" for t in ("requests", "results", "health", "dead"))
         self.config = directory / "bridgepool.cfg"
+        self.topics = [self.requests, *(f"{self.requests}{n}" for n in range(2, 2 + len(more)))]
         variables = ", ".join(json.dumps(v) for v in (self.token, *environment))
+        sources = ", ".join(f'{{ topic = "{topic}"; {text} }}' for topic, text in zip(self.topics, (source, *(s for s, _ in more))))
+        pools = ", ".join(f"{{ {text} environment = [ {variables} ]; }}" for text in (pool, *(p for _, p in more)))
         self.config.write_text(f"""
 kafka = {{ brokers = "{brokers}"; group = "{name}"; results = "{self.results}"; health = "{self.health}"; dead_letters = "{self.dead}";
           consumer_properties = [ "session.timeout.ms=6000" ]; {kafka} }};
 http = {{ listen = "127.0.0.1:0"; }};
-sources = ( {{ topic = "{self.requests}"; {source} }} );
-pools = ( {{ {pool} environment = [ {variables} ]; }} );
+sources = ( {sources} );
+pools = ( {pools} );
 {extra}
 """)
         topics = [BRIDGEPOOL, "topics", "-c", self.config, "--partitions", str(partitions), "--replication", str(replication)]
@@ -109,7 +116,7 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
 
     def start(self, instance=None, **variables):
         """A daemon; `variables` go into its own environment."""
-        command = [BRIDGEPOOL, "run", "-c", self.config]
+        command = [self.program, "run", "-c", self.config]
         if instance:
             command += ["--set", f"instance.id={instance}"]
         env = dict(os.environ, PYTHONPATH=str(ROOT / "src" / "bridges" / "python"), **variables)
@@ -136,8 +143,8 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
         """Until all daemons that were started are members of the group."""
         eventually(lambda: self.log_text().count(" joined ") >= len(self.daemons), seconds)
 
-    def produce(self, records, **properties):
-        """Sends (key, value) or (key, value, headers); returns where each went, as (partition, offset)."""
+    def produce(self, records, topic=None, **properties):
+        """Sends (key, value) or (key, value, headers) to a topic, by default the first; returns where each went, as (partition, offset)."""
         places = []
 
         def keep(place):
@@ -149,7 +156,7 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
         producer = Producer({"bootstrap.servers": self.brokers, "partitioner": "murmur2_random", "linger.ms": 5, **properties})
         for key, value, *headers in records:
             places.append(None)
-            producer.produce(self.requests, key=key, value=value, headers=headers[0] if headers else None, on_delivery=keep(len(places) - 1))
+            producer.produce(topic or self.requests, key=key, value=value, headers=headers[0] if headers else None, on_delivery=keep(len(places) - 1))
             producer.poll(0)
         assert producer.flush(60) == 0
         return places
@@ -163,7 +170,7 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
 
     def read_results(self, enough, seconds):
         """Reads until enough(all results so far) or the time is over; returns all results so far, in order of arrival."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + min(seconds, PATIENCE)
         while not enough(self.seen):
             left = end - time.monotonic()
             assert left > 0, f"after {seconds} s: {len(self.seen)} results; the daemon said:\n{self.tail()}"
@@ -176,9 +183,9 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
         """All results so far, in order of arrival."""
         return [decode(message.value()) for message in self.seen]
 
-    def send(self, *requests):
+    def send(self, *requests, topic=None):
         """(request ID, session, command, members).. at once."""
-        self.produce([(session, json.dumps({"request_id": name, "command": command, **members})) for name, session, command, members in requests])
+        self.produce([(session, json.dumps({"request_id": name, "command": command, **members})) for name, session, command, members in requests], topic)
 
     def records(self, name, count=None, seconds=60):
         """The first `count` records about a request, or all until its final one: its parts, and its result."""
@@ -186,6 +193,14 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
             return [r for r in (json.loads(m.value()) for m in seen) if r["request_id"] == name]
         self.read_results(lambda seen: len(found := of(seen)) >= count if count else (found := of(seen)) and found[-1]["final"], seconds)
         return of(self.seen)
+
+    def committed(self):
+        """What the group has committed of the first topic: offset and metadata (the done map) of each partition."""
+        reader = Consumer({"bootstrap.servers": self.brokers, "group.id": self.group})
+        partitions = reader.list_topics(self.requests, 10).topics[self.requests].partitions
+        found = reader.committed([TopicPartition(self.requests, p) for p in partitions], timeout=30)
+        reader.close()
+        return found
 
     def read_all(self, topic):
         """All records that a topic has now."""
@@ -203,6 +218,11 @@ pools = ( {{ {pool} environment = [ {variables} ]; }} );
                 records.append(message)
         consumer.close()
         return records
+
+    def events(self, kind):
+        """Health events of one kind, as `bridgepool tail` prints them."""
+        out = subprocess.run([BRIDGEPOOL, "tail", "health", "-c", self.config, "--until-end"], check=True, capture_output=True, text=True, timeout=60)
+        return [e for e in map(json.loads, out.stdout.splitlines()) if e["kind"] == kind]
 
     def tail(self):
         return "\n".join((self.directory / "daemon.log").read_text(errors="replace").splitlines()[-40:])
@@ -257,7 +277,7 @@ def site(brokers, tmp_path):
 
 def eventually(check, seconds=60):
     """Waits until check() holds; returns what it returned."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + min(seconds, PATIENCE)
     while not (found := check()):
         assert time.monotonic() < end, f"not within {seconds} s: {check}"
         time.sleep(0.05)

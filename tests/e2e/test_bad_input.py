@@ -192,8 +192,8 @@ FAULTS = [
     Fault("hang", "TIMEOUT", "TIMEOUT", warm=True),
 ]
 SAID = {  # what the log and the health events name, besides the worker
-    "print": "its first bytes were \"Hello from a print to stdout",
-    "garbage": "no id can be read; its first bytes were \"\\x01\\x02 this is no JSON", "unknown-id": "which was never issued", "oversized": "\\xff\\xff\\xff\\xf0",
+    "print": "its first bytes were \\\"Hello from a print to stdout",
+    "garbage": "no id can be read; its first bytes were \\\"\\\\x01\\\\x02 this is no JSON", "unknown-id": "which was never issued", "oversized": "\\\\xff\\\\xff\\\\xff\\\\xf0",
 }
 
 
@@ -380,6 +380,19 @@ def test_a_topic_that_is_missing_is_named(site):
         assert code == 78, said
         [line] = [line for line in said.splitlines() if " error " in line]
         assert f"topic {name} " in line and "does not exist" in line and "bridgepool topics" in line, line
+
+
+def test_a_topic_with_another_number_of_partitions_is_told_and_left(site):
+    s = site(MOCK)  # with 4 partitions
+    topics = [BRIDGEPOOL, "topics", "-c", s.config]
+    for more, told in (
+        (["--partitions", "8"], ", with 4 partitions; 8 were asked for, and sessions would move if it got more"),
+        (["--partitions", "2"], ", with 4 partitions; 2 were asked for, and Kafka takes none away"),
+        ([], ", with 4 partitions"),
+    ):
+        said = subprocess.run(topics + more, check=True, capture_output=True, text=True).stdout
+        assert f"{s.requests} (requests) is there already{told}\n" in said, said
+        assert f"{s.health} (health) is there already, with 1 partition\n" in said, said
 
 
 def test_a_broker_that_is_not_there(site):

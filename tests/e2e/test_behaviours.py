@@ -22,15 +22,29 @@ from openai_stub import Stub  # noqa: E402
 
 PLACES = 4  # calls in flight per worker
 
-# What a test may ask of any worker, beside programs: sleep {ms}, and break_protocol.
+# What a test may ask of any worker, beside programs: sleep {ms}, and break_protocol. Here also: block {ms}, and the file `told`.
 APP = """
-import asyncio, fcntl, os
+import asyncio, fcntl, os, time
 from bridgepool.dspy import app
+
+def tell(line):
+    with open("told", "a") as file:
+        print(line, file=file)
+
+@app.session_end
+async def ended(session, reason):
+    tell(f"end of {session.id} with {len(session['programs'])} programs: {reason}")
 
 @app.command
 async def sleep(ms: int) -> dict:
     await asyncio.sleep(ms / 1000)
+    tell(f"slept {ms}")
     return {"slept_ms": ms}
+
+@app.command
+async def block(ms: int) -> dict:
+    time.sleep(ms / 1000)
+    return {}
 
 @app.command
 async def break_protocol() -> dict:
@@ -70,10 +84,10 @@ class Rig:
 
     def command(self, slow_start):
         if self.layer == "mock":
-            delay = "start_delay=700;" if slow_start else ""
+            delay = "start_delay=1000;" if slow_start else ""
             return f'adapter = "mock"; script = "{delay}sessions=1;concurrency={PLACES};unknown_id=break_protocol;version=mock-adapter";'
         if self.layer == "bridge-mock":
-            delay = '"--start-delay", "700", ' if slow_start else ""
+            delay = '"--start-delay", "1000", ' if slow_start else ""
             return f'command = [ "{BRIDGEPOOL}", "mock-worker", {delay}"--concurrency", "{PLACES}", "--unknown-id", "break_protocol", "--version", "mock-worker" ];'
         return f'command = [ "{sys.executable}", "-m", "bridgepool.worker", "app:app" ]; concurrency = {PLACES}; pass_environment = [ "OPENAI_*" ];'
 
@@ -123,9 +137,7 @@ class Rig:
         return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if f'pool="{self.pool}"' in line}
 
     def events(self, kind):
-        """Health events of one kind, as `bridgepool tail` prints them."""
-        out = subprocess.run([BRIDGEPOOL, "tail", "health", "-c", self.site.config, "--until-end"], check=True, capture_output=True, text=True, timeout=60)
-        return [e for e in map(json.loads, out.stdout.splitlines()) if e["kind"] == kind]
+        return self.site.events(kind)
 
 
 @pytest.fixture(scope="module")
@@ -154,14 +166,16 @@ def failed(result, code):
 
 def test_init_worker(rig):
     s = rig.start(slow_start=True, ready=False)
-    seen = eventually(lambda: rig.workers())
+    seen, states = eventually(lambda: rig.workers()), set()
     while any(w["state"] != "READY" for w in rig.workers().values()):
+        states |= {w["state"] for w in seen.values()}
         for w in seen.values():
             assert w["state"] in ("INITIALIZING", "READY", "TERMINATED") and w["in_flight"] == 0 and w["sessions"] == 0
             assert (w["state"] == "READY") == (w["version"] is not None and w["ready_ms"] is not None)
         assert s.get("/readyz")[0] == 503 or all(w["state"] == "READY" for w in rig.workers().values())
         seen = rig.workers()
         time.sleep(0.02)
+    assert "INITIALIZING" in states
     assert len(rig.workers()) == rig.size and all(w["concurrency"] == PLACES for w in rig.workers().values())
     processes = {w["pid"] for w in rig.workers().values()}
     assert processes == {None} if rig.layer == "mock" else len(processes) == rig.size and processes <= set(s.workers())
@@ -184,8 +198,8 @@ def test_checkout_binds_worker_to_session(rig):
 
 def test_checkout_keeps_affinity(rig):
     rig.start()
-    sessions = [f"s{i}" for i in range(6)]
-    ids = rig.send(*((s, "sleep", {"ms": 1}) for _ in range(10) for s in sessions))
+    sessions = [f"s{i}" for i in range(6 * PLACES)]  # more than there are places: each has the choice to wait or to go elsewhere
+    ids = rig.send(*((s, "sleep", {"ms": 10 + 10 * (i % 5)}) for _ in range(5) for i, s in enumerate(sessions)))
     by = {}
     for r in rig.answers(ids):
         ok(r)
@@ -193,14 +207,18 @@ def test_checkout_keeps_affinity(rig):
     assert set(by) == set(sessions)
     for results in by.values():
         assert len({(r["worker_id"], r["session_epoch"]) for r in results}) == 1
-        assert [r["session_new"] for r in results] == [True] + [False] * 9
+        assert [r["session_new"] for r in results] == [True] + [False] * 4
         assert [r["source"]["offset"] for r in results] == sorted(r["source"]["offset"] for r in results)
     assert len({r["worker_id"] for results in by.values() for r in results}) > 1 or rig.size == 1
 
 
 def test_checkout_allows_anonymous_requests(rig):
     rig.start()
-    results = rig.answers(rig.send(*((None, "sleep", {"ms": 1}) for _ in range(12))))
+    full = rig.size * PLACES  # at once, on all workers
+    ids = rig.send(*((None, "sleep", {"ms": 700}) for _ in range(full)))
+    eventually(lambda: rig.pool_status()["places_used"] == full)
+    results = rig.answers(ids)
+    assert len({r["worker_id"] for r in results}) == rig.size
     for r in results:
         ok(r)
         assert r["session_id"] is None and r["session_epoch"] is None and not r["session_new"]
@@ -264,14 +282,18 @@ def test_ends_sessions(rig):
     rig.start()
     first = rig.ask("s1", "create_program", id="a", signature="question -> answer")
     # In the session's line: after what came before it, before what comes after it.
-    ids = rig.send(("s1", "sleep", {"ms": 300}), ("s1", "list_programs", {}), ("s1", "end_session", {}), ("s1", "list_programs", {}))
-    slept, before, ended, after = rig.answers(ids)
-    assert [r["request_id"] for r in (slept, before, ended, after)] == ids
+    ids = rig.send(("s1", "sleep", {"ms": 300}), ("s1", "list_programs", {}), ("s1", "end_session", {}), ("s1", "list_programs", {}), ("s1", "sleep", {"ms": 1}))
+    results = rig.answers(ids)
+    assert [r["request_id"] for r in results] == ids
+    _, before, ended, after, _ = results
     assert ok(before)["total_count"] == 1 and before["session_epoch"] == first["session_epoch"]
     ok(ended)
     assert ok(after)["total_count"] == 0 and after["session_new"] and after["session_epoch"] != first["session_epoch"]
     sessions = rig.pool_status()["sessions"]
     assert (sessions["live"], sessions["created"], sessions["ended"]["end_session"]) == (1, 2, 1)
+    if rig.layer == "full":  # the program's own hook, between what came before and after
+        told = (rig.site.directory / "told").read_text().splitlines()
+        assert told == ["slept 300", "end of s1 with 1 programs: end_session", "slept 1"]
 
 
 def test_ending_an_unknown_session(rig):
@@ -282,14 +304,18 @@ def test_ending_an_unknown_session(rig):
 
 
 def test_stale_sessions_end_by_ttl(rig):
-    rig.start(pool='session_ttl = "1s";')
+    rig.start(pool='session_ttl = "2s";')
     used = rig.ask("used", "sleep", ms=1)
     rig.ask("stale", "create_program", id="a", signature="question -> answer")
-    [running] = rig.send(("used", "sleep", {"ms": 2500}))
+    [running] = rig.send(("used", "sleep", {"ms": 3500}))
     eventually(lambda: rig.pool_status()["sessions"]["ended"]["ttl"] == 1)
     assert rig.session("stale") is None and rig.session("used")["state"] == "running"
     [long] = rig.answers([running])
     assert ok(long) and long["session_epoch"] == used["session_epoch"]
+    # Its time counts from the end of its last request, not from when it was idle before.
+    at_once = rig.ask("used", "sleep", ms=1)
+    assert ok(at_once) and not at_once["session_new"] and at_once["session_epoch"] == used["session_epoch"]
+    assert rig.pool_status()["sessions"]["ended"]["ttl"] == 1
     again = rig.ask("stale", "list_programs")
     assert again["session_new"] and ok(again)["total_count"] == 0
 
@@ -308,12 +334,16 @@ def test_status_and_metrics_follow_sessions(rig):
     assert requests == {("create_program", "OK"): 3, ("execute_program", "ERROR"): 1, ("end_session", "OK"): 1}
     assert pool["requests"]["OK"] == 4 and pool["requests"]["ERROR"] == 1
     assert metrics[f'bridgepool_request_duration_seconds_count{{{label},phase="total"}}'] == 5
+    assert rig.ask("c", "break_protocol")["status"] == "WORKER_LOST"
+    sessions, metrics = rig.pool_status()["sessions"], rig.metrics()
+    assert sessions["lost"] == metrics[f"bridgepool_sessions_lost_total{{{label}}}"] >= 1
+    assert sessions["live"] == sessions["created"] - sum(sessions["ended"].values()) - sessions["lost"]
     checked = subprocess.run(["promtool", "check", "metrics"], input=s.get("/metrics")[1], capture_output=True, text=True)
     assert checked.returncode == 0 and not checked.stderr, checked.stderr
 
 
 def test_health_check_answers_while_all_workers_are_busy(rig):
-    s = rig.start()
+    s = rig.start(pool='ping_interval = "200ms"; ping_timeout = "1s"; stop_grace = "200ms";')
     full = rig.size * PLACES
     ids = rig.send(*((f"s{i}", "sleep", {"ms": 3000}) for i in range(full)))
     eventually(lambda: rig.pool_status()["places_used"] == full)
@@ -322,22 +352,34 @@ def test_health_check_answers_while_all_workers_are_busy(rig):
     pool = rig.pool_status()
     assert time.monotonic() - began < 2
     assert pool["state"] == "READY" and [(w["state"], w["in_flight"]) for w in pool["workers"]] == [("READY", PLACES)] * rig.size
+    while pool["places_used"]:  # longer than ping_timeout; all these workers can answer pings while they work
+        time.sleep(0.1)
+        pool = rig.pool_status()
+        assert pool["state"] == "READY" and not any(pool["exits"].values())
     for r in rig.answers(ids):
         ok(r)
+    if rig.layer == "full":  # and whoever cannot is found out
+        ok(rig.ask("s0", "sleep", ms=1))
+        lost = rig.ask("s0", "block", ms=60000)
+        assert lost["status"] == "WORKER_LOST"
+        eventually(lambda: rig.pool_status()["starts"] == rig.size + 1 and lost["worker_id"] not in rig.workers())
+        assert {why: n for why, n in rig.pool_status()["exits"].items() if n} == {"silent": 1}
 
 
 def test_graceful_shutdown(rig):
     s = rig.start(extra='drain = { shutdown = "20s"; };')
-    running = rig.send(*((f"s{i}", "sleep", {"ms": 1500}) for i in range(rig.size)))
-    eventually(lambda: rig.pool_status()["places_used"] == rig.size)
+    running = rig.send(*((f"s{i}", "sleep", {"ms": 2500}) for i in range(rig.size * PLACES)))
+    eventually(lambda: rig.pool_status()["places_used"] == rig.size * PLACES)
+    late = rig.send(("waits", "sleep", {"ms": 1}))
+    eventually(lambda: rig.pool_status()["queued"] == 1)
     rig.daemon.send_signal(signal.SIGTERM)
     eventually(lambda: '"SIGTERM"' in s.log_text())
-    late = rig.send(*((f"s{i}", "sleep", {"ms": 1}) for i in range(rig.size)))
+    late += rig.send(*((f"t{i}", "sleep", {"ms": 1}) for i in range(rig.size)))
     for r in rig.answers(running):
         ok(r)
     assert rig.daemon.wait(30) == 0
     s.wait_no_workers()
-    assert not set(late) & {r["request_id"] for r in s.results_seen()}
+    assert not set(late) & {json.loads(m.value())["request_id"] for m in s.read_all(s.results)}
     # What came too late was left where it was, for the next.
     rig.daemon = s.start(OPENAI_API_KEY="any")
     for r in rig.answers(late, 120):
@@ -354,8 +396,12 @@ def test_the_whole_system_starts_healthy(rig):
     assert s.status()["state"] == "READY" and rig.pool_status()["state"] == "READY"
     assert [(e["from_state"], e["to_state"]) for e in rig.events("INSTANCE_STATE")][-1] == ("STARTING", "READY")
     assert rig.events("POOL_STATE")[-1]["to_state"] == "READY"
-    beat = eventually(lambda: rig.events("HEARTBEAT"))[-1]
-    [pool] = beat["snapshot"]["pools"]
+
+    def of_now():  # those from its start say STARTING
+        beats = rig.events("HEARTBEAT")
+        return beats and beats[-1]["snapshot"]["pools"][0]["state"] == "READY" and beats[-1]
+
+    [pool] = eventually(of_now)["snapshot"]["pools"]
     assert pool["state"] == "READY" and pool["workers"]["READY"] == rig.size
     assert not [e for kind in ("WORKER_EXIT", "SESSIONS_LOST") for e in rig.events(kind)]
 
@@ -387,6 +433,10 @@ def test_complex_signatures(rig):
     outputs = ok(rig.ask("s1", "execute_program", program_id="sort", inputs=inputs))["outputs"]
     assert outputs["category"] in ("work", "private") and isinstance(outputs["score"], float) and outputs["urgent"] is True
     assert isinstance(outputs["words"], list)
+    wrong = {"subject": "lunch today", "people": [{"name": "Ada", "age": "old"}], "tags": "none"}
+    refused = failed(rig.ask("s1", "execute_program", program_id="sort", inputs=wrong), "INVALID_ARGUMENTS")["message"]
+    assert "inputs.tags" in refused
+    assert "inputs.people[0].age" in refused or rig.layer != "full"  # the mocks look at the outermost level
 
 
 def test_lists_programs(rig):

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import signal
 
 import pytest
@@ -47,6 +48,49 @@ def test_a_broker_that_goes_away_under_load_and_comes_back(site, cluster):
     check_counts(s, 2400)
     assert s.end() == [0]
     s.wait_no_workers()
+
+
+@contextlib.contextmanager
+def spoilt(cluster, topic):
+    """While it lasts the first gzip batch of a topic's only partition is none, as the broker gives it out."""
+    with open(next(pathlib.Path(cluster.where).rglob(f"{topic}-0/*.log")), "r+b", buffering=0) as log:
+        content = log.read()
+        at = content.index(b"\x1f\x8b\x08") + 10
+
+        def write(data):
+            log.seek(at)
+            log.write(data)
+
+        write(bytes(b ^ 0xff for b in content[at:at + 40]))
+        yield
+        write(content[at:at + 40])
+
+
+def test_a_partition_that_cannot_be_read_is_told_and_nothing_of_it_is_skipped(site, cluster):
+    s = site(MOCK, partitions=1)
+    s.produce([count(i) for i in range(3)])
+    s.produce([count(i) for i in range(3, 103)], **{"compression.type": "gzip", "linger.ms": 1000})
+    s.produce([count(i) for i in range(103, 106)])
+    with spoilt(cluster, s.requests):
+        s.start()
+        eventually(lambda: "partition_unreadable" in s.log_text())
+        line = next(line for line in s.log_text().splitlines() if "partition_unreadable" in line)
+        assert f"{s.requests}[0] at offset 3: " in line
+        told = eventually(lambda: s.events("PARTITION_STUCK"))
+        assert told[0]["severity"] == "ERROR" and told[0]["reason"].startswith(f"{s.requests}[0] at offset 3: ")
+        s.read_results(lambda seen: len(seen) == 3, 30)
+    s.read_results(lambda seen: len(seen) == 106, 60)
+    assert s.log_text().count("partition_unreadable") == 1
+    check_counts(s, 106)
+    assert s.end() == [0]
+
+
+def test_more_health_events_at_once_than_may_be_under_way_come_all_and_in_their_order(site):
+    s = site(MOCK, 'health = { heartbeat = "0"; };', partitions=300)
+    s.start()
+    told = eventually(lambda: len(found := s.events("PARTITIONS_ASSIGNED")) == 300 and found)
+    sequence = [e["sequence"] for e in told]
+    assert sequence == sorted(sequence)
 
 
 @contextlib.contextmanager
@@ -101,10 +145,14 @@ def test_requests_that_may_not_be_read_are_named_and_waited_for(site):
 def test_a_topic_that_may_not_be_seen_ends_the_start(site):
     s = site(MOCK + " size = 1;")
     with forbidden(s, s.results, AclOperation.DESCRIBE):
+        admin = AdminClient({"bootstrap.servers": s.brokers})
+        eventually(lambda: s.results not in admin.list_topics(timeout=10).topics)  # the rule holds a moment after it was taken
         daemon = s.start()
         assert daemon.wait(60) == 78
     [line] = [line for line in s.log_text().splitlines() if " error preflight " in line]
     assert s.results in line and "is forbidden" in line and "--print" in line
+    told = s.events("INSTANCE_STATE")[-1]
+    assert told["to_state"] == "STOPPED" and s.results in told["reason"] and "is forbidden" in told["reason"]
 
 
 def test_a_topic_that_disappears_is_named_and_waited_for(site):

@@ -36,6 +36,17 @@ def send(s, requests, sessions, seconds):
     s.produce([(f"s{i % sessions}", json.dumps({"request_id": f"r{i}", "command": "step", "args": {"n": i, "seconds": seconds}})) for i in range(requests)])
 
 
+def send_slow(s):
+    """Five that run for a quarter of a minute, unless the program is changed; returns when one of them runs."""
+    s.produce([(f"slow{i}", json.dumps({"request_id": f"r{2000 + i}", "command": "step", "args": {"n": 2000 + i, "seconds": 15}})) for i in range(5)])
+    eventually(lambda: (s.directory / "runs").exists() and any(runs(s)[2000 + i] for i in range(5)))
+
+
+def hasten(s):
+    """For the workers that are started from now on."""
+    (s.directory / "app.py").write_text(APP.replace("asyncio.sleep(seconds)", "asyncio.sleep(0)"))
+
+
 def end(daemon, number=signal.SIGTERM):
     """Its exit code, and the seconds until it was gone."""
     began = time.monotonic()
@@ -76,7 +87,7 @@ def test_sigterm_waits_for_what_runs_as_long_as_it_may_and_puts_back_the_rest(si
     s.wait_no_workers(1)
     s.read_results(lambda seen: len(seen) == 4, 10)
     assert {r["status"] for r in s.results_seen()} == {"OK"}
-    (s.directory / "app.py").write_text(APP.replace("asyncio.sleep(seconds)", "asyncio.sleep(0)"))
+    hasten(s)
     daemon = s.start()
     s.read_results(lambda seen: len(seen) == 6, 60)
     assert [r["request_id"] for r in s.results_seen()[4:]] == ["r9", "r10"] and s.results_seen()[4]["session_new"]
@@ -89,16 +100,15 @@ def test_a_second_sigterm_stops_at_once_and_nothing_is_lost(site):
     s = prepare(site, 'drain = { shutdown = "30s"; };')
     daemon = s.start()
     send(s, requests, 100, 0.05)
-    s.produce([(f"slow{i}", json.dumps({"request_id": f"r{2000 + i}", "command": "step", "args": {"n": 2000 + i, "seconds": 15}})) for i in range(5)])
+    send_slow(s)
     s.read_results(lambda seen: len(seen) > 600, 60)
-    eventually(lambda: sum(runs(s)[2000 + i] for i in range(5)) > 0)
     daemon.send_signal(signal.SIGTERM)
     eventually(lambda: "to=DRAINING" in s.log_text())
     code, seconds = end(daemon)
     assert code == 70 and seconds < 5, (code, seconds)
     s.wait_no_workers(5)
     began = runs(s)
-    (s.directory / "app.py").write_text(APP.replace("asyncio.sleep(seconds)", "asyncio.sleep(0)"))
+    hasten(s)
     daemon = s.start()
     found = s.read_results(lambda seen: len(by_request(seen)) == requests + 5, 60)
     assert all(r["status"] == "OK" for many in by_request(found).values() for r in many)
@@ -112,6 +122,7 @@ def test_the_end_while_the_broker_is_away(site, cluster):
     s = prepare(site, 'drain = { shutdown = "2s"; };')
     daemon = s.start()
     send(s, requests, 50, 0.05)
+    send_slow(s)
     s.read_results(lambda seen: len(seen) > 50, 60)
     cluster.act("freeze")
     try:
@@ -120,6 +131,7 @@ def test_the_end_while_the_broker_is_away(site, cluster):
         code, seconds = end(daemon)
         assert code == 70 and seconds < 5, (code, seconds)
         s.wait_no_workers(5)
+        hasten(s)
         waiting = s.start()
         eventually(lambda: s.log_text().count(" start ") == 2)
         code, seconds = end(waiting)
@@ -128,6 +140,6 @@ def test_the_end_while_the_broker_is_away(site, cluster):
         cluster.act("thaw")
     daemon = s.start()
     eventually(lambda: s.log_text().count(" joined ") == 2)  # all results may be there before: the first one had sent them off
-    s.read_results(lambda seen: len(by_request(seen)) == requests, 90)
+    s.read_results(lambda seen: len(by_request(seen)) == requests + 5, 90)
     assert end(daemon)[0] == 0
     s.wait_no_workers()

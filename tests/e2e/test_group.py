@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from confluent_kafka import Producer
-from conftest import BRIDGEPOOL, Cluster, Site, decode
+from conftest import BRIDGEPOOL, MOCK, Cluster, Site, decode, eventually
 
 SESSIONS, AHEAD = 300, 1500
 WORKER = f'command = [ "{BRIDGEPOOL}", "mock-worker", "--concurrency", "8", "--delay", "20" ]; size = 2;'
@@ -103,14 +103,23 @@ def check(results, sent):
     assert len({session for session, _ in lives}) == SESSIONS
 
 
+def lived_on(results, change):
+    """The (session, epoch) that have results from before a member joined, and from when it had joined."""
+    begin, end = change
+    return {(r["session_id"], r["session_epoch"]) for r in results[:begin]} & {(r["session_id"], r["session_epoch"]) for r in results[end:]}
+
+
 @pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
 def test_three_daemons_join_and_leave_under_load(group, three, static):
     s, members = group, Members(group, static)
     load = Load(s)
     try:
+        joins = []
         for name in ("a", "b", "c"):
+            before = len(s.seen)
             members.join(name)
-            members.more(300)
+            joins.append((before, len(s.seen)))
+            members.more(1000)
         three.act("kill", 2)
         members.more(600)
         members.leave("b")
@@ -140,6 +149,42 @@ def test_three_daemons_join_and_leave_under_load(group, three, static):
     s.wait_no_workers()
     results = s.results_seen()
     check(results, load.sent)
+    if static:  # a share of the partitions stays where it is, and with them their sessions
+        assert all(len(lived_on(results, change)) >= SESSIONS / 8 for change in joins[1:])
     repeated = len(results) - load.sent
     print(f"{load.sent} requests, {repeated} results repeated")
     assert repeated < load.sent / 3
+
+
+def test_what_runs_longer_than_the_drain_of_a_rebalance_goes_on_where_its_partition_stays(site):
+    """Two sessions of each of four partitions run something when another member joins: two partitions stay, with what runs there."""
+    s = site(MOCK + " size = 1;", 'drain = { revoke = "200ms"; };')
+    s.start("a")
+    sessions = [f"s{i}" for i in range(32)]
+    s.send(*((f"first-{n}", n, "count", {}) for n in sessions))
+    s.read_results(lambda seen: len(seen) == 32, 60)
+    first = {r["session_id"]: r for r in s.results_seen()}
+    places = {n: first[n]["source"]["partition"] for n in sessions}
+    by_place = {p: [n for n in sessions if places[n] == p][:2] for p in set(places.values())}
+    assert {len(two) for two in by_place.values()} == {2} and len(by_place) == 4
+    chosen = [n for two in by_place.values() for n in two]
+    s.send(*((f"long-{n}", n, "sleep", {"args": {"ms": 6000}}) for n in chosen))
+    eventually(lambda: s.status()["pools"][0]["places_used"] == 8)
+    s.start("b")
+    s.wait_joined()
+    assert len(s.seen) == 32  # all of them run still
+    s.read_results(lambda seen: len(seen) == 40, 60)
+    ends = {r["session_id"]: r for r in s.results_seen()[32:]}
+    assert set(ends) == set(chosen) and {r["status"] for r in ends.values()} == {"OK"}
+    stayed = {places[n] for n, r in ends.items() if r["instance_id"] == "a"}
+    assert len(stayed) == 2
+    for n, r in ends.items():
+        if places[n] in stayed:
+            assert (r["session_epoch"], r["worker_id"], r["session_new"], r["attempts"]) == (first[n]["session_epoch"], first[n]["worker_id"], False, 1)
+        else:
+            assert r["instance_id"] == "b" and r["session_new"]
+    s.send(*((f"after-{n}", n, "count", {}) for n in chosen))
+    s.read_results(lambda seen: len(seen) == 48, 60)
+    counts = {r["session_id"]: r["result"]["count"] for r in s.results_seen()[40:]}
+    assert counts == {n: 2 if places[n] in stayed else 1 for n in chosen}
+    assert s.end() == [0, 0]

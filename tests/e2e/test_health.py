@@ -66,7 +66,7 @@ def test_the_life_of_an_instance_is_told(site):
     [session] = list(held[worker_id])[:1]
     eventually(lambda: s.ask(session, "count")["session_new"])  # the death was seen
     told = collections.Counter(r["status"] for r in s.results_seen())
-    eventually(lambda: len(beats := of(values(s), "HEARTBEAT")) > 2 and pool_of(beats[-1])["requests"] == told)
+    eventually(lambda: len(beats := of(values(s), "HEARTBEAT")) > 2 and (pool := pool_of(beats[-1]))["requests"] == told and pool["workers"] == {"READY": 2})
     daemon.terminate()
     assert daemon.wait(30) == 0
     [events] = check_sequence(health(s), {"one"}).values()

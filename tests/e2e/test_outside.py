@@ -4,8 +4,9 @@ import os
 import re
 import signal
 import subprocess
+import time
 
-from conftest import BRIDGEPOOL, MOCK, eventually
+from conftest import BRIDGEPOOL, MOCK, ROOT, eventually
 
 LABELS = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
@@ -24,13 +25,31 @@ def samples(s):
     return found
 
 
+def families(text):
+    """name -> type, as /metrics says it"""
+    return dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+
+
+def documented():
+    """name -> (type, labels), as the README says it"""
+    rows = re.findall(r"^\| `(\w+)` \| (counter|gauge|histogram) \|([^|]*)\|", (ROOT / "README.md").read_text(), re.M)
+    assert len(rows) == len({name for name, *_ in rows})
+    return {name: (kind, set(labels.replace(",", "").split())) for name, kind, labels in rows}
+
+
+def alerts():
+    """The expressions that the README proposes; a line that is indented further goes on."""
+    block = re.search(r"^Alerts to begin with:\n\n((?: {4}.*\n)+)", (ROOT / "README.md").read_text(), re.M)[1]
+    return re.sub(r"\n {5,}", " ", re.sub(r" *#.*", "", block)).split("\n    ")
+
+
 def value(found, name, **labels):
     """The one sample with these labels, and more."""
     [one] = [v for known, v in found[name] if labels.items() <= known.items()]
     return one
 
 
-def test_everything_that_can_be_seen(site):
+def test_everything_that_can_be_seen(site, tmp_path):
     s = site(MOCK + ' size = 2; spare = 1; concurrency = 1; session_ttl = "2s"; backoff_min = "10ms"; partial_max = 2; partial_interval = 0;'
              ' recycle_memory = "500MiB"; resident_limit = "600MiB";',
              'log = { slow = "700ms"; }; health = { heartbeat = "300ms"; }; delivery = { retry_backoff = "10ms"; max_attempts = 2; };',
@@ -48,7 +67,9 @@ def test_everything_that_can_be_seen(site):
     assert (place["place"], place["waits_for"], place["worker_id"]) == ("queued", "a place on any worker", None)
     assert (line["place"], line["waits_for"]) == ("queued", "earlier requests of its session") and 0 < line["left_ms"] <= 60000
     assert all(0 <= r["since_ms"] <= r["age_ms"] < 30000 and r["source"]["topic"] == s.requests for r in (running, place, line))
+    assert running["of_that_id"] == 1
     [of_session] = s.status("?session=s0")["pools"]
+    assert of_session["source"] == {k: running["source"][k] for k in ("topic", "partition")}
     assert of_session["requests"] == 2 and of_session["first_request"] == "run0" and of_session["state"] == "running"
     assert of_session["waits_for"] == "the answer of its worker" and of_session["first_since_ms"] >= 0 and of_session["worker_id"] == running["worker_id"]
     assert s.get("/status?request=nobody")[0] == s.get("/status?session=nobody")[0] == s.get("/nothing")[0] == 404
@@ -83,12 +104,21 @@ def test_everything_that_can_be_seen(site):
     assert len(m["partition_oldest_request_seconds"]) == len(m["partition_window_offsets"]) == len(m["partition_commit_metadata_bytes"]) == 4
     assert {k["code"]: v for k, v in m["dead_letters_total"]} == {"worker": 1, "INVALID_ENCODING": 1}
     assert value(m, "pool_circuit_state", state="closed") == 1 and {k["kind"] for k, _ in m["memory_bytes"]} >= {"requests", "records"}
-    assert value(m, "rebalances_total") >= 1 and value(m, "last_commit_age_seconds") < 60
+    assert value(m, "rebalances_total") >= 1 and 0 <= time.time() - value(m, "last_commit_timestamp_seconds") < 60
     assert value(m, "build_info") == 1 and re.fullmatch(r"\d+\.\d+\.\d+", m["build_info"][0][0]["librdkafka"])
     assert value(m, "result_parts_total") == 2 and value(m, "partials_dropped_total") == 3
     assert {k["kind"] for k, _ in m["tokens_total"]} == {"input", "output", "other"} and value(m, "cost_dollars_total", **pool) == 0
+    known = documented()
+    assert families(s.get("/metrics")[1]) == {name: kind for name, (kind, _) in known.items()}
+    for name, (kind, labels) in known.items():
+        seen = m[name.removeprefix("bridgepool_") + ("_count" if kind == "histogram" else "")]
+        assert all(set(k) == labels for k, _ in seen), name
     checked = subprocess.run(["promtool", "check", "metrics"], input=s.get("/metrics")[1], capture_output=True, text=True)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    rules = {"groups": [{"name": "readme", "rules": [{"alert": f"a{i}", "expr": expression.strip()} for i, expression in enumerate(alerts())]}]}
+    (tmp_path / "rules.json").write_text(json.dumps(rules))
+    checked = subprocess.run(["promtool", "check", "rules", tmp_path / "rules.json"], capture_output=True, text=True)
+    assert checked.returncode == 0 and "5 rules found" in checked.stdout, checked
     assert not {"session", "session_id", "request", "request_id"} & {name for known in m.values() for labels, _ in known for name in labels}
     shown = s.status()["pools"][0]
     assert (shown["recycle_memory"], shown["resident_limit"]) == (500 << 20, 600 << 20)
@@ -104,10 +134,23 @@ def test_everything_that_can_be_seen(site):
     assert {json.loads(s.get("/schemas/" + fingerprint)[1])["name"] for fingerprint in schemas.values()} == set(schemas) and len(schemas) == 4
     assert s.get("/schemas/0000000000000000")[0] == 404
 
-    # and each worker in the health events
+    # heartbeats end, and say so, when they are turned off
+    s.config.write_text(s.config.read_text().replace('heartbeat = "300ms"', 'heartbeat = "0"'))
+    daemon.send_signal(signal.SIGHUP)
+    eventually(lambda: " reloaded " in s.log_text())
+
+    # while it drains it is not ready
+    assert s.get("/readyz") == (200, "ok\n")
+    s.produce([("s9", request("last", "sleep", {"ms": 500}))])
+    eventually(lambda: s.status()["pools"][0]["places_used"] == 1)
     daemon.terminate()
+    eventually(lambda: s.get("/readyz") == (503, "the instance is DRAINING\n"))
+
+    # and each worker in the health events
     assert daemon.wait(30) == 0
     out = subprocess.run([BRIDGEPOOL, "tail", "health", "-c", s.config, "--until-end"], check=True, capture_output=True, text=True, timeout=60)
-    beats = [e["snapshot"]["pools"][0]["worker_list"] for e in map(json.loads, out.stdout.splitlines()) if e["kind"] == "HEARTBEAT"]
+    snapshots = [e["snapshot"] for e in map(json.loads, out.stdout.splitlines()) if e["kind"] == "HEARTBEAT"]
+    assert [snapshot["heartbeat_ms"] for snapshot in snapshots] == [300] * (len(snapshots) - 1) + [0]
+    beats = [snapshot["pools"][0]["worker_list"] for snapshot in snapshots]
     assert any(sorted((w["state"], w["role"], w["in_flight"]) for w in beat) == [("READY", "serving", 1)] * 2 + [("READY", "spare", 0)] for beat in beats)
     assert any(all(w["resident_bytes"] > 0 for w in beat) and {w["worker_id"] for w in beat} == {w["worker_id"] for w in shown["workers"]} for beat in beats)

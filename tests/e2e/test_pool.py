@@ -47,6 +47,34 @@ def test_workers_are_replaced_by_runs(site):
     assert daemon.wait(30) == 0
 
 
+def test_all_workers_are_replaced_when_sigusr1_asks_for_it(site):
+    """Under load: nothing is lost, each session goes on in order, in its state or in a new one that is told."""
+    s = site(MOCK + ' size = 2; recycle_grace = "50ms";')
+    daemon = s.start()
+    s.wait_joined()
+    eventually(lambda: [w["state"] for w in workers(s)] == ["READY"] * 2)
+    before = {w["worker_id"] for w in workers(s)}
+    s.send(*((f"r{i}", f"s{i % 20}", "count", {}) for i in range(3000)))
+    s.read_results(lambda seen: len(seen) > 100, 60)
+    daemon.send_signal(signal.SIGUSR1)
+    sent = 3000
+    while before & {w["worker_id"] for w in workers(s)}:  # there is always something to run meanwhile
+        s.send(*((f"r{sent + i}", f"s{i % 20}", "count", {}) for i in range(200)))
+        sent += 200
+        s.read_results(lambda seen: len(seen) >= sent - 400, 60)
+    s.read_results(lambda seen: len(seen) >= sent, 60)
+    counts, offsets = {}, {}
+    for r in s.results_seen():
+        session = r["session_id"]
+        assert r["status"] == "OK" and r["attempts"] == 1 and r["source"]["offset"] > offsets.get(session, -1), r
+        counts[session], offsets[session] = 1 if r["session_new"] else counts[session] + 1, r["source"]["offset"]
+        assert r["result"]["count"] == counts[session], r
+    assert {r["request_id"] for r in s.results_seen()} == {f"r{i}" for i in range(sent)} and len(s.seen) == sent
+    pool = s.status()["pools"][0]
+    assert pool["sessions"]["lost"] == 0 and pool["exits"]["recycled"] == sum(pool["exits"].values()) == 2
+    assert s.ask("s0", "count")["worker_id"] in {w["worker_id"] for w in workers(s)}
+
+
 def test_a_worker_that_holds_too_much_is_ended_alone(site):
     s = site(MOCK + ' size = 2; resident_limit = "40MiB"; kill_grace = "20s";')
     s.start()

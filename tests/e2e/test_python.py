@@ -7,10 +7,10 @@ import pytest
 from conftest import BRIDGEPOOL, PYTHON, Site, eventually
 
 APP = '''
-import asyncio, time
+import asyncio, pathlib, time
 from bridgepool import App, Retry
 app = App()
-tries, ended = {}, []
+tries, ended, napping = {}, [], set()
 
 @app.command
 async def flaky(good_at: int, *, ctx) -> list:
@@ -37,7 +37,12 @@ def block(session, seconds: float): time.sleep(seconds)
 async def what(session): return ended
 
 @app.command
-async def nap(session) -> None: await asyncio.sleep(1)
+async def nap(session) -> int:
+    napping.add(session.id)
+    await asyncio.sleep(1)
+    while len(napping) < 32 or not pathlib.Path(__file__).with_name("wake").exists():  # none leaves before all are here
+        await asyncio.sleep(0.02)
+    return len(napping)
 
 @app.command
 async def tell(session, words: int, then_wait: bool = False, *, ctx) -> str:
@@ -45,6 +50,13 @@ async def tell(session, words: int, then_wait: bool = False, *, ctx) -> str:
         await ctx.partial({"word": i})
     if then_wait:
         await waits_for_the_model()
+    return "done"
+
+@app.command
+async def tell_and_fail(*, ctx) -> str:
+    await ctx.partial({"word": ctx.attempt})
+    if ctx.attempt == 1:
+        raise Retry("again")
     return "done"
 
 @app.command
@@ -120,10 +132,17 @@ def test_a_time_limit_leaves_a_plain_command_its_place_until_it_returns(site):
 
 def test_64_sessions_wait_for_their_model_at_once_on_two_workers(site):
     names = [f"nap{i}" for i in range(64)]
-    site.send(*[(name, name, "nap", {}) for name in names])
+    try:
+        site.send(*[(name, name, "nap", {}) for name in names])
+        eventually(lambda: site.status()["pools"][0]["places_used"] == 64)  # none ends before it is woken: nobody waits for another's end
+    finally:
+        (site.directory / "wake").touch()
     told = results(site, *names)
-    assert {r["status"] for r in told} == {"OK"}
-    assert max(r["timings"]["session_wait_us"] + r["timings"]["worker_wait_us"] for r in told) < 950_000  # nobody waited for another's end
+    sent = min(r["completed_at"] - sum(r["timings"].values()) / 1000 for r in told)
+    assert 998 <= max(r["completed_at"] for r in told) - sent < 10_000  # ms, from the first record to the last end
+    assert {(r["status"], r["result"], r["attempts"]) for r in told} == {("OK", 32, 1)}  # so many at once in each worker
+    begins = [r["completed_at"] - r["timings"]["run_us"] / 1000 for r in told]
+    assert max(begins) < min(r["completed_at"] for r in told)
     assert sorted([r["worker_id"] for r in told].count(w) for w in {r["worker_id"] for r in told}) == [32, 32]
 
 
@@ -143,6 +162,13 @@ def test_parts_come_before_the_result_merged_and_numbered(site):
     site.send(("unasked", "s7", "tell", {"args": {"words": 3}}))
     [whole] = site.records("unasked", 1)
     assert whole["final"] and whole["part"] == 0 and whole["result"] == "done"
+
+
+def test_a_second_attempt_tells_its_parts_from_the_beginning(site):
+    site.send(("twice", "s9", "tell_and_fail", {"stream": True}))
+    records = site.records("twice")
+    assert [(r["final"], r["attempts"], r["part"], r["result"]) for r in records] == [
+        (False, 1, 0, [{"word": 1}]), (False, 2, 0, [{"word": 2}]), (True, 2, 1, "done")]
 
 
 def test_a_time_limit_and_a_cancel_reach_a_program_that_streams(site):

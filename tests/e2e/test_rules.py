@@ -1,7 +1,7 @@
 """What runs again, what does not, and who is told: several requests on one worker that dies, or that we end for another's sake."""
 import json
 
-from conftest import BRIDGEPOOL, MOCK
+from conftest import BRIDGEPOOL, MOCK, eventually
 
 FAST = ' backoff_min = "10ms"; backoff_max = "50ms";'
 RETRY = 'delivery = { retry_backoff = "10ms"; };'
@@ -78,6 +78,44 @@ def test_a_pool_takes_so_many_sessions_and_no_more(site):
     assert s.ask("s3", "count")["session_new"]  # the longest idle one made room
     assert not s.ask("s2", "count")["session_new"] and s.ask("s1", "count")["session_new"]
     assert dead(s) == [] and s.end() == [0]
+
+
+def test_what_waits_is_bounded_as_configured(site):
+    """One request waits for each: by session, by sessions, by pool; what is over a bound is told at once, in its own words."""
+    s = site(f'command = [ "{BRIDGEPOOL}", "mock-worker" ]; size = 1; max_queued_per_session = 2; max_sessions = 3; max_queued = 4;', partitions=1)
+    s.start()
+    s.produce([request("s1", "runs", "sleep", ms=1500)])
+    eventually(lambda: s.status("?request=runs").get("place") == "running")
+    s.produce([request("s1", "behind"), request("s1", "third"), request("s2", "two"), request("s3", "three"), request("s4", "four"),
+               request("", "nobody", "echo"), request("", "full", "echo")])
+    s.read_results(lambda seen: len(seen) == 8, 60)
+    told = outcomes(s)
+    assert {name: told.pop(name) for name in ("third", "four", "full")} == {
+        "third": ("REJECTED", "SESSION_QUEUE_FULL", 0), "four": ("REJECTED", "SESSION_LIMIT", 0), "full": ("REJECTED", "POOL_QUEUE_FULL", 0)}
+    assert set(told) == {"runs", "behind", "two", "three", "nobody"} and set(told.values()) == {("OK", None, 1)}
+    assert {r["request_id"] for r in s.results_seen()[:3]} == {"third", "four", "full"}
+    assert s.ask("s4", "count")["status"] == "OK" and dead(s) == [] and s.end() == [0]
+
+
+def test_poison_is_counted_by_the_next_daemon_too(site):
+    """Its first kill is in the commit; the daemon is killed; the next one lets it kill once more, alone, and ends it."""
+    s = site(MOCK + " size = 1;" + FAST, 'delivery = { retry_backoff = "30s"; };', partitions=1)
+    daemon = s.start("one")
+    s.produce([fault("s1", "bad", "crash")])
+    eventually(lambda: s.committed()[0].metadata)  # nothing is done: it can only hold the kill
+    assert s.status()["pools"][0]["exits"]["crash"] == 1
+    s.produce([request("s2", "good")])
+    s.read_results(lambda seen: len(seen) == 1, 60)
+    daemon.kill()
+    daemon.wait()
+    s.wait_no_workers()
+    s.config.write_text(s.config.read_text().replace('"30s"', '"10ms"'))
+    s.start("one")
+    s.read_results(lambda seen: "bad" in outcomes(s), 60)
+    assert outcomes(s)["bad"][:2] == ("WORKER_LOST", "POISON") and outcomes(s)["good"] == ("OK", None, 1)
+    assert s.ask("s3", "count")["status"] == "OK"
+    assert s.status()["pools"][0]["exits"]["crash"] == 1 and dead(s) == ["bad"]
+    assert [r["request_id"] for r in s.results_seen()].count("bad") == 1 and s.end()[-1] == 0
 
 
 def test_a_session_ends_when_its_client_says_so(site):

@@ -35,7 +35,7 @@ class Supervisor:
 
 def test_the_supervisor_is_told(site, tmp_path):
     supervisor = Supervisor(tmp_path)
-    s = site(MOCK + " size = 1;")
+    s = site(MOCK + " size = 1;", 'drain = { shutdown = "10m"; };')
     daemon = s.start(NOTIFY_SOCKET=supervisor.path, WATCHDOG_USEC="400000")
     supervisor.wait("READY=1")
     assert " joined " in s.log_text()
@@ -50,6 +50,8 @@ def test_the_supervisor_is_told(site, tmp_path):
     said = [line for line in supervisor.listen() if line != "WATCHDOG=1"]
     reload = said.index("RELOADING=1")
     assert re.fullmatch(r"MONOTONIC_USEC=\d{6,}", said[reload + 1]) and said[reload + 2] == "READY=1"
+    granted = re.fullmatch(r"EXTEND_TIMEOUT_USEC=(\d+)", said[said.index("STOPPING=1") + 1])
+    assert 640 <= int(granted[1]) / 1e6 <= 670  # drain.shutdown, hooks of sessions and half a minute, whatever the unit's TimeoutStopSec
     states = [re.match(r"STATUS=(\w+)", line).group(1) for line in said if line.startswith("STATUS=")]
     assert states == ["STARTING", "READY", "DRAINING", "STOPPED"] and said.count("READY=1") == 2
     supervisor.close()
@@ -68,7 +70,18 @@ def test_workers_do_not_hear_of_the_supervisor(site, tmp_path):
 
 def test_systemd_is_content_with_the_unit(tmp_path):
     unit = (BUILD / "deploy" / "bridgepool.service").read_text()
-    assert re.search(r"^ExecStart=/\S*/bin/bridgepool run -c /etc/bridgepool/bridgepool.cfg$", unit, re.M)
+    programs = re.findall(r"^(Exec\w+=)/\S*/(bin/.*)$", unit, re.M)
+    assert programs == [("ExecStart=", "bin/bridgepool run -c /etc/bridgepool/bridgepool.cfg"), ("ExecReload=", "bin/bridgepool reload --pid $MAINPID")]
+    promised = {  # what would only be missed on the day it is needed
+        "Type=notify",
+        "WatchdogSec=30",
+        "KillMode=mixed",  # SIGTERM to the daemon alone
+        "OOMPolicy=continue",  # one worker out of memory is not the end of the service
+        "Restart=on-failure",
+        "RestartPreventExitStatus=64 78",
+        "TimeoutStartSec=infinity",
+    }
+    assert not promised - set(unit.splitlines())
     here = tmp_path / "bridgepool.service"
     here.write_text(re.sub(r"^(Exec\w+)=\S+", rf"\1={os.path.realpath(BRIDGEPOOL)}", unit, flags=re.M))
     said = subprocess.run(["systemd-analyze", "verify", "--man=no", here], capture_output=True, text=True, timeout=60)

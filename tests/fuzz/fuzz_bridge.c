@@ -44,8 +44,8 @@ static void check_frame(struct slice args)
 
 	buf_init(&out, args.len + 1024);
 	CHECK(bridge_write(&out, &c));
-	CHECK(json_read_object(
-		(struct slice){out.data + FRAME_HEAD, out.len - FRAME_HEAD}, &m, 1, JSON_MAX_DEPTH + 1, errstr, sizeof(errstr)));
+	CHECK(json_read_object((struct slice){out.data + FRAME_HEAD, out.len - FRAME_HEAD}, &m, 1, JSON_MAX_DEPTH + 1, errstr,
+		sizeof(errstr)));
 	CHECK(json_read_object(m.value, &inner, 1, JSON_MAX_DEPTH, errstr, sizeof(errstr)));
 	CHECK(slice_is(inner.value, "\"s\\n\""));
 	/* The client's bytes stand there untouched. */

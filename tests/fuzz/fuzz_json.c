@@ -1,5 +1,5 @@
-/* fuzz_json.c: what json.c calls valid is what jansson calls valid, except where json.h says more; members are values themselves.
- */
+/* fuzz_json.c: what json.c calls valid is what jansson calls valid, except where json.h says more; members are values
+ * themselves. */
 #include "fuzz.h"
 #include "bridgepool/base/check.h"
 #include "bridgepool/wire/json.h"

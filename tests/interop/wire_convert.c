@@ -102,11 +102,13 @@ static void do_fingerprint(struct convert *v, const char *hex)
 /* 0: everything is there; 1: as much as possible is null; 2: numbers at their ends and texts with strange characters. */
 static struct result_fields sample_result(struct convert *v, int n)
 {
-	struct result_fields r = {.request_id = SLICE("r1"),
+	struct result_fields r = {
+		.request_id = SLICE("r1"),
 		.status = STATUS_OK,
 		.error.retry_after_ms = TIME_NONE,
 		.source_topic = SLICE("t"),
-		.final = true};
+		.final = true,
+	};
 
 	buf_reset(&v->attributes);
 	pairs_add(&v->attributes, SLICE("team"), SLICE("search"));
@@ -118,8 +120,8 @@ static struct result_fields sample_result(struct convert *v, int n)
 	r.command = SLICE("ask");
 	r.status = n == 0 ? STATUS_ERROR : STATUS_CANCELLED;
 	r.result = SLICE("{\"a\": [1.10, \"\\u00e9\"]}");
-	r.error = (struct error_fields){
-		SLICE("RATE_LIMITED"), SLICE("slow \"down\"\n"), true, n == 0 ? 500 : INT64_MAX, SLICE("{\"k\": 1.0}")};
+	r.error = (struct error_fields){SLICE("RATE_LIMITED"), SLICE("slow \"down\"\n"), true, n == 0 ? 500 : INT64_MAX,
+		SLICE("{\"k\": 1.0}")};
 	r.session_epoch = SLICE("e1");
 	r.session_new = true;
 	r.instance_id = SLICE("i");
@@ -146,8 +148,10 @@ static void do_result(struct convert *v, int n, enum encoding as)
 
 static void do_health(struct convert *v, int n, enum encoding as)
 {
-	struct worker_snapshot workers[] = {{.id = "a/0.1", .role = "serving", .state = HEALTH_READY, .in_flight = 3, .sessions = 4, .resident = 5000000}};
-	struct pool_snapshot pools[] = {{.name = SLICE("a"),
+	struct worker_snapshot workers[] = {
+		{.id = "a/0.1", .role = "serving", .state = HEALTH_READY, .in_flight = 3, .sessions = 4, .resident = 5000000}};
+	struct pool_snapshot pools[] = {{
+						.name = SLICE("a"),
 						.state = HEALTH_READY,
 						.workers = {[HEALTH_READY] = 3, [HEALTH_TERMINATING] = 1},
 						.busy = 2,
@@ -163,24 +167,30 @@ static void do_health(struct convert *v, int n, enum encoding as)
 						.starts = 5,
 						.exits = 1,
 						.worker_list = workers,
-						.nworker_list = 1},
+						.nworker_list = 1,
+					},
 		{.name = SLICE("b"), .state = HEALTH_UNAVAILABLE}};
-	struct partition_snapshot partitions[] = {{.topic = SLICE("t"),
+	struct partition_snapshot partitions[] = {{
+		.topic = SLICE("t"),
 		.partition = 3,
 		.base = 100,
 		.next = 140,
 		.backlog = 12,
 		.window = 40,
 		.oldest_ms = 1500,
-		.held = true}};
-	struct snapshot snapshot = {.state = HEALTH_DEGRADED,
+		.held = true,
+	}};
+	struct snapshot snapshot = {
+		.state = HEALTH_DEGRADED,
 		.npools = 2,
 		.pools = pools,
 		.npartitions = 1,
 		.partitions = partitions,
 		.memory_used = 1,
-		.memory_limit = 1 << 28};
-	struct health_fields h = {.event_id = SLICE("v"),
+		.memory_limit = 1 << 28,
+	};
+	struct health_fields h = {
+		.event_id = SLICE("v"),
 		.instance_id = SLICE("i"),
 		.incarnation = SLICE("n"),
 		.host = SLICE("h"),
@@ -188,7 +198,8 @@ static void do_health(struct convert *v, int n, enum encoding as)
 		.at_ms = 1767225600123,
 		.kind = KIND_HEARTBEAT,
 		.severity = SEVERITY_INFO,
-		.snapshot = &snapshot};
+		.snapshot = &snapshot,
+	};
 
 	if (n > 0) {
 		h.kind = KIND_WORKER_STATE;
@@ -256,7 +267,10 @@ static void do_line(struct convert *v, char *line)
 int main(int argc, char **argv)
 {
 	struct codec_config config = {
-		.max_request = 1 << 20, .extra_dirs = (const char *const *)(argv + 1), .nextra_dirs = (size_t)argc - 1};
+		.max_request = 1 << 20,
+		.extra_dirs = (const char *const *)(argv + 1),
+		.nextra_dirs = (size_t)argc - 1,
+	};
 	struct convert v = {0};
 	char errstr[512], *line = xmalloc(LINE_MAX_BYTES);
 

@@ -40,8 +40,10 @@ static bool cluster_start(void)
 	snprintf(cluster, sizeof cluster, "%s/kafka-room.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	if (!getenv("SOURCE_DIR") || !mkdtemp(cluster))
 		return false;
-	snprintf(line, sizeof line, "'%s/tests/kafka/kafka' start 1 '%s' authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer"
-		" allow.everyone.if.no.acl.found=true", getenv("SOURCE_DIR"), cluster);
+	snprintf(line, sizeof line,
+		"'%s/tests/kafka/kafka' start 1 '%s' authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+		" allow.everyone.if.no.acl.found=true",
+		getenv("SOURCE_DIR"), cluster);
 	f = popen(line, "r");
 	good = f && fgets(brokers, sizeof brokers, f);
 	if (f && pclose(f) != 0)
@@ -106,13 +108,20 @@ static void teardown(void)
 static const char *const quick[] = {"session.timeout.ms=6000", "heartbeat.interval.ms=500", "max.poll.interval.ms=8000", NULL};
 
 /* For members that must live through what takes long on a busy machine. */
-static const char *const patient[] = {"session.timeout.ms=120000", "heartbeat.interval.ms=500", "max.poll.interval.ms=120000", NULL};
+static const char *const patient[] = {"session.timeout.ms=120000", "heartbeat.interval.ms=500", "max.poll.interval.ms=120000",
+	NULL};
 
 static struct member *new_member(const char *instance, const char *const *properties)
 {
 	const char *topics[] = {topic};
 	const struct consumer_config k = {
-		.brokers = brokers, .group = group, .instance_id = instance, .topics = topics, .ntopics = 1, .properties = properties};
+		.brokers = brokers,
+		.group = group,
+		.instance_id = instance,
+		.topics = topics,
+		.ntopics = 1,
+		.properties = properties,
+	};
 
 	return member_consumer(loop, &k);
 }
@@ -192,17 +201,20 @@ static void fill(unsigned records)
 {
 	uv_loop_t own; /* members on the other loop stand still meanwhile */
 	struct member *p;
-	char key[16], value[16];
+	struct {
+		char key[16], value[16];
+	} *texts = xcalloc(records, sizeof *texts); /* they stay until the reports */
 
 	ck_assert_int_eq(uv_loop_init(&own), 0);
 	p = open_producer(&own, NULL);
-	for (unsigned i = 1; i <= records; i++) {
-		snprintf(key, sizeof key, "k%u", i % 100);
-		snprintf(value, sizeof value, "%u", i);
-		member_send(p, topic, 0, key, value); /* copied: key and value change */
+	for (unsigned i = 0; i < records; i++) {
+		snprintf(texts[i].key, sizeof texts[i].key, "k%u", (i + 1) % 100);
+		snprintf(texts[i].value, sizeof texts[i].value, "%u", i + 1);
+		member_send(p, topic, i + 1, texts[i].key, texts[i].value);
 	}
 	AWAIT(&own, nothing_pending, p);
 	member_close_producer(p);
+	free(texts);
 	ck_assert_int_eq(uv_loop_close(&own), 0);
 }
 
@@ -374,8 +386,8 @@ static void deny_topic(const char *name)
 	rd_kafka_t *rk = raw_open();
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
 	char why[256];
-	rd_kafka_AclBinding_t *acl = rd_kafka_AclBinding_new(RD_KAFKA_RESOURCE_TOPIC, name, RD_KAFKA_RESOURCE_PATTERN_LITERAL, "User:ANONYMOUS", "*",
-		RD_KAFKA_ACL_OPERATION_ALL, RD_KAFKA_ACL_PERMISSION_TYPE_DENY, why, sizeof why);
+	rd_kafka_AclBinding_t *acl = rd_kafka_AclBinding_new(RD_KAFKA_RESOURCE_TOPIC, name, RD_KAFKA_RESOURCE_PATTERN_LITERAL,
+		"User:ANONYMOUS", "*", RD_KAFKA_ACL_OPERATION_ALL, RD_KAFKA_ACL_PERMISSION_TYPE_DENY, why, sizeof why);
 
 	ck_assert_msg(acl != NULL, "%s", why);
 	rd_kafka_CreateAcls(rk, &acl, 1, NULL, queue);
@@ -407,16 +419,22 @@ START_TEST(a_committed_offset_that_retention_removed_starts_at_what_is_left)
 }
 END_TEST
 
-
 enum { REMOVED_UNDER = 5000, REMOVED_BELOW = 1000 };
 
 /* A reader that fetches no more than it must, so that the rest can vanish before it is fetched. */
 static struct member *join_short_sighted(void)
 {
-	static const char *const small[] = {"queued.min.messages=1", "queued.max.messages.kbytes=1", "fetch.message.max.bytes=200", NULL};
+	static const char *const small[] = {"queued.min.messages=1", "queued.max.messages.kbytes=1",
+		"fetch.message.max.bytes=200", NULL};
 	const char *topics[] = {topic};
 	const struct consumer_config k = {
-		.brokers = brokers, .group = group, .topics = topics, .ntopics = 1, .properties = quick, .more_properties = small};
+		.brokers = brokers,
+		.group = group,
+		.topics = topics,
+		.ntopics = 1,
+		.properties = quick,
+		.more_properties = small,
+	};
 	struct member *m = member_consumer(loop, &k);
 
 	m->credit = 0;
@@ -635,7 +653,13 @@ START_TEST(a_cooperative_group_moves_only_what_must_move)
 	static const char *const cooperative[] = {"partition.assignment.strategy=cooperative-sticky", NULL};
 	const char *topics[] = {topic};
 	const struct consumer_config k = {
-		.brokers = brokers, .group = group, .topics = topics, .ntopics = 1, .properties = quick, .more_properties = cooperative};
+		.brokers = brokers,
+		.group = group,
+		.topics = topics,
+		.ntopics = 1,
+		.properties = quick,
+		.more_properties = cooperative,
+	};
 	struct member *a = member_consumer(loop, &k), *b;
 	size_t before;
 
@@ -677,10 +701,17 @@ static bool says_forbidden(void *ctx)
 
 START_TEST(a_missing_topic_is_named_and_read_when_it_comes)
 {
-	static const char *const soon[] = {"topic.metadata.refresh.interval.ms=500", "topic.metadata.propagation.max.ms=1000", NULL};
+	static const char *const soon[] = {"topic.metadata.refresh.interval.ms=500", "topic.metadata.propagation.max.ms=1000",
+		NULL};
 	const char *topics[] = {"not-there"};
 	const struct consumer_config k = {
-		.brokers = brokers, .group = group, .topics = topics, .ntopics = 1, .properties = quick, .more_properties = soon};
+		.brokers = brokers,
+		.group = group,
+		.topics = topics,
+		.ntopics = 1,
+		.properties = quick,
+		.more_properties = soon,
+	};
 	struct member *m = member_consumer(loop, &k);
 
 	consumer_subscribe(m->consumer);
@@ -694,7 +725,8 @@ END_TEST
 
 START_TEST(records_for_a_missing_topic_are_refused)
 {
-	static const char *const soon[] = {"topic.metadata.propagation.max.ms=1000", "topic.metadata.refresh.fast.interval.ms=100", NULL};
+	static const char *const soon[] = {"topic.metadata.propagation.max.ms=1000",
+		"topic.metadata.refresh.fast.interval.ms=100", NULL};
 	struct member *p = open_producer(loop, soon);
 
 	member_send(p, "nowhere", 1, "k", "v");
@@ -819,7 +851,8 @@ END_TEST
 START_TEST(topics_are_created_found_and_described)
 {
 	static const char *const config[] = {"retention.ms=3600000", "cleanup.policy=delete", NULL};
-	const struct topic_spec spec = {"made", 3, -1, config}, wrong = {"wrong", 1, -1, (const char *const[]){"no.such.setting=1", NULL}};
+	const struct topic_spec spec = {"made", 3, -1, config},
+				wrong = {"wrong", 1, -1, (const char *const[]){"no.such.setting=1", NULL}};
 	struct admin *a = admin_open();
 	struct topic_info info;
 	char why[512] = "", value[64];
@@ -870,7 +903,8 @@ START_TEST(the_client_follows_from_the_end_and_from_the_beginning)
 	ck_assert(strstr(why, "no-such-topic") != NULL && strstr(why, "`bridgepool topics`") != NULL);
 	ck_assert(client_send(none, "nowhere", SLICE("k"), SLICE("v"), (struct slice){NULL, 0}, why, sizeof why));
 	ck_assert(!client_flush(none, 20000, why, sizeof why));
-	ck_assert_msg(strstr(why, "nowhere") != NULL && strstr(why, "`bridgepool topics`") != NULL, "%s", why); /* and not: timed out */
+	/* and not: timed out */
+	ck_assert_msg(strstr(why, "nowhere") != NULL && strstr(why, "`bridgepool topics`") != NULL, "%s", why);
 	client_free(none);
 	client_free(all);
 	client_free(tail);

@@ -11,7 +11,7 @@
 #include "bridgepool/core/engine.h"
 #include "bridgepool/wire/offsetmap.h"
 
-enum { RING = 4096, WORKERS = 4, SLOTS = WORKERS + 1, CONCURRENCY = 16 };
+enum { RING = 4096, WORKERS = 4, SLOTS = 4 * WORKERS, CONCURRENCY = 16 };
 
 struct said {
 	struct slot_ref worker;
@@ -29,19 +29,19 @@ struct place {
 struct bare {
 	struct engine *engine;
 	struct codec *codec;
-	bool hooks;                  /* workers want to hear of sessions */
+	bool hooks; /* workers want to hear of sessions */
 	struct said said[RING];
 	uint64_t serials[RING];
 	size_t nsaid, nserials;
 	struct slot_ref workers[SLOTS];
-	bool starting[SLOTS];
-	uint64_t commit;             /* to be answered; 0: none */
+	bool starting[SLOTS], stopping[SLOTS];
+	uint64_t commit; /* to be answered; 0: none */
 	bool released;
 	struct place places[BARE_PARTITIONS];
 	uint64_t finished, asked;
-	int64_t wall_ms, ahead_us;   /* ahead: of the real clock */
-	int64_t longest_ns;          /* step of a turn */
-	struct buf value[2];         /* a request in JSON and in Avro */
+	int64_t wall_ms, ahead_us; /* ahead: of the real clock */
+	int64_t longest_ns;        /* step of a turn */
+	struct buf value[2];       /* a request in JSON and in Avro */
 };
 
 /* ---- the port: remembers ---- */
@@ -89,6 +89,7 @@ static void on_start(void *ctx, struct slot_ref w)
 {
 	struct bare *b = ctx;
 
+	CHECK(w.slot < SLOTS);
 	b->workers[w.slot] = w;
 	b->starting[w.slot] = true;
 }
@@ -103,7 +104,8 @@ static void on_call(void *ctx, struct slot_ref w, const struct call *c)
 
 static void on_stop(void *ctx, struct slot_ref w, enum stop_step s)
 {
-	(void)ctx, (void)w, (void)s;
+	(void)s;
+	((struct bare *)ctx)->stopping[w.slot] = true;
 }
 
 static void on_note(void *ctx, const struct note *n)
@@ -154,6 +156,15 @@ static void started(struct bare *b, int64_t now)
 	}
 }
 
+static void gone(struct bare *b, int64_t now)
+{
+	for (int i = 0; i < SLOTS; i++) {
+		if (b->stopping[i])
+			engine_gone(b->engine, b->workers[i], &(struct exit_report){0}, now);
+		b->stopping[i] = false;
+	}
+}
+
 static void answer(struct bare *b)
 {
 	static struct said said[RING];
@@ -165,11 +176,19 @@ static void answer(struct bare *b)
 	memcpy(said, b->said, n * sizeof(said[0]));
 	b->nsaid = 0;
 	for (size_t i = 0; i < n; i++) {
-		struct answer a = {.id = said[i].id, .has_id = true, .kind = ANSWER_OK, .payload = SLICE("{\"answer\": 42}"), .retry_after_ms = TIME_NONE,
-			.concurrency = said[i].hello ? CONCURRENCY : 0, .capabilities = said[i].hello && b->hooks ? CAPABILITY_SESSIONS : 0};
+		struct answer a = {
+			.id = said[i].id,
+			.has_id = true,
+			.kind = ANSWER_OK,
+			.payload = SLICE("{\"answer\": 42}"),
+			.retry_after_ms = TIME_NONE,
+			.concurrency = said[i].hello ? CONCURRENCY : 0,
+			.capabilities = said[i].hello && b->hooks ? CAPABILITY_SESSIONS : 0,
+		};
 
 		engine_answer(b->engine, said[i].worker, &a, now);
 	}
+	gone(b, now);
 	leave(b, since);
 }
 
@@ -197,8 +216,11 @@ static void ask(struct bare *b, uint64_t session, int encoding, int64_t now)
 {
 	char key[] = "session-0000000";
 	int32_t partition = (int32_t)(session % BARE_PARTITIONS);
-	struct message m = {.source = {{0, partition, b->places[partition].epoch}, b->places[partition].next++}, .timestamp_ms = b->wall_ms, .key = {key, sizeof(key) - 1},
-		.value = buf_slice(&b->value[encoding]), .headers = {"", 0}};
+	struct message m = {.source = {{0, partition, b->places[partition].epoch}, b->places[partition].next++},
+		.timestamp_ms = b->wall_ms,
+		.key = {key, sizeof(key) - 1},
+		.value = buf_slice(&b->value[encoding]),
+		.headers = {"", 0}};
 
 	for (char *digit = key + sizeof(key) - 2; session > 0; session /= 10)
 		*digit-- = (char)('0' + session % 10);
@@ -281,6 +303,24 @@ void bare_kill(struct bare *b, uint16_t slot)
 	leave(b, since);
 }
 
+void bare_roll(struct bare *b)
+{
+	int64_t since, now = enter(b, &since);
+
+	engine_roll(b->engine, 0, now);
+	leave(b, since);
+}
+
+void bare_drain(struct bare *b)
+{
+	int64_t since, now = enter(b, &since);
+
+	engine_drain(b->engine, now + SECOND_US, now);
+	leave(b, since);
+	while (!engine_drained(b->engine) || !engine_idle(b->engine))
+		bare_idle_turn(b);
+}
+
 void bare_snapshot(struct bare *b, struct snapshot *out)
 {
 	int64_t since, now = enter(b, &since);
@@ -327,8 +367,13 @@ struct slice bare_value(const struct bare *b, int encoding)
 
 static void write_values(struct bare *b)
 {
-	struct request_fields f = {.request_id = SLICE("7d1f9a52-6c0e-4f5e-9a43-0e5b6a1c2d3e"), .command = SLICE("work"), .timeout_ms = TIME_NONE, .deadline_ms = TIME_NONE,
-		.args = SLICE("{\"question\": \"what is the answer\", \"n\": 1.10}")};
+	struct request_fields f = {
+		.request_id = SLICE("7d1f9a52-6c0e-4f5e-9a43-0e5b6a1c2d3e"),
+		.command = SLICE("work"),
+		.timeout_ms = TIME_NONE,
+		.deadline_ms = TIME_NONE,
+		.args = SLICE("{\"question\": \"what is the answer\", \"n\": 1.10}"),
+	};
 
 	buf_init(&b->value[ENCODING_JSON], SIZE_MAX);
 	buf_init(&b->value[ENCODING_AVRO], SIZE_MAX);
@@ -339,13 +384,39 @@ static void write_values(struct bare *b)
 static struct engine *new_engine(struct bare *b)
 {
 	static const char *const commands[] = {"work"};
-	struct pool_config pool = {.name = "pool", .size = WORKERS, .request_timeout_us = 30 * SECOND_US, .kill_grace_us = SECOND_US,
-		.session_ttl_us = BARE_TTL_US, .max_sessions = UINT64_MAX, .session_hook_timeout_us = SECOND_US, .start_timeout_us = SECOND_US, .start_batch = WORKERS,
-		.ping_interval_us = 10 * SECOND_US, .ping_timeout_us = SECOND_US, .backoff_min_us = SECOND_US, .backoff_max_us = SECOND_US, .stop_grace_us = SECOND_US};
+	struct pool_config pool = {
+		.name = "pool",
+		.size = WORKERS,
+		.request_timeout_us = 30 * SECOND_US,
+		.kill_grace_us = SECOND_US,
+		.session_ttl_us = BARE_TTL_US,
+		.max_sessions = UINT64_MAX,
+		.session_hook_timeout_us = SECOND_US,
+		.start_timeout_us = SECOND_US,
+		.start_batch = WORKERS,
+		.ping_interval_us = 10 * SECOND_US,
+		.ping_timeout_us = SECOND_US,
+		.backoff_min_us = SECOND_US,
+		.backoff_max_us = SECOND_US,
+		.stop_grace_us = SECOND_US,
+	};
 	struct source_config source = {.topic = "requests", .commands = commands, .ncommands = 1};
-	struct engine_config config = {.instance_id = "bare", .pools = &pool, .npools = 1, .sources = &source, .nsources = 1, .max_attempts = 3,
-		.retry_backoff_us = MS_US, .commit_interval_us = 200 * MS_US, .commit_every = 200, .window_cap = OFFSETMAP_SPAN_MAX, .memory_limit = 256 << 20,
-		.request_limit = 1 << 20, .result_limit = 1 << 20, .results_encoding = -1};
+	struct engine_config config = {
+		.instance_id = "bare",
+		.pools = &pool,
+		.npools = 1,
+		.sources = &source,
+		.nsources = 1,
+		.max_attempts = 3,
+		.retry_backoff_us = MS_US,
+		.commit_interval_us = 200 * MS_US,
+		.commit_every = 200,
+		.window_cap = OFFSETMAP_SPAN_MAX,
+		.memory_limit = 256 << 20,
+		.request_limit = 1 << 20,
+		.result_limit = 1 << 20,
+		.results_encoding = -1,
+	};
 	struct port port = {b, on_read_offsets, on_release, on_hold, on_commit, on_produce, on_start, on_call, on_stop, on_note};
 
 	return engine_new(&config, &port, b->codec, 1, clock_mono_us());
@@ -386,4 +457,3 @@ void bare_free(struct bare *b)
 	buf_free(&b->value[1]);
 	free(b);
 }
-

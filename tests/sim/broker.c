@@ -48,8 +48,11 @@ void broker_plan_poll(struct world *w, struct instance *i)
 void broker_message(const struct world *w, const struct asked *r, uint32_t epoch, struct message *m)
 {
 	(void)w;
-	*m = (struct message){.source = {{r->topic, r->partition, epoch}, r->offset}, .timestamp_ms = r->timestamp_ms, .key = r->key,
-		.value = r->value, .headers = r->headers};
+	*m = (struct message){.source = {{r->topic, r->partition, epoch}, r->offset},
+		.timestamp_ms = r->timestamp_ms,
+		.key = r->key,
+		.value = r->value,
+		.headers = r->headers};
 }
 
 static void deliver(struct world *w, struct instance *i, struct asked *r)
@@ -100,7 +103,7 @@ static struct sent *sent_find(struct instance *i, uint64_t serial)
 {
 	struct sent *s;
 
-	TAILQ_FOREACH(s, &i->sent, line)
+	TAILQ_FOREACH (s, &i->sent, line)
 		if (s->record.serial == serial)
 			return s;
 	return NULL;
@@ -146,7 +149,8 @@ static void land(struct world *w, struct instance *i, struct sent *s)
 	bool lands;
 
 	if (sum_of(&s->record) != s->sum)
-		breach(w, "record %llu of instance %d was changed while the producer had it", (unsigned long long)s->record.serial, i->index);
+		breach(w, "record %llu of instance %d was changed while the producer had it",
+			(unsigned long long)s->record.serial, i->index);
 	s->landed = true;
 	s->verdict = verdict_for(w, &s->record, &lands);
 	if (lands)
@@ -180,12 +184,18 @@ void broker_commit(struct world *w, struct instance *i, const struct commit *c)
 
 	if (f->flying)
 		breach(w, "two commits of instance %d are in flight", i->index);
-	*f = (struct flying_commit){.flying = true, .id = c->id, .member_serial = i->member < 0 ? 0 : i->member_serial,
-		.generation = w->group.generation, .n = c->n};
+	*f = (struct flying_commit){
+		.flying = true,
+		.id = c->id,
+		.member_serial = i->member < 0 ? 0 : i->member_serial,
+		.generation = w->group.generation,
+		.n = c->n,
+	};
 	for (size_t k = 0; k < c->n; k++) {
 		f->entries[k] = c->entries[k];
 		f->entries[k].metadata = xstrdup(c->entries[k].metadata);
-		TRACE(w, COMMIT, i->index, (int64_t)c->id, c->entries[k].tp.partition, c->entries[k].base, (int64_t)strlen(c->entries[k].metadata));
+		TRACE(w, COMMIT, i->index, (int64_t)c->id, c->entries[k].tp.partition, c->entries[k].base,
+			(int64_t)strlen(c->entries[k].metadata));
 		oracle_commit(w, i, c->id, &c->entries[k]);
 	}
 	world_plan(w, i, world_delay(w, w->k.commit_us), (struct event){.kind = EV_COMMIT_APPLY, .id = c->id});
@@ -275,7 +285,8 @@ void broker_commit_answer(struct world *w, struct instance *i, const struct even
 		oracle_commit_answered(i, ev->id, f->entries[k].tp, !f->refused);
 	forget_commit(f);
 	if (!w->quiet && world_chance(w, w->k.late_permille / 4))
-		world_plan(w, i, 1 + world_delay(w, w->k.engine.commit_interval_us + 2 * w->k.commit_us), (struct event){.kind = EV_COMMIT_LATE, .id = ev->id});
+		world_plan(w, i, 1 + world_delay(w, w->k.engine.commit_interval_us + 2 * w->k.commit_us),
+			(struct event){.kind = EV_COMMIT_LATE, .id = ev->id});
 	engine_committed(instance_enter(w, i), ev->id, faults, n, w->now);
 	instance_leave(w, i);
 }
@@ -291,7 +302,7 @@ void broker_cut(struct world *w, struct instance *i)
 {
 	struct sent *s;
 
-	TAILQ_FOREACH(s, &i->sent, line)
+	TAILQ_FOREACH (s, &i->sent, line)
 		if (!s->landed && random_below(&w->random, 2))
 			land(w, i, s);
 	if (i->commit.flying && !i->commit.applied && !i->commit.refused && random_below(&w->random, 2))

@@ -11,7 +11,7 @@ void broker_report(struct world *w, struct instance *i, const struct event *ev);
 void broker_commit_apply(struct world *w, struct instance *i, const struct event *ev);
 void broker_commit_answer(struct world *w, struct instance *i, const struct event *ev);
 void broker_commit_late(struct world *w, struct instance *i, const struct event *ev);
-void broker_cut(struct world *w, struct instance *i);    /* its connection breaks: what is under way arrives or not */
+void broker_cut(struct world *w, struct instance *i); /* its connection breaks: what is under way arrives or not */
 void broker_forget(struct world *w, struct instance *i);
 void broker_message(const struct world *w, const struct asked *r, uint32_t epoch, struct message *m);
 /* orders of the engine */

@@ -6,6 +6,7 @@
 #include "broker.h"
 #include "group.h"
 #include "instance.h"
+#include "oracle.h"
 #include "workers.h"
 
 void chaos_init(struct world *w)
@@ -21,7 +22,13 @@ void chaos_init(struct world *w)
 static void stale_answer(struct world *w, struct instance *i)
 {
 	struct proc *p = workers_any(w, i);
-	struct answer a = {.id = 1, .has_id = true, .kind = ANSWER_OK, .payload = SLICE("{\"stale\":true}"), .retry_after_ms = TIME_NONE};
+	struct answer a = {
+		.id = 1,
+		.has_id = true,
+		.kind = ANSWER_OK,
+		.payload = SLICE("{\"stale\":true}"),
+		.retry_after_ms = TIME_NONE,
+	};
 	struct slot_ref ref;
 
 	if (p == NULL || p->ref.generation < 2)
@@ -113,8 +120,8 @@ static void stale_message(struct world *w, struct instance *i)
 
 static void stale(struct world *w, struct instance *i)
 {
-	static void (*const knock[])(struct world *, struct instance *) = {stale_answer, stale_fault, stale_report, stale_commit, stale_offsets,
-		stale_message};
+	static void (*const knock[])(struct world *, struct instance *) = {stale_answer, stale_fault, stale_report, stale_commit,
+		stale_offsets, stale_message};
 	size_t which = random_below(&w->random, sizeof(knock) / sizeof(knock[0]));
 
 	TRACE(w, STALE, i->index, (int64_t)which);
@@ -144,6 +151,7 @@ static void grow_worker(struct world *w, struct instance *i)
 	engine_memory(instance_enter(w, i), p->ref, bytes, w->now);
 	if (p->greedy && !p->stopped)
 		breach(w, "27: worker %d.%u holds too much memory and is not stopped", p->ref.slot, p->ref.generation);
+	oracle_grown(w, i, p, bytes);
 	instance_leave(w, i);
 }
 
@@ -183,36 +191,19 @@ static void strike(struct world *w, enum chaos kind, struct instance *i)
 {
 	TRACE(w, CHAOS, kind, i->index);
 	switch (kind) {
-	case CHAOS_REBALANCE:
-		group_rebalance(w);
-		return;
-	case CHAOS_KILL:
-		instance_kill(w, i);
-		return;
-	case CHAOS_FREEZE:
-		instance_freeze(w, i, world_delay(w, w->k.freeze_us));
-		return;
+	case CHAOS_REBALANCE: group_rebalance(w); return;
+	case CHAOS_KILL: instance_kill(w, i); return;
+	case CHAOS_FREEZE: instance_freeze(w, i, world_delay(w, w->k.freeze_us)); return;
 	case CHAOS_DRAIN:
 		if (!i->draining)
 			instance_drain(w, i);
 		return;
-	case CHAOS_WORKER:
-		strike_worker(w, i);
-		return;
-	case CHAOS_STALE:
-		stale(w, i);
-		return;
-	case CHAOS_RETUNE:
-		retune(w, i);
-		return;
-	case CHAOS_ROLL:
-		roll(w, i);
-		return;
-	case CHAOS_MEMORY:
-		grow_worker(w, i);
-		return;
-	default:
-		refuse(w);
+	case CHAOS_WORKER: strike_worker(w, i); return;
+	case CHAOS_STALE: stale(w, i); return;
+	case CHAOS_RETUNE: retune(w, i); return;
+	case CHAOS_ROLL: roll(w, i); return;
+	case CHAOS_MEMORY: grow_worker(w, i); return;
+	default: refuse(w);
 	}
 }
 

@@ -8,6 +8,6 @@ void chaos_init(struct world *w);
 void chaos_strike(struct world *w, struct instance *unused, const struct event *ev);
 void chaos_accept(struct world *w, struct instance *unused, const struct event *ev); /* a refused topic is well again */
 void chaos_clock(struct world *w, struct instance *unused, const struct event *ev);
-void chaos_quiet(struct world *w, struct instance *unused, const struct event *ev);  /* faults off, for good */
+void chaos_quiet(struct world *w, struct instance *unused, const struct event *ev); /* faults off, for good */
 
 #endif

@@ -83,7 +83,8 @@ static const struct asked *newest_of(struct world *w, int session)
 
 static enum ask draw_ask(struct world *w, int session)
 {
-	static const enum ask odd[] = {ASK_RESERVED, ASK_FORBIDDEN, ASK_UNKNOWN_POOL, ASK_TOMBSTONE, ASK_UNDECODABLE, ASK_OVERSIZED};
+	static const enum ask odd[] = {ASK_RESERVED, ASK_FORBIDDEN, ASK_UNKNOWN_POOL, ASK_TOMBSTONE, ASK_UNDECODABLE,
+		ASK_OVERSIZED};
 
 	if (world_chance(w, w->k.odd_permille))
 		return odd[random_below(&w->random, sizeof(odd) / sizeof(odd[0]))];
@@ -133,11 +134,23 @@ static void write_attributes(const struct asked *r, struct buf *attributes)
 
 static void write_value(struct world *w, struct asked *r, enum encoding as)
 {
-	static const char *const command[] = {[ASK_RUN] = "work", [ASK_END_SESSION] = "end_session", [ASK_CANCEL] = "cancel", [ASK_RESERVED] = "ping", [ASK_FORBIDDEN] = "other",
-		[ASK_UNKNOWN_POOL] = "work"};
+	static const char *const command[] = {
+		[ASK_RUN] = "work",
+		[ASK_END_SESSION] = "end_session",
+		[ASK_CANCEL] = "cancel",
+		[ASK_RESERVED] = "ping",
+		[ASK_FORBIDDEN] = "other",
+		[ASK_UNKNOWN_POOL] = "work",
+	};
 	const struct client_session *s = r->session >= 0 ? &w->session[r->session] : NULL;
-	struct request_fields f = {.timeout_ms = TIME_NONE, .deadline_ms = TIME_NONE, .command = slice_of(command[r->ask]), .args = r->args,
-		.idempotent = r->idempotent, .stream = r->stream};
+	struct request_fields f = {
+		.timeout_ms = TIME_NONE,
+		.deadline_ms = TIME_NONE,
+		.command = slice_of(command[r->ask]),
+		.args = r->args,
+		.idempotent = r->idempotent,
+		.stream = r->stream,
+	};
 	struct buf out, attributes;
 	char id[32];
 
@@ -169,18 +182,13 @@ static void draw_value(struct world *w, struct asked *r)
 
 	write_args(r);
 	switch (r->ask) {
-	case ASK_TOMBSTONE:
-		return;
-	case ASK_UNDECODABLE:
-		r->value = keep("{\"command\": \"work\", \"args\": ", 28);
-		return;
+	case ASK_TOMBSTONE: return;
+	case ASK_UNDECODABLE: r->value = keep("{\"command\": \"work\", \"args\": ", 28); return;
 	case ASK_OVERSIZED:
 		memset(junk, 'j', sizeof(junk));
 		r->value = keep(junk, sizeof(junk));
 		return;
-	default:
-		r->avro = world_chance(w, w->k.avro_permille);
-		write_value(w, r, r->avro ? ENCODING_AVRO : ENCODING_JSON);
+	default: r->avro = world_chance(w, w->k.avro_permille); write_value(w, r, r->avro ? ENCODING_AVRO : ENCODING_JSON);
 	}
 }
 
@@ -255,7 +263,8 @@ static void append(struct world *w, struct asked *r)
 
 static void draw_target(struct world *w, struct asked *r)
 {
-	int session = random_below(&w->random, 8) ? r->session : (int)random_below(&w->random, w->k.sessions); /* another's is not found */
+	int session = random_below(&w->random, 8) ? r->session
+						  : (int)random_below(&w->random, w->k.sessions); /* another's is not found */
 	const struct asked *target = r->ask == ASK_CANCEL ? newest_of(w, session) : NULL;
 
 	if (r->ask == ASK_CANCEL && target == NULL)
@@ -279,9 +288,11 @@ void client_ask(struct world *w, const struct event *ev)
 	append(w, r);
 	TRACE(w, ASK, r->index, r->partition, r->offset, r->session, r->ask);
 	if (w->nasked < w->k.requests)
-		events_add(&w->events, (struct event){.kind = EV_ASK, .at = w->now + world_delay(w, 2 * w->k.arrival_us), .instance = -1});
+		events_add(&w->events,
+			(struct event){.kind = EV_ASK, .at = w->now + world_delay(w, 2 * w->k.arrival_us), .instance = -1});
 	else
-		events_add(&w->events, (struct event){.kind = EV_QUIET, .at = w->now + world_delay(w, 10 * SECOND_US), .instance = -1});
+		events_add(&w->events,
+			(struct event){.kind = EV_QUIET, .at = w->now + world_delay(w, 10 * SECOND_US), .instance = -1});
 }
 
 struct asked *client_find(struct world *w, uint32_t topic, int32_t partition, int64_t offset)

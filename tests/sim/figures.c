@@ -2,15 +2,20 @@
 #include "figures.h"
 
 #include <inttypes.h>
+#ifdef BRIDGEPOOL_JEMALLOC
+#include <jemalloc/jemalloc.h>
+#else
 #include <malloc.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "bare.h"
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
+#include "bridgepool/base/heap.h"
 
-enum { FEW_SESSIONS = 1000, SESSION_BYTES_MOST = 250, ROUNDS = 9, ROUND_REQUESTS = 100000 };
+enum { FEW_SESSIONS = 1000, SESSION_BYTES_MOST = 250, ROUNDS = 9, ROUND_REQUESTS = 50000 };
 
 /* Nanoseconds per request over so many, of so many sessions in turn. */
 static double cost(struct bare *b, uint64_t first, uint64_t requests, uint64_t sessions, int encoding)
@@ -27,10 +32,22 @@ static double cost(struct bare *b, uint64_t first, uint64_t requests, uint64_t s
 /* Nanoseconds that reading such a request and writing such a result take by themselves. */
 static double codec_cost(struct bare *b, uint64_t requests, int encoding)
 {
-	struct result_fields result = {.session_id = SLICE("session-0000000"), .pool = SLICE("pool"), .status = STATUS_OK, .result = SLICE("{\"answer\": 42}"),
-		.error = {.retry_after_ms = TIME_NONE}, .session_epoch = SLICE("0123456789abcdef"), .instance_id = SLICE("bare"), .worker_id = SLICE("pool/0.1"),
-		.attempts = 1, .timings = {1, 12, 123, 0, 12345}, .source_topic = SLICE("requests"), .source_offset = 123456, .final = true,
-		.completed_at_ms = 0};
+	struct result_fields result = {
+		.session_id = SLICE("session-0000000"),
+		.pool = SLICE("pool"),
+		.status = STATUS_OK,
+		.result = SLICE("{\"answer\": 42}"),
+		.error = {.retry_after_ms = TIME_NONE},
+		.session_epoch = SLICE("0123456789abcdef"),
+		.instance_id = SLICE("bare"),
+		.worker_id = SLICE("pool/0.1"),
+		.attempts = 1,
+		.timings = {1, 12, 123, 0, 12345},
+		.source_topic = SLICE("requests"),
+		.source_offset = 123456,
+		.final = true,
+		.completed_at_ms = 0,
+	};
 	struct buf scratch, out;
 	int64_t since = bare_cpu_ns();
 
@@ -62,8 +79,8 @@ int figures_rate(uint64_t requests)
 		cost(b, 0, requests / 10, FEW_SESSIONS, encoding); /* warm */
 		ns = cost(b, 0, requests, FEW_SESSIONS, encoding);
 		codec = codec_cost(b, requests, encoding);
-		printf("%s_ns=%.0f %s_codec_ns=%.0f %s_per_second=%.0f %s_engine_per_second=%.0f\n", names[encoding], ns, names[encoding], codec,
-			names[encoding], 1e9 / ns, names[encoding], 1e9 / (ns - codec));
+		printf("%s_ns=%.0f %s_codec_ns=%.0f %s_per_second=%.0f %s_engine_per_second=%.0f\n", names[encoding], ns,
+			names[encoding], codec, names[encoding], 1e9 / ns, names[encoding], 1e9 / (ns - codec));
 		bare_free(b);
 	}
 	return 0;
@@ -71,33 +88,53 @@ int figures_rate(uint64_t requests)
 
 /* ---- many sessions ---- */
 
+#ifdef BRIDGEPOOL_JEMALLOC
+/* With what rounding wastes. */
+static double used_bytes(void)
+{
+	uint64_t allocated, freed;
+	size_t len = sizeof(allocated);
+
+	CHECK(mallctl("thread.allocated", &allocated, &len, NULL, 0) == 0);
+	CHECK(mallctl("thread.deallocated", &freed, &len, NULL, 0) == 0);
+	return (double)(allocated - freed);
+}
+#else
 static double used_bytes(void)
 {
 	struct mallinfo2 m = mallinfo2();
 
 	return (double)(m.uordblks + m.hblkhd);
 }
+#endif
 
 static int by_value(const void *a, const void *b)
 {
 	return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
 }
 
-/* Of two engines side by side, so that a busy host slows both; the median of the rounds' ratios. */
-static double ratio(struct bare *few, struct bare *many, uint64_t sessions, double *ns)
+static double median(double *values)
 {
-	double ratios[ROUNDS], costs[ROUNDS];
+	qsort(values, ROUNDS, sizeof(*values), by_value);
+	return values[ROUNDS / 2];
+}
+
+/* Of two engines side by side, so that a busy host slows both; medians of the rounds. Reading requests and writing results costs
+ * the same in both: the last ratio is without it. */
+static void tell_ratios(struct bare *few, struct bare *many, uint64_t sessions, int encoding, const char *name)
+{
+	double ratios[ROUNDS], costs[ROUNDS], without[ROUNDS];
 
 	for (uint64_t i = 0; i < ROUNDS; i++) {
-		double floor = cost(few, i * ROUND_REQUESTS, ROUND_REQUESTS, FEW_SESSIONS, ENCODING_JSON);
+		double floor = cost(few, i * ROUND_REQUESTS, ROUND_REQUESTS, FEW_SESSIONS, encoding), codec;
 
-		costs[i] = cost(many, i * ROUND_REQUESTS, ROUND_REQUESTS, sessions, ENCODING_JSON);
+		costs[i] = cost(many, i * ROUND_REQUESTS, ROUND_REQUESTS, sessions, encoding);
+		codec = codec_cost(few, ROUND_REQUESTS, encoding);
 		ratios[i] = costs[i] / floor;
+		without[i] = (costs[i] - codec) / (floor - codec);
 	}
-	qsort(ratios, ROUNDS, sizeof(*ratios), by_value);
-	qsort(costs, ROUNDS, sizeof(*costs), by_value);
-	*ns = costs[ROUNDS / 2];
-	return ratios[ROUNDS / 2];
+	printf("%s_request_ns=%.0f\n%s_request_ratio=%.2f\n%s_engine_ratio=%.2f\n", name, median(costs), name, median(ratios),
+		name, median(without));
 }
 
 static void until_live(struct bare *b, uint64_t sessions)
@@ -140,11 +177,27 @@ static void measure_events(struct bare *b, uint64_t sessions)
 	stall(b, "all_sessions_expire");
 }
 
+static void measure_ends(struct bare *b, uint64_t sessions)
+{
+	cost(b, 0, sessions, sessions, ENCODING_AVRO);
+	bare_longest_ms(b);
+	bare_roll(b);
+	until_live(b, 0);
+	stall(b, "workers_replaced");
+	cost(b, 0, sessions, sessions, ENCODING_AVRO);
+	bare_longest_ms(b);
+	bare_drain(b);
+	stall(b, "drain");
+}
+
 int figures_sessions(uint64_t sessions)
 {
-	struct bare *few = bare_new(true), *many = bare_new(true);
-	double before, bytes, ns, times;
+	struct bare *few, *many;
+	double before, bytes;
 
+	heap_keep(); /* as the daemon does */
+	few = bare_new(true);
+	many = bare_new(true);
 	cost(few, 0, 4 * FEW_SESSIONS, FEW_SESSIONS, ENCODING_JSON);
 	cost(many, 0, 4 * FEW_SESSIONS, FEW_SESSIONS, ENCODING_JSON);
 	before = used_bytes();
@@ -154,10 +207,12 @@ int figures_sessions(uint64_t sessions)
 	printf("sessions=%" PRIu64 "\n", sessions);
 	stall(many, "sessions_come");
 	bytes = (used_bytes() - before) / (double)(sessions - FEW_SESSIONS);
-	times = ratio(few, many, sessions, &ns);
-	printf("session_bytes=%.0f\nrequest_ns=%.0f\nrequest_ratio=%.2f\n", bytes, ns, times);
+	printf("session_bytes=%.0f\n", bytes);
+	tell_ratios(few, many, sessions, ENCODING_JSON, "json");
+	tell_ratios(few, many, sessions, ENCODING_AVRO, "avro");
 	stall(many, "requests");
 	measure_events(many, sessions);
+	measure_ends(many, sessions);
 	bare_free(few);
 	bare_free(many);
 	if (bytes > SESSION_BYTES_MOST)

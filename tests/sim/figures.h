@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-int figures_rate(uint64_t requests);     /* what a request costs; 0 */
-int figures_sessions(uint64_t sessions); /* bytes of so many live sessions, cost of a request among them, longest steps; 1: too many bytes */
+int figures_rate(uint64_t requests); /* what a request costs; 0 */
+/* bytes of so many live sessions, cost of a request among them, longest steps; 1: too many bytes */
+int figures_sessions(uint64_t sessions);
 
 #endif

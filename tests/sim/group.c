@@ -290,7 +290,8 @@ static void settle(struct world *w, struct instance *i)
 	if (i->revoke_pending || (!i->evicted && !i->leaving))
 		return;
 	if (mask != 0) {
-		world_plan(w, i, world_delay(w, w->k.rebalance_us), (struct event){.kind = EV_REVOKE, .id = 0, .a = mask, .b = i->evicted});
+		world_plan(w, i, world_delay(w, w->k.rebalance_us),
+			(struct event){.kind = EV_REVOKE, .id = 0, .a = mask, .b = i->evicted});
 		return;
 	}
 	if (i->leaving) {
@@ -427,12 +428,13 @@ void group_revoke(struct world *w, struct instance *i, const struct event *ev)
 		breach(w, "13: a lost assignment was not released within engine_revoked (instance %d)", i->index);
 	instance_leave(w, i);
 	if (i->revoke_pending)
-		world_plan(w, i, w->k.engine.drain_revoke_us + 12 * SECOND_US, (struct event){.kind = EV_RELEASE_CHECK, .id = i->revokes});
+		world_plan(w, i, w->k.engine.drain_revoke_us + knobs_longest_hook(&w->k) + 12 * SECOND_US,
+			(struct event){.kind = EV_RELEASE_CHECK, .id = i->revokes});
 }
 
 void group_release_check(struct world *w, struct instance *i, const struct event *ev)
 {
-	int64_t patience = w->k.engine.drain_revoke_us + 11 * SECOND_US;
+	int64_t patience = w->k.engine.drain_revoke_us + knobs_longest_hook(&w->k) + 11 * SECOND_US;
 
 	if (!i->revoke_pending || i->revokes != ev->id)
 		return;
@@ -515,7 +517,8 @@ void group_hold(struct world *w, struct instance *i, struct tp tp, bool on)
 
 	TRACE(w, HOLD, i->index, tp.topic, tp.partition, on);
 	if (o == NULL)
-		breach(w, "12: instance %d holds partition %d of topic %u in epoch %u, which it has not got", i->index, tp.partition, tp.topic, tp.epoch);
+		breach(w, "12: instance %d holds partition %d of topic %u in epoch %u, which it has not got", i->index,
+			tp.partition, tp.topic, tp.epoch);
 	if (o->held == on)
 		breach(w, "18: hold of partition %d is already %d", tp.partition, on);
 	o->held = on;
@@ -530,12 +533,13 @@ void group_read_offsets(struct world *w, struct instance *i, const struct tp *tp
 
 		TRACE(w, READ_OFFSETS, i->index, tp[k].topic, tp[k].partition, tp[k].epoch);
 		if (o == NULL || o->asked_offsets)
-			breach(w, "12: instance %d reads offsets of partition %d in epoch %u, which it %s", i->index, tp[k].partition, tp[k].epoch,
-				o == NULL ? "has not got" : "has read already");
+			breach(w, "12: instance %d reads offsets of partition %d in epoch %u, which it %s", i->index,
+				tp[k].partition, tp[k].epoch, o == NULL ? "has not got" : "has read already");
 		o->asked_offsets = true;
 		if (world_chance(w, w->k.offsets_split_permille))
 			delay += world_delay(w, w->k.offsets_us);
-		world_plan(w, i, delay, (struct event){.kind = EV_OFFSETS, .id = tp[k].epoch, .a = tp[k].topic, .b = tp[k].partition});
+		world_plan(w, i, delay,
+			(struct event){.kind = EV_OFFSETS, .id = tp[k].epoch, .a = tp[k].topic, .b = tp[k].partition});
 	}
 }
 
@@ -570,7 +574,11 @@ void group_offsets(struct world *w, struct instance *i, const struct event *ev)
 	struct tp tp = {(uint32_t)ev->a, (int32_t)ev->b, (uint32_t)ev->id};
 	const struct request_log *log = &w->log[tp.topic][tp.partition];
 	const struct owned *o = group_owned(w, i, tp);
-	struct committed c = {.tp = tp, .offset = log->committed < 0 ? log->start : log->committed, .metadata = slice_of(log->metadata)};
+	struct committed c = {
+		.tp = tp,
+		.offset = log->committed < 0 ? log->start : log->committed,
+		.metadata = slice_of(log->metadata),
+	};
 	struct offsetmap map;
 
 	if (o == NULL || o->state != OWNED_ASSIGNED)

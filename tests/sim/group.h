@@ -5,8 +5,8 @@
 #include "world.h"
 
 void group_join(struct world *w, struct instance *i);
-void group_leave(struct world *w, struct instance *i);   /* revokes what it has; it is out when that is answered */
-void group_died(struct world *w, struct instance *i);    /* kill -9: the group finds out later */
+void group_leave(struct world *w, struct instance *i); /* revokes what it has; it is out when that is answered */
+void group_died(struct world *w, struct instance *i);  /* kill -9: the group finds out later */
 void group_froze(struct world *w, struct instance *i);
 void group_thawed(struct world *w, struct instance *i);
 void group_rebalance(struct world *w);

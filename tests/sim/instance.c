@@ -11,7 +11,7 @@
 #include "workers.h"
 
 enum { TICKS_AT_ONCE = 100 };
-static const int64_t drain_patience_us = 17 * SECOND_US, stop_patience_us = 20 * SECOND_US;
+static const int64_t drain_patience_us = 27 * SECOND_US, stop_patience_us = 20 * SECOND_US;
 
 /* ---- the port: what the engine orders. Nothing in here calls an engine. ---- */
 
@@ -127,6 +127,7 @@ void instance_leave(struct world *w, struct instance *i)
 	w->inside = NULL;
 	if (i->draining && !i->drained && engine_drained(i->engine)) {
 		TRACE(w, DRAINED, i->index);
+		oracle_drained(w, i);
 		i->drained = true;
 		i->drain_until = w->now;
 		group_leave(w, i);
@@ -161,6 +162,8 @@ void instance_tick(struct world *w, struct instance *i)
 		breach(w, "26: instance %d spins: it wants tick after tick at the same time", i->index);
 	TRACE(w, TICK, i->index, due);
 	engine_tick(instance_enter(w, i), w->now);
+	if (engine_credit(i->engine) == 0 && !i->draining)
+		oracle_starved(w, i);
 	instance_leave(w, i);
 }
 
@@ -176,13 +179,28 @@ void instance_init(struct world *w, int index)
 	snprintf(i->name, sizeof(i->name), "instance-%d", index);
 }
 
-static const struct port order = {.read_offsets = port_read_offsets, .release = port_release, .hold = port_hold, .commit = port_commit,
-	.produce = port_produce, .worker_start = port_worker_start, .worker_call = port_worker_call, .worker_stop = port_worker_stop, .note = port_note};
+static const struct port order = {
+	.read_offsets = port_read_offsets,
+	.release = port_release,
+	.hold = port_hold,
+	.commit = port_commit,
+	.produce = port_produce,
+	.worker_start = port_worker_start,
+	.worker_call = port_worker_call,
+	.worker_stop = port_worker_stop,
+	.note = port_note,
+};
 
 void instance_birth(struct world *w, struct instance *unused, const struct event *ev)
 {
-	struct instance *i = &w->instance[ev->a], fresh = {.world = w, .index = i->index, .life = i->life + 1, .member = -1, .alive = true,
-		.late_us = world_delay(w, w->k.late_us)};
+	struct instance *i = &w->instance[ev->a], fresh = {
+							  .world = w,
+							  .index = i->index,
+							  .life = i->life + 1,
+							  .member = -1,
+							  .alive = true,
+							  .late_us = world_delay(w, w->k.late_us),
+						  };
 	struct port port = order;
 
 	(void)unused;
@@ -270,6 +288,7 @@ void instance_left(struct world *w, struct instance *i)
 void instance_drain(struct world *w, struct instance *i)
 {
 	i->draining = true;
+	i->drain_begun = w->now;
 	i->drain_until = w->now + world_delay(w, w->k.drain_us);
 	TRACE(w, DRAIN, i->index, i->drain_until);
 	world_plan(w, i, i->drain_until - w->now + drain_patience_us, (struct event){.kind = EV_DRAIN_CHECK});

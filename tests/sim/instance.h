@@ -1,4 +1,5 @@
-/* instance.h: one daemon: a real engine, the calls into it, the orders that come out of it, and its life from start to end or kill. */
+/* instance.h: one daemon: a real engine, the calls into it, the orders that come out of it, and its life from start to end or
+ * kill. */
 #ifndef SIM_INSTANCE_H
 #define SIM_INSTANCE_H
 

@@ -118,8 +118,19 @@ static void draw_clients(struct random *r, struct knobs *k)
 
 static void draw_workers(struct random *r, struct knobs *k)
 {
-	static const unsigned most[BEHAVIOURS] = {[DO_ERROR] = 100, [DO_RETRIABLE] = 150, [DO_CRASH] = 60, [DO_HANG] = 30, [DO_TWICE] = 100,
-		[DO_NEVER_ISSUED] = 20, [DO_UNREADABLE] = 40, [DO_UNREADABLE_BARE] = 20, [DO_GARBAGE] = 20, [DO_PARTIALS] = 100, [DO_HUGE] = 20};
+	static const unsigned most[BEHAVIOURS] = {
+		[DO_ERROR] = 100,
+		[DO_RETRIABLE] = 150,
+		[DO_CRASH] = 60,
+		[DO_HANG] = 30,
+		[DO_TWICE] = 100,
+		[DO_NEVER_ISSUED] = 20,
+		[DO_UNREADABLE] = 40,
+		[DO_UNREADABLE_BARE] = 20,
+		[DO_GARBAGE] = 20,
+		[DO_PARTIALS] = 100,
+		[DO_HUGE] = 20,
+	};
 	static const bool harmless[BEHAVIOURS] = {[DO_ERROR] = true, [DO_RETRIABLE] = true, [DO_PARTIALS] = true};
 
 	for (int i = 1; i < BEHAVIOURS; i++)
@@ -175,6 +186,42 @@ static void draw_stuffed(struct random *r, struct knobs *k)
 	k->chaos[CHAOS_KILL] = k->chaos[CHAOS_FREEZE] = k->chaos[CHAOS_DRAIN] = false;
 }
 
+/* With numbers of their own, so that seeds from before mean the same worlds. */
+static void draw_later_ones(struct knobs *k, uint64_t seed)
+{
+	struct random r;
+
+	random_seed(&r, seed * UINT64_C(0x9e3779b97f4a7c15) + 2);
+	for (unsigned i = 0; i < k->npools; i++)
+		k->pool[i].on_revoke = one_in(&r, 3) ? REVOKE_ENDS : REVOKE_SUSPENDS;
+	if (k->engine.memory_limit <= 30000 && one_in(&r, 2)) /* many parts in little memory */
+		k->rate[DO_PARTIALS] = 300;
+	if (!k->faultless) /* one for each request would be told of a run in which nothing goes wrong */
+		k->engine.slow_us = PICK(&r, 0, k->run_us, 4 * k->run_us);
+}
+
+/* Requests of one pool wait and fill the memory, while another has nothing to do but its own. */
+static void draw_crowded(struct random *r, struct knobs *k)
+{
+	k->topics = k->npools = 2;
+	for (unsigned i = 0; i < 2; i++) {
+		k->partitions[i] = (unsigned)between(r, 1, MAX_PARTITIONS);
+		draw_pool(r, k, &k->pool[i]);
+		k->pool[i].max_queued = k->pool[i].max_queued_per_session = 0;
+	}
+	k->pool[0].circuit_failures = 1;
+	k->pool[0].circuit_rejects = false;
+	k->engines = (unsigned)between(r, 1, 2);
+	k->sessions = 30;
+	k->requests = 800;
+	k->arrival_us = MS_US;
+	k->deadline_permille = k->big_permille = k->cancel_permille = 0;
+	k->engine.memory_limit = 30000;
+	k->chaos_us = 50 * MS_US;
+	k->chaos[CHAOS_WORKER] = true;
+	k->chaos[CHAOS_REFUSE] = k->chaos[CHAOS_KILL] = k->chaos[CHAOS_FREEZE] = k->chaos[CHAOS_DRAIN] = false;
+}
+
 void knobs_draw(struct knobs *k, uint64_t seed)
 {
 	struct random r;
@@ -199,6 +246,7 @@ void knobs_draw(struct knobs *k, uint64_t seed)
 	for (unsigned i = 0; i < k->npools; i++)
 		draw_pool(&r, k, &k->pool[i]);
 	draw_engine(&r, k, &k->engine);
+	draw_later_ones(k, seed);
 	if (k->faultless)
 		return;
 	k->chaos_us = PICK(&r, 0, 50 * MS_US, 300 * MS_US, 2 * SECOND_US);
@@ -209,20 +257,36 @@ void knobs_draw(struct knobs *k, uint64_t seed)
 	k->clock_steps = one_in(&r, 6);
 	if (one_in(&r, 12))
 		draw_stuffed(&r, k);
+	else if (one_in(&r, 12))
+		draw_crowded(&r, k);
+}
+
+int64_t knobs_longest_hook(const struct knobs *k)
+{
+	int64_t most = 0;
+
+	for (unsigned i = 0; i < k->npools; i++)
+		if (k->pool[i].session_hook_timeout_us > most)
+			most = k->pool[i].session_hook_timeout_us;
+	return most;
 }
 
 void knobs_print(const struct knobs *k)
 {
-	fprintf(stderr, "%s, %u engines, %u topics, %u pools, %u sessions, %u requests, window %u, memory %llu, attempts %u, %s%s\n",
-		k->faultless ? "faultless" : "faults", k->engines, k->topics, k->npools, k->sessions, k->requests, k->engine.window_cap,
-		(unsigned long long)k->engine.memory_limit, k->engine.max_attempts, k->cooperative ? "cooperative" : "eager",
-		k->fixed_members ? ", static members" : "");
+	fprintf(stderr,
+		"%s, %u engines, %u topics, %u pools, %u sessions, %u requests, window %u, memory %llu, attempts %u, %s%s\n",
+		k->faultless ? "faultless" : "faults", k->engines, k->topics, k->npools, k->sessions, k->requests,
+		k->engine.window_cap, (unsigned long long)k->engine.memory_limit, k->engine.max_attempts,
+		k->cooperative ? "cooperative" : "eager", k->fixed_members ? ", static members" : "");
 	for (unsigned i = 0; i < k->npools; i++)
-		fprintf(stderr, "pool %u: %u workers, concurrency %u, state %s, on loss %s, timeout %lld us, grace %lld us, ttl %lld us, %llu sessions at most, "
-				"%u spare, recycled after %llu runs or %lld us, grace %lld us\n",
+		fprintf(stderr,
+			"pool %u: %u workers, concurrency %u, state %s, on loss %s, on revoke %s, timeout %lld us, grace %lld us, ttl %lld us, %llu sessions at most, "
+			"%u spare, recycled after %llu runs or %lld us, grace %lld us\n",
 			i, k->pool[i].size, k->pool[i].concurrency, k->pool[i].state == POOL_STATE_NONE ? "none" : "memory",
-			k->pool[i].on_session_loss == SESSION_LOSS_FAIL ? "fail" : "run", (long long)k->pool[i].request_timeout_us,
-			(long long)k->pool[i].kill_grace_us, (long long)k->pool[i].session_ttl_us, (unsigned long long)k->pool[i].max_sessions,
-			k->pool[i].spare, (unsigned long long)k->pool[i].recycle_requests, (long long)k->pool[i].recycle_age_us,
+			k->pool[i].on_session_loss == SESSION_LOSS_FAIL ? "fail" : "run",
+			k->pool[i].on_revoke == REVOKE_ENDS ? "end" : "suspend", (long long)k->pool[i].request_timeout_us,
+			(long long)k->pool[i].kill_grace_us, (long long)k->pool[i].session_ttl_us,
+			(unsigned long long)k->pool[i].max_sessions, k->pool[i].spare,
+			(unsigned long long)k->pool[i].recycle_requests, (long long)k->pool[i].recycle_age_us,
 			(long long)k->pool[i].recycle_grace_us);
 }

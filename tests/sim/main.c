@@ -39,8 +39,10 @@ static struct options options = {.first = 1, .last = 1, .steps = UINT64_MAX, .to
 
 static _Noreturn void report(const struct world *w, const char *why)
 {
-	fprintf(stderr, "\nsim: an invariant is broken\n  seed %" PRIu64 ", step %" PRIu64 ", virtual time %.3f ms, trace hash %016" PRIx64 "\n  %s\n\n", w->seed,
-		w->steps, (double)w->now / 1e3, w->trace.hash, why);
+	fprintf(stderr,
+		"\nsim: an invariant is broken\n  seed %" PRIu64 ", step %" PRIu64
+		", virtual time %.3f ms, trace hash %016" PRIx64 "\n  %s\n\n",
+		w->seed, w->steps, (double)w->now / 1e3, w->trace.hash, why);
 	if (!options.expect_breach) {
 		knobs_print(&w->k);
 		fprintf(stderr, "\nlast of the trace:\n");
@@ -93,8 +95,9 @@ static uint64_t run(struct codec *codec, uint64_t seed, uint64_t *hash)
 	steps = w->steps;
 	*hash = w->trace.hash;
 	if (options.each)
-		printf("seed %" PRIu64 ": %" PRIu64 " steps, %" PRIu64 " runs, %u instances, virtual %.3f s, trace hash %016" PRIx64 "\n", seed, steps, w->runs, w->lives,
-			(double)(w->now - 1000 * SECOND_US) / 1e6, *hash);
+		printf("seed %" PRIu64 ": %" PRIu64 " steps, %" PRIu64
+		       " runs, %u instances, virtual %.3f s, trace hash %016" PRIx64 "\n",
+			seed, steps, w->runs, w->lives, (double)(w->now - 1000 * SECOND_US) / 1e6, *hash);
 	world_free(w);
 	return steps;
 }
@@ -106,7 +109,8 @@ static void run_again(struct codec *codec, uint64_t seed, uint64_t first)
 	run(codec, seed, &second);
 	if (first == second)
 		return;
-	fprintf(stderr, "sim: 25: seed %" PRIu64 " gives trace hash %016" PRIx64 " and then %016" PRIx64 "\n", seed, first, second);
+	fprintf(stderr, "sim: 25: seed %" PRIu64 " gives trace hash %016" PRIx64 " and then %016" PRIx64 "\n", seed, first,
+		second);
 	exit(1);
 }
 
@@ -115,7 +119,8 @@ static int run_all(void)
 	struct codec *codec = new_codec();
 	uint64_t steps = 0, seed = options.first, hash, all = 0;
 
-	for (; seed <= options.last && steps < options.total && (options.until_us == 0 || clock_mono_us() < options.until_us); seed++) {
+	for (; seed <= options.last && steps < options.total && (options.until_us == 0 || clock_mono_us() < options.until_us);
+		seed++) {
 		steps += run(codec, seed, &hash);
 		all = all * 31 + hash;
 		if (options.twice)
@@ -160,7 +165,8 @@ static int run_list(const char *path)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: sim [--seed N | --seeds A..B | --total STEPS | --minutes M | --list FILE | --bare N | --sessions N] [--steps M] [--verbose] [--twice] [--expect-breach]\n");
+	fprintf(stderr,
+		"usage: sim [--seed N | --seeds A..B | --total STEPS | --minutes M | --list FILE | --bare N | --sessions N] [--steps M] [--verbose] [--twice] [--expect-breach]\n");
 	return 64;
 }
 
@@ -176,11 +182,8 @@ static bool read_option(int c, const char *text)
 		options.each = true;
 		options.first = options.last = strtoull(text, NULL, 10);
 		return true;
-	case 'r':
-		return read_range(text);
-	case 'n':
-		options.steps = strtoull(text, NULL, 10);
-		return true;
+	case 'r': return read_range(text);
+	case 'n': options.steps = strtoull(text, NULL, 10); return true;
 	case 't':
 		options.total = strtoull(text, NULL, 10);
 		options.last = UINT64_MAX;
@@ -189,38 +192,25 @@ static bool read_option(int c, const char *text)
 		options.until_us = clock_mono_us() + strtoll(text, NULL, 10) * 60 * SECOND_US;
 		options.last = UINT64_MAX;
 		return true;
-	case 'v':
-		options.verbose = options.each = true;
-		return true;
-	case 'w':
-		options.twice = true;
-		return true;
-	case 'a':
-		return (options.bare = strtoull(text, NULL, 10)) > 0;
-	case 'e':
-		return (options.sessions = strtoull(text, NULL, 10)) > 1000;
-	case 'l':
-		options.list = text;
-		return true;
-	case 'b':
-		options.expect_breach = true;
-		return true;
+	case 'v': options.verbose = options.each = true; return true;
+	case 'w': options.twice = true; return true;
+	case 'a': return (options.bare = strtoull(text, NULL, 10)) > 0;
+	case 'e': return (options.sessions = strtoull(text, NULL, 10)) > 1000;
+	case 'l': options.list = text; return true;
+	case 'b': options.expect_breach = true; return true;
 #ifdef BRIDGEPOOL_MUTANTS
-	case 'p':
-		mutant_planted = atoi(text);
-		return mutant_planted > 0;
+	case 'p': mutant_planted = atoi(text); return mutant_planted > 0;
 #endif
-	default:
-		return false;
+	default: return false;
 	}
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option names[] = {{"seed", required_argument, NULL, 's'}, {"seeds", required_argument, NULL, 'r'},
-		{"steps", required_argument, NULL, 'n'}, {"total", required_argument, NULL, 't'}, {"minutes", required_argument, NULL, 'm'},
-		{"verbose", no_argument, NULL, 'v'}, {"twice", no_argument, NULL, 'w'}, {"expect-breach", no_argument, NULL, 'b'},
-		{"list", required_argument, NULL, 'l'},
+		{"steps", required_argument, NULL, 'n'}, {"total", required_argument, NULL, 't'},
+		{"minutes", required_argument, NULL, 'm'}, {"verbose", no_argument, NULL, 'v'}, {"twice", no_argument, NULL, 'w'},
+		{"expect-breach", no_argument, NULL, 'b'}, {"list", required_argument, NULL, 'l'},
 		{"bare", required_argument, NULL, 'a'}, {"sessions", required_argument, NULL, 'e'},
 		{"mutant", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0}};
 	int c;

@@ -66,7 +66,8 @@ static struct slice read_code(struct world *w, struct slice error)
 
 static void read_timings(struct world *w, struct slice timings, struct told *t)
 {
-	struct json_member m[] = {{.name = "run_us"}, {.name = "session_wait_us"}, {.name = "worker_wait_us"}, {.name = "retry_wait_us"}};
+	struct json_member m[] = {{.name = "run_us"}, {.name = "session_wait_us"}, {.name = "worker_wait_us"},
+		{.name = "retry_wait_us"}};
 
 	find(w, timings, m, 4);
 	t->run_us = number(w, m[0].value);
@@ -78,25 +79,66 @@ static void read_timings(struct world *w, struct slice timings, struct told *t)
 /* The record that a result is about; *t borrows text. */
 static struct asked *read_result(struct world *w, const struct instance *i, struct slice text, struct told *t)
 {
-	enum { STATUS, RESULT, ERROR, EPOCH, NEW, ATTEMPTS, SOURCE, FINAL, INSTANCE, SESSION, WORKER, ATTRIBUTES, COMPLETED, TIMINGS, PART, MEMBERS };
-	struct json_member m[MEMBERS] = {[STATUS] = {.name = "status"}, [RESULT] = {.name = "result"}, [ERROR] = {.name = "error"},
-		[EPOCH] = {.name = "session_epoch"}, [NEW] = {.name = "session_new"}, [ATTEMPTS] = {.name = "attempts"}, [SOURCE] = {.name = "source"},
-		[FINAL] = {.name = "final"}, [INSTANCE] = {.name = "instance_id"}, [SESSION] = {.name = "session_id"},
-		[WORKER] = {.name = "worker_id"}, [ATTRIBUTES] = {.name = "attributes"}, [COMPLETED] = {.name = "completed_at"}, [TIMINGS] = {.name = "timings"},
-		[PART] = {.name = "part"}};
+	enum {
+		STATUS,
+		RESULT,
+		ERROR,
+		EPOCH,
+		NEW,
+		ATTEMPTS,
+		SOURCE,
+		FINAL,
+		INSTANCE,
+		SESSION,
+		WORKER,
+		ATTRIBUTES,
+		COMPLETED,
+		TIMINGS,
+		PART,
+		MEMBERS
+	};
+	struct json_member m[MEMBERS] = {
+		[STATUS] = {.name = "status"},
+		[RESULT] = {.name = "result"},
+		[ERROR] = {.name = "error"},
+		[EPOCH] = {.name = "session_epoch"},
+		[NEW] = {.name = "session_new"},
+		[ATTEMPTS] = {.name = "attempts"},
+		[SOURCE] = {.name = "source"},
+		[FINAL] = {.name = "final"},
+		[INSTANCE] = {.name = "instance_id"},
+		[SESSION] = {.name = "session_id"},
+		[WORKER] = {.name = "worker_id"},
+		[ATTRIBUTES] = {.name = "attributes"},
+		[COMPLETED] = {.name = "completed_at"},
+		[TIMINGS] = {.name = "timings"},
+		[PART] = {.name = "part"},
+	};
 	struct asked *r;
 
 	find(w, text, m, MEMBERS);
 	r = read_source(w, m[SOURCE].value);
 	if (r == NULL)
-		breach(w, "a result names a record that does not exist: %.*s", (int)m[SOURCE].value.len, (const char *)m[SOURCE].value.data);
+		breach(w, "a result names a record that does not exist: %.*s", (int)m[SOURCE].value.len,
+			(const char *)m[SOURCE].value.data);
 	if (!slice_is(unquoted(m[INSTANCE].value), i->name))
 		breach(w, "the result of record %u is not from instance %d", r->index, i->index);
-	if (r->session >= 0 && (r->ask == ASK_RUN || r->ask == ASK_END_SESSION) && !slice_is(unquoted(m[SESSION].value), w->session[r->session].id))
+	if (r->session >= 0 && (r->ask == ASK_RUN || r->ask == ASK_END_SESSION) &&
+		!slice_is(unquoted(m[SESSION].value), w->session[r->session].id))
 		breach(w, "the result of record %u names another session", r->index);
-	*t = (struct told){.status = unquoted(m[STATUS].value), .code = read_code(w, m[ERROR].value), .result = m[RESULT].value,
-		.session_epoch = unquoted(m[EPOCH].value), .session_new = slice_is(m[NEW].value, "true"), .final = slice_is(m[FINAL].value, "true"), .part = number(w, m[PART].value), .attempts = number(w, m[ATTEMPTS].value),
-		.worker_id = unquoted(m[WORKER].value), .attributes = m[ATTRIBUTES].value, .completed_at_ms = number(w, m[COMPLETED].value)};
+	*t = (struct told){
+		.status = unquoted(m[STATUS].value),
+		.code = read_code(w, m[ERROR].value),
+		.result = m[RESULT].value,
+		.session_epoch = unquoted(m[EPOCH].value),
+		.session_new = slice_is(m[NEW].value, "true"),
+		.final = slice_is(m[FINAL].value, "true"),
+		.part = number(w, m[PART].value),
+		.attempts = number(w, m[ATTEMPTS].value),
+		.worker_id = unquoted(m[WORKER].value),
+		.attributes = m[ATTRIBUTES].value,
+		.completed_at_ms = number(w, m[COMPLETED].value),
+	};
 	read_timings(w, m[TIMINGS].value, t);
 	return r;
 }
@@ -118,8 +160,8 @@ static int64_t header_number(struct world *w, const struct record *rec, const ch
 static struct asked *read_dead_letter(struct world *w, const struct instance *i, const struct record *rec)
 {
 	struct slice value;
-	struct asked *r = source_of(w, header(w, rec, "bridgepool.original.topic"), header_number(w, rec, "bridgepool.original.partition"),
-		header_number(w, rec, "bridgepool.original.offset"));
+	struct asked *r = source_of(w, header(w, rec, "bridgepool.original.topic"),
+		header_number(w, rec, "bridgepool.original.partition"), header_number(w, rec, "bridgepool.original.offset"));
 
 	if (r == NULL)
 		breach(w, "a dead letter names a record that does not exist");
@@ -127,9 +169,11 @@ static struct asked *read_dead_letter(struct world *w, const struct instance *i,
 		breach(w, "the dead letter of record %u has another key", r->index);
 	if (!slice_equal(rec->value, r->value) && !pairs_find(rec->headers, "bridgepool.truncated", &value))
 		breach(w, "the dead letter of record %u has another value", r->index);
-	if (r->headers.len > rec->headers.len || memcmp(r->headers.data ? r->headers.data : "", rec->headers.data, r->headers.len) != 0)
+	if (r->headers.len > rec->headers.len ||
+		memcmp(r->headers.data ? r->headers.data : "", rec->headers.data, r->headers.len) != 0)
 		breach(w, "the dead letter of record %u lacks its headers", r->index);
-	if (header_number(w, rec, "bridgepool.original.timestamp") != r->timestamp_ms || !slice_is(header(w, rec, "bridgepool.instance"), i->name))
+	if (header_number(w, rec, "bridgepool.original.timestamp") != r->timestamp_ms ||
+		!slice_is(header(w, rec, "bridgepool.instance"), i->name))
 		breach(w, "the dead letter of record %u tells another time or instance", r->index);
 	header_number(w, rec, "bridgepool.attempts");
 	header(w, rec, "bridgepool.error.code");
@@ -160,8 +204,8 @@ static void check_final_order(struct world *w, struct instance *i, const struct 
 	if (s == NULL || v->run == RUN_NONE || w->session[r->session].violates)
 		return; /* what never ran has ended at once, beside the line */
 	if (s->final_since == v->since && r->offset < s->newest_final)
-		breach(w, "4: session %d tells the end of offset %lld after that of offset %lld", r->session, (long long)r->offset,
-			(long long)s->newest_final);
+		breach(w, "4: session %d tells the end of offset %lld after that of offset %lld", r->session,
+			(long long)r->offset, (long long)s->newest_final);
 	s->final_since = v->since;
 	s->newest_final = r->offset;
 }
@@ -169,7 +213,8 @@ static void check_final_order(struct world *w, struct instance *i, const struct 
 static void check_counted(struct world *w, struct instance *i, const struct asked *r, struct view *v)
 {
 	if (++v->finals > v->rounds)
-		breach(w, "record %u was given to instance %d in %u ownerships of its partition and has %u finals there", r->index, i->index, v->rounds, v->finals);
+		breach(w, "record %u was given to instance %d in %u ownerships of its partition and has %u finals there",
+			r->index, i->index, v->rounds, v->finals);
 	if (v->has_final)
 		breach(w, "record %u has two finals in instance %d", r->index, i->index);
 	v->has_final = true;
@@ -181,7 +226,8 @@ static void learn(const struct told *t, struct known_serial *s)
 		return;
 	s->learn = true;
 	if (t->session_epoch.len < sizeof(s->epoch) && slice_is(t->status, "OK"))
-		snprintf(s->epoch, sizeof(s->epoch), "%.*s", (int)t->session_epoch.len, t->session_epoch.data ? (const char *)t->session_epoch.data : "");
+		snprintf(s->epoch, sizeof(s->epoch), "%.*s", (int)t->session_epoch.len,
+			t->session_epoch.data ? (const char *)t->session_epoch.data : "");
 }
 
 static uint64_t sum_of(struct slice s)
@@ -196,8 +242,10 @@ static void check_form(struct world *w, const struct asked *r, const struct reco
 	struct slice type;
 
 	if (json != wants_json)
-		breach(w, "the result of record %u is %s, and its request was %s", r->index, json ? "JSON" : "Avro", r->avro ? "Avro" : "JSON");
-	if (!pairs_find(rec->headers, "content-type", &type) || !slice_is(type, codec_content_type(json ? ENCODING_JSON : ENCODING_AVRO)))
+		breach(w, "the result of record %u is %s, and its request was %s", r->index, json ? "JSON" : "Avro",
+			r->avro ? "Avro" : "JSON");
+	if (!pairs_find(rec->headers, "content-type", &type) ||
+		!slice_is(type, codec_content_type(json ? ENCODING_JSON : ENCODING_AVRO)))
 		breach(w, "the result of record %u does not tell its encoding", r->index);
 	if (!slice_equal(rec->key, r->key))
 		breach(w, "the result of record %u has another key", r->index);
@@ -217,7 +265,8 @@ static int32_t count_partials(struct world *w, const struct asked *r, const stru
 		n++;
 	}
 	if (rest.len != 0 || n == 0)
-		breach(w, "a part about record %u does not hold what the worker said: %.*s", r->index, (int)t->result.len, (const char *)t->result.data);
+		breach(w, "a part about record %u does not hold what the worker said: %.*s", r->index, (int)t->result.len,
+			(const char *)t->result.data);
 	buf_free(&one);
 	return n;
 }
@@ -254,8 +303,8 @@ static void check_part(struct world *w, const struct asked *r, struct view *v, c
 	*next = (int32_t)t->part + 1;
 }
 
-/* What was said is told before the end, but for what would not fit and what goes beyond the pool's bounds. The end may count fewer attempts than there were runs: one that we
- * ended does not count. */
+/* What was said is told before the end, but for what would not fit and what goes beyond the pool's bounds. The end may count
+ * fewer attempts than there were runs: one that we ended does not count. */
 static void check_parts_end(struct world *w, const struct asked *r, const struct view *v, const struct told *t)
 {
 	int32_t next = v->parts[v->attempt % PARTS_KEPT].next;
@@ -271,6 +320,37 @@ static void check_parts_end(struct world *w, const struct asked *r, const struct
 	if (slice_is(t->status, "OK") && !v->recounted && kept > 0 && !full && said * (one.len + 1) <= w->k.engine.result_limit)
 		breach(w, "the end of record %u is told before %d partial answers", r->index, kept);
 	buf_free(&one);
+}
+
+/* So much may be too much: for one part, for all that wait together, or for all parts of a run. */
+static bool may_be_full(const struct world *w, const struct asked *r, const struct work *k)
+{
+	const struct pool_config *pool = &w->k.pool[r->pool];
+	struct buf one;
+	uint64_t len;
+
+	buf_init(&one, SIZE_MAX);
+	workers_payload(r, k->attempt, false, &one);
+	len = one.len;
+	buf_free(&one);
+	return (pool->partial_max > 0 && k->partials > pool->partial_max) ||
+	       (pool->partial_bytes_max > 0 && k->partials * len > pool->partial_bytes_max) ||
+	       k->partials * (len + 1) > w->k.engine.result_limit;
+}
+
+/* Told once for each run, when it reaches a bound. */
+void oracle_parts_dropped(struct world *w, struct instance *i, const struct note *n)
+{
+	const struct asked *r = client_find(w, n->tp.topic, n->tp.partition, n->count);
+	struct proc *p;
+	struct work *k = r != NULL ? oracle_run_of(i, r, &p) : NULL;
+
+	if (k == NULL || !r->stream)
+		breach(w, "22: parts of offset %lld are told to be left out, and it says none", (long long)n->count);
+	if (k->told_full || !may_be_full(w, r, k))
+		breach(w, "22: parts of record %u are told to be left out %s", r->index,
+			k->told_full ? "twice in one run" : "before they are too many");
+	k->told_full = true;
 }
 
 static struct asked *produced_result(struct world *w, struct instance *i, const struct record *rec, struct known_serial *s)
@@ -306,14 +386,16 @@ static struct asked *produced_result(struct world *w, struct instance *i, const 
 		s->wants_dead_letter = v->needs_dead_letter;
 		learn(&t, s);
 	}
-	if (again && s->sum != sum_of(rec->value) && (rec->value.len > w->k.output_limit || !slice_is(t.code, "RESULT_TOO_LARGE")))
+	if (again && s->sum != sum_of(rec->value) &&
+		(rec->value.len > w->k.output_limit || !slice_is(t.code, "RESULT_TOO_LARGE")))
 		breach(w, "the result of record %u is another one when it is sent again", r->index);
 	s->sum = sum_of(rec->value);
 	buf_free(&text);
 	return r;
 }
 
-static struct asked *produced_dead_letter(struct world *w, struct instance *i, const struct record *rec, const struct known_serial *s)
+static struct asked *produced_dead_letter(struct world *w, struct instance *i, const struct record *rec,
+	const struct known_serial *s)
 {
 	struct asked *r = read_dead_letter(w, i, rec);
 	struct view *v = &i->views[r->index];
@@ -321,8 +403,8 @@ static struct asked *produced_dead_letter(struct world *w, struct instance *i, c
 	if (s->record >= 0)
 		return r;
 	if (++v->dead_letters > v->rounds)
-		breach(w, "record %u was given to instance %d in %u ownerships of its partition and has %u dead letters there", r->index, i->index, v->rounds,
-			v->dead_letters);
+		breach(w, "record %u was given to instance %d in %u ownerships of its partition and has %u dead letters there",
+			r->index, i->index, v->rounds, v->dead_letters);
 	if (v->has_final && !v->may_dead_letter)
 		breach(w, "record %u has a dead letter without a cause", r->index);
 	v->has_dead_letter = true;
@@ -335,11 +417,13 @@ int oracle_produced(struct world *w, struct instance *i, const struct record *re
 	struct asked *r;
 
 	if (s->with_producer || s->closed)
-		breach(w, "17: record %llu is produced again while %s", (unsigned long long)rec->serial, s->closed ? "it is delivered" : "it is with the producer");
+		breach(w, "17: record %llu is produced again while %s", (unsigned long long)rec->serial,
+			s->closed ? "it is delivered" : "it is with the producer");
 	r = rec->kind == RECORD_RESULT ? produced_result(w, i, rec, s) : produced_dead_letter(w, i, rec, s);
 	TRACE(w, PRODUCE, i->index, (int64_t)rec->serial, r->index, rec->kind);
 	if (i->own[r->topic][r->partition].state == OWNED_NOT)
-		breach(w, "12: instance %d publishes about record %u of partition %d, which it has given back", i->index, r->index, r->partition);
+		breach(w, "12: instance %d publishes about record %u of partition %d, which it has given back", i->index,
+			r->index, r->partition);
 	if (s->record >= 0 && s->record != (int)r->index)
 		breach(w, "record %llu is about another request than before", (unsigned long long)rec->serial);
 	s->record = (int)r->index;
@@ -433,6 +517,16 @@ static uint32_t kills_said(const struct offsetmap *map, int64_t offset)
 	return 0;
 }
 
+uint32_t oracle_kills_told(struct world *w, const struct asked *r)
+{
+	const struct request_log *log = &w->log[r->topic][r->partition];
+	struct offsetmap map;
+
+	if (!offsetmap_decode(slice_of(log->metadata), log->committed, &map))
+		breach(w, "11: the committed map of partition %d does not decode", r->partition);
+	return kills_said(&map, r->offset);
+}
+
 /* What is known to have killed a worker alone: by its runs here, or by the map that the ownership began with. */
 static uint32_t kills_known(const struct instance *i, const struct owned *o, const struct asked *r)
 {
@@ -449,15 +543,22 @@ static uint32_t kills_known(const struct instance *i, const struct owned *o, con
 }
 
 /* The group remembers what kills workers, whoever dies with it. */
-static void check_suspects(struct world *w, const struct instance *i, const struct owned *o, const struct request_log *log, const struct offsetmap *map)
+static void check_suspects(struct world *w, const struct instance *i, const struct owned *o, const struct request_log *log,
+	const struct offsetmap *map)
 {
+	for (size_t k = 0; k < log->n; k++)
+		if (kills_said(map, log->records[k]->offset) > log->records[k]->kills)
+			breach(w, "9: a commit of partition %d tells that record %u killed %u workers alone; it may have been %u",
+				log->records[k]->partition, log->records[k]->index, kills_said(map, log->records[k]->offset),
+				log->records[k]->kills);
 	if (w->k.metadata_limit < OFFSETMAP_TEXT_MAX || o->full)
 		return;
 	for (size_t k = 0; k < log->n; k++) {
 		const struct asked *r = log->records[k];
 
 		if (kills_known(i, o, r) > kills_said(map, r->offset))
-			breach(w, "9: a commit of partition %d does not tell that record %u killed %u workers alone", r->partition, r->index, kills_known(i, o, r));
+			breach(w, "9: a commit of partition %d does not tell that record %u killed %u workers alone",
+				r->partition, r->index, kills_known(i, o, r));
 	}
 }
 
@@ -468,11 +569,13 @@ void oracle_commit(struct world *w, struct instance *i, uint64_t id, const struc
 	const struct request_log *log;
 
 	if (o == NULL || !o->located)
-		breach(w, "12: instance %d commits partition %d in epoch %u, which it has not got", i->index, c->tp.partition, c->tp.epoch);
+		breach(w, "12: instance %d commits partition %d in epoch %u, which it has not got", i->index, c->tp.partition,
+			c->tp.epoch);
 	read_map(w, c, &map);
 	if (c->base > o->known || (map.span > 0 && map.base + map.span > o->known))
-		breach(w, "2: a commit of partition %d claims offsets that instance %d never saw: base %lld, span %u, seen up to %lld", c->tp.partition,
-			i->index, (long long)c->base, map.span, (long long)o->known);
+		breach(w,
+			"2: a commit of partition %d claims offsets that instance %d never saw: base %lld, span %u, seen up to %lld",
+			c->tp.partition, i->index, (long long)c->base, map.span, (long long)o->known);
 	log = &w->log[c->tp.topic][c->tp.partition];
 	o->sent = oracle_mark(c->base, slice_of(c->metadata));
 	o->sent_id = id;
@@ -482,8 +585,9 @@ void oracle_commit(struct world *w, struct instance *i, uint64_t id, const struc
 		const struct asked *r = log->records[k];
 
 		if (claimed(&map, r->offset) && !r->claimed && !i->views[r->index].complete)
-			breach(w, "2: a commit of partition %d claims offset %lld (record %u), whose records are not all acknowledged", c->tp.partition,
-				(long long)r->offset, r->index);
+			breach(w,
+				"2: a commit of partition %d claims offset %lld (record %u), whose records are not all acknowledged",
+				c->tp.partition, (long long)r->offset, r->index);
 	}
 }
 

@@ -1,4 +1,5 @@
-/* oracle_verdict.c: may a request end like this, and does it need a dead letter? The table of what happens when, from the outside. */
+/* oracle_verdict.c: may a request end like this, and does it need a dead letter? The table of what happens when, from the
+ * outside. */
 #include "oracle.h"
 
 #include <stdio.h>
@@ -19,8 +20,8 @@ struct last { /* what a request ends with */
 
 static _Noreturn void wrong(const struct last *l, const char *why)
 {
-	breach(l->w, "record %u ends %.*s (%.*s): %s", l->r->index, (int)l->t->status.len, (const char *)l->t->status.data, (int)l->t->code.len,
-		l->t->code.data ? (const char *)l->t->code.data : "", why);
+	breach(l->w, "record %u ends %.*s (%.*s): %s", l->r->index, (int)l->t->status.len, (const char *)l->t->status.data,
+		(int)l->t->code.len, l->t->code.data ? (const char *)l->t->code.data : "", why);
 }
 
 static bool out_of_attempts(const struct last *l)
@@ -78,8 +79,8 @@ static bool add_up(const struct last *l, int64_t received_at)
 	return l->t->all_us >= passed - MS_US && l->t->all_us <= passed + MS_US;
 }
 
-/* Its times here add up to the time from its receipt to its end. Of one that may have been put back, and read again, and put back, it
- * is not known which receipt that was. */
+/* Its times here add up to the time from its receipt to its end. Of one that may have been put back, and read again, and put
+ * back, it is not known which receipt that was. */
 static void check_times(const struct last *l)
 {
 	bool fits = add_up(l, l->v->first_received_at);
@@ -102,6 +103,24 @@ static void check_attributes(const struct last *l)
 	}
 	if (!slice_is(l->t->attributes, expected))
 		wrong(l, "its attributes are others");
+}
+
+/* Of each state the first result of a request that ran there tells that it is new, whoever ran there first: that one may have
+ * been put back. Where a session comes from several partitions, whose results have no order, at least who ran first tells it. */
+static void check_new(const struct last *l)
+{
+	struct session_view *s = l->r->session >= 0 ? &l->i->sessions[l->r->session] : NULL;
+	bool there = l->v->ran && l->t->attempts > 0 && slice_is(l->t->session_epoch, l->v->epoch);
+	bool told = s == NULL || strcmp(s->told, l->v->epoch) == 0;
+
+	if (s != NULL && l->w->session[l->r->session].violates) {
+		if (there && l->v->began && !l->t->session_new)
+			wrong(l, "it began its session's state, and does not tell that");
+	} else if (l->t->session_new != (there && !told)) {
+		wrong(l, "session_new is not right");
+	}
+	if (l->t->session_new && s != NULL)
+		snprintf(s->told, sizeof(s->told), "%s", l->v->epoch);
 }
 
 static void check_ok(const struct last *l)
@@ -132,14 +151,18 @@ static void check_ok(const struct last *l)
 		return;
 	if (!slice_is(l->t->session_epoch, l->v->epoch))
 		wrong(l, "it names another session state than it ran in");
-	if (l->t->session_new != l->v->began)
-		wrong(l, "session_new is not right");
 }
 
 static void check_error(const struct last *l)
 {
-	static const char *const code[] = {[RUN_ERROR] = "MODEL_ERROR", [RUN_HOOK_ERROR] = "MODEL_ERROR", [RUN_RETRIABLE] = "MODEL_BUSY",
-		[RUN_UNREADABLE] = "INVALID_RESULT", [RUN_HUGE] = "RESULT_TOO_LARGE", [RUN_UNSURE] = NULL};
+	static const char *const code[] = {
+		[RUN_ERROR] = "MODEL_ERROR",
+		[RUN_HOOK_ERROR] = "MODEL_ERROR",
+		[RUN_RETRIABLE] = "MODEL_BUSY",
+		[RUN_UNREADABLE] = "INVALID_RESULT",
+		[RUN_HUGE] = "RESULT_TOO_LARGE",
+		[RUN_UNSURE] = NULL,
+	};
 
 	if (l->r->ask == ASK_END_SESSION) {
 		if (!slice_is(l->t->code, "session_not_found"))
@@ -175,7 +198,8 @@ static void check_timeout(const struct last *l)
 	if (l->v->run == RUN_NONE)
 		wrong(l, "it never ran: that is EXPIRED");
 	run = l->v->run == RUN_LIVE ? oracle_run_of(l->i, l->r, &p) : NULL;
-	if (run != NULL && run->kind == CALL_REQUEST && p->capabilities & CAPABILITY_CANCEL && p->cause == CAUSE_NONE && !run->cancelled)
+	if (run != NULL && run->kind == CALL_REQUEST && p->capabilities & CAPABILITY_CANCEL && p->cause == CAUSE_NONE &&
+		!run->cancelled)
 		wrong(l, "its worker was not told");
 }
 
@@ -188,7 +212,8 @@ static void check_cancelled(const struct last *l)
 		wrong(l, "nobody wanted that");
 	l->v->cancelled = true;
 	run = l->v->run == RUN_LIVE ? oracle_run_of(l->i, l->r, &p) : NULL;
-	if (run != NULL && run->kind == CALL_REQUEST && p->capabilities & CAPABILITY_CANCEL && p->cause == CAUSE_NONE && !run->cancelled)
+	if (run != NULL && run->kind == CALL_REQUEST && p->capabilities & CAPABILITY_CANCEL && p->cause == CAUSE_NONE &&
+		!run->cancelled)
 		wrong(l, "its worker was not told");
 }
 
@@ -232,7 +257,7 @@ static void check_session_lost(const struct last *l)
 	if (!l->r->named)
 		wrong(l, "it named no state, and none was lost");
 	if (s->runs > 0 && strcmp(s->epoch, l->r->epoch) == 0 && oracle_state_lives(l->i, s) &&
-	    l->i->procs[s->at.pool][s->at.slot]->cause == CAUSE_NONE)
+		l->i->procs[s->at.pool][s->at.slot]->cause == CAUSE_NONE)
 		wrong(l, "the state that it names lives");
 }
 
@@ -245,7 +270,8 @@ static uint64_t before(const struct last *l, bool of_session)
 		const struct asked *r = &l->w->asked[k];
 		const struct view *v = &l->i->views[k];
 
-		n += r != l->r && r->pool == l->r->pool && (!of_session || r->session == l->r->session) && v->received > 0 && !v->has_final;
+		n += r != l->r && r->pool == l->r->pool && (!of_session || r->session == l->r->session) && v->received > 0 &&
+		     !v->has_final;
 	}
 	return n;
 }
@@ -257,20 +283,54 @@ static bool full(const struct last *l)
 	bool late = l->w->now > l->v->received_at;
 
 	if (slice_is(l->t->code, "SESSION_QUEUE_FULL"))
-		return pool->max_queued_per_session > 0 && l->r->session >= 0 && (late || before(l, true) >= pool->max_queued_per_session);
+		return pool->max_queued_per_session > 0 && l->r->session >= 0 &&
+		       (late || before(l, true) >= pool->max_queued_per_session);
 	return slice_is(l->t->code, "POOL_QUEUE_FULL") && pool->max_queued > 0 && (late || before(l, false) >= pool->max_queued);
+}
+
+/* Sessions of its pool that were in use when it came: of those somebody waits for an end, or a call is out. */
+static uint64_t in_use(const struct last *l)
+{
+	bool counted[MAX_SESSIONS] = {false};
+	uint64_t n = 0;
+
+	for (size_t k = 0; k < l->w->nasked; k++) {
+		const struct asked *r = &l->w->asked[k];
+		const struct view *v = &l->i->views[k];
+
+		if (r != l->r && r->pool == l->r->pool && r->session >= 0 && v->received > 0 && !v->has_final)
+			counted[r->session] = true;
+	}
+	for (unsigned k = 0; k < l->w->k.sessions; k++)
+		n += counted[k] || (l->w->session[k].pool == l->r->pool && l->i->sessions[k].busy != NULL &&
+					   l->i->sessions[k].busy->kind != CALL_CLEANUP_SESSION);
+	return n;
+}
+
+/* It was open when that was decided: at one of its receipts, for its result may wait for the broker while its partition goes and
+ * comes back; or, where it may have been parked, at some time since. */
+static bool circuit_was_open(const struct last *l)
+{
+	const struct circuit_view *c = &l->i->circuit[l->r->pool];
+
+	if (oracle_parks_nothing(l->w))
+		return l->v->once_while_open;
+	return l->w->k.pool[l->r->pool].circuit_rejects &&
+	       (c->told == HEALTH_UNAVAILABLE || (c->left_open_at != 0 && c->left_open_at >= l->v->first_received_at));
 }
 
 static void check_rejected(const struct last *l)
 {
 	bool unread = l->r->ask == ASK_UNDECODABLE || l->r->ask == ASK_OVERSIZED;
 
-	if ((l->r->ask == ASK_RUN || l->r->ask == ASK_END_SESSION) && !slice_is(l->t->code, "SESSION_LIMIT") && !slice_is(l->t->code, "pool_unavailable") && !full(l))
+	if ((l->r->ask == ASK_RUN || l->r->ask == ASK_END_SESSION) && !slice_is(l->t->code, "SESSION_LIMIT") &&
+		!slice_is(l->t->code, "pool_unavailable") && !full(l))
 		wrong(l, "it is a valid request");
-	if (slice_is(l->t->code, "pool_unavailable") && !(l->w->k.pool[l->r->pool].circuit_rejects && l->i->circuit[l->r->pool].opened))
+	if (slice_is(l->t->code, "pool_unavailable") && !circuit_was_open(l))
 		wrong(l, "its pool's circuit was not open, or lets requests wait");
-	if (slice_is(l->t->code, "SESSION_LIMIT") && l->w->k.pool[l->r->pool].max_sessions > l->w->k.sessions)
-		wrong(l, "there are not so many sessions");
+	if (slice_is(l->t->code, "SESSION_LIMIT") && l->w->now == l->v->received_at &&
+		in_use(l) < l->w->k.pool[l->r->pool].max_sessions)
+		wrong(l, "there are not so many sessions in use");
 	l->v->needs_dead_letter = l->v->may_dead_letter = unread;
 }
 
@@ -295,6 +355,7 @@ void verdict_check(struct world *w, struct instance *i, const struct asked *r, s
 
 	check_times(&l);
 	check_attributes(&l);
+	check_new(&l);
 	if (!valid && !slice_is(t->status, "REJECTED"))
 		wrong(&l, "it is no valid request");
 	for (size_t k = 0; k < sizeof(table) / sizeof(table[0]); k++) {

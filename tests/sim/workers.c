@@ -1,7 +1,7 @@
 /* workers.c: see workers.h.
  *
- * A worker's side and the engine's side of a call are apart: `works` are the calls whose answers have not reached the engine; what
- * the worker will say is planned as events when the call is made. A dead process says nothing that it had not said. */
+ * A worker's side and the engine's side of a call are apart: `works` are the calls whose answers have not reached the engine;
+ * what the worker will say is planned as events when the call is made. A dead process says nothing that it had not said. */
 #include "workers.h"
 
 #include <stdlib.h>
@@ -33,6 +33,15 @@ struct proc *workers_any(struct world *w, struct instance *i)
 	return found;
 }
 
+/* The engine sees now that it ends, or ends it. */
+static void first_cause(struct proc *p, enum cause why)
+{
+	if (p->cause != CAUSE_NONE)
+		return;
+	p->cause = why;
+	p->nworks_at_cause = p->nworks;
+}
+
 static void plan(struct world *w, struct instance *i, const struct proc *p, int64_t delay, struct event ev)
 {
 	ev.worker = p->ref;
@@ -56,6 +65,7 @@ void workers_start(struct world *w, struct instance *i, struct slot_ref ref)
 	w->starts++;
 	p->ref = ref;
 	p->leaving_at = INT64_MAX;
+	p->started_at = w->now;
 	TAILQ_INIT(&p->works);
 	p->deaf = world_chance(w, w->k.deaf_permille);
 	p->mute = !w->quiet && world_chance(w, w->k.mute_ping_permille);
@@ -111,8 +121,7 @@ void workers_fault(struct world *w, struct instance *i, const struct event *ev)
 	if (p == NULL || (ev->a == FAULT_FRAME && p->dead))
 		return;
 	TRACE(w, FAULT, i->index, ev->worker.slot, ev->worker.generation, ev->a);
-	if (p->cause == CAUSE_NONE)
-		p->cause = CAUSE_ITSELF;
+	first_cause(p, CAUSE_ITSELF);
 	engine_fault(instance_enter(w, i), ev->worker, (enum worker_fault)ev->a, SLICE("garbage"), w->now);
 	instance_leave(w, i);
 }
@@ -135,8 +144,7 @@ void workers_gone(struct world *w, struct instance *i, const struct event *ev)
 
 	CHECK(p != NULL);
 	TRACE(w, GONE, i->index, ev->worker.slot, ev->worker.generation);
-	if (p->cause == CAUSE_NONE)
-		p->cause = CAUSE_ITSELF;
+	first_cause(p, CAUSE_ITSELF);
 	oracle_gone(w, i, p);
 	i->procs[ev->worker.pool][ev->worker.slot] = NULL;
 	i->gone_at[ev->worker.pool][ev->worker.slot] = p->orderly ? 0 : w->now;
@@ -145,6 +153,7 @@ void workers_gone(struct world *w, struct instance *i, const struct event *ev)
 		drop_work(p, TAILQ_FIRST(&p->works));
 	free(p);
 	engine_gone(instance_enter(w, i), ev->worker, &x, w->now);
+	oracle_buried(w, i, ev->worker.pool);
 	instance_leave(w, i);
 }
 
@@ -165,6 +174,23 @@ void workers_forget(struct world *w, struct instance *i)
 
 /* ---- orders ---- */
 
+/* Something is owed for so long that it may be ended for it: hooks are not told to stop, and have all of their time. */
+static bool owes_long(const struct world *w, const struct proc *p)
+{
+	const struct pool_config *pool = &w->k.pool[p->ref.pool];
+	const struct work *k;
+	int64_t most;
+
+	TAILQ_FOREACH (k, &p->works, line) {
+		most = k->kind == CALL_PING      ? pool->ping_timeout_us
+		       : k->kind == CALL_REQUEST ? pool->kill_grace_us
+						 : pool->session_hook_timeout_us + pool->kill_grace_us;
+		if (w->now - k->since >= most)
+			return true;
+	}
+	return false;
+}
+
 void workers_stop(struct world *w, struct instance *i, struct slot_ref ref, enum stop_step step)
 {
 	struct proc *p = workers_find(i, ref);
@@ -174,13 +200,16 @@ void workers_stop(struct world *w, struct instance *i, struct slot_ref ref, enum
 	TRACE(w, STOP, i->index, ref.slot, ref.generation, step);
 	if (p == NULL)
 		breach(w, "16: instance %d stops worker %d.%u, which is gone", i->index, ref.slot, ref.generation);
-	TAILQ_FOREACH(k, &p->works, line)
+	TAILQ_FOREACH (k, &p->works, line)
 		pinged |= k->kind == CALL_PING && w->now - k->since >= w->k.pool[ref.pool].ping_timeout_us;
 	if (step == STOP_CLOSE && !i->draining)
 		oracle_recycled(w, p);
+	if (step == STOP_TERM && p->ready && !p->stopped && p->cause == CAUSE_NONE && !owes_long(w, p))
+		breach(w, "17: worker %d.%u is ended, and owes no answer, or not for so long", ref.slot, ref.generation);
+	if (!p->stopped && step == STOP_CLOSE)
+		p->closed_at = w->now;
 	p->stopped = true;
-	if (p->cause == CAUSE_NONE)
-		p->cause = p->greedy ? CAUSE_ITSELF : pinged ? CAUSE_UNSURE : CAUSE_ENGINE;
+	first_cause(p, p->greedy ? CAUSE_ITSELF : pinged ? CAUSE_UNSURE : CAUSE_ENGINE);
 	if (step == STOP_KILL || (!p->deaf && random_below(&w->random, 4)))
 		plan(w, i, p, step == STOP_KILL ? 0 : world_delay(w, 20 * MS_US), (struct event){.kind = EV_CRASH});
 }
@@ -201,45 +230,46 @@ static enum behaviour draw_behaviour(struct world *w, const struct asked *r)
 	return DO_OK;
 }
 
-static void plan_answer(struct world *w, struct instance *i, const struct proc *p, const struct work *k, int64_t delay, enum saying what)
+static void plan_answer(struct world *w, struct instance *i, const struct proc *p, const struct work *k, int64_t delay,
+	enum saying what)
 {
 	plan(w, i, p, delay, (struct event){.kind = EV_ANSWER, .id = k->id, .a = what, .b = k->record});
 }
 
 static void plan_run(struct world *w, struct instance *i, struct proc *p, const struct work *k, const struct asked *r)
 {
-	static const enum saying says[BEHAVIOURS] = {[DO_OK] = SAY_OK, [DO_ERROR] = SAY_ERROR, [DO_RETRIABLE] = SAY_RETRIABLE, [DO_TWICE] = SAY_OK,
-		[DO_UNREADABLE] = SAY_UNREADABLE, [DO_UNREADABLE_BARE] = SAY_BARE, [DO_PARTIALS] = SAY_OK, [DO_HUGE] = SAY_HUGE, [DO_NEVER_ISSUED] = SAY_OK};
+	static const enum saying says[BEHAVIOURS] = {
+		[DO_OK] = SAY_OK,
+		[DO_ERROR] = SAY_ERROR,
+		[DO_RETRIABLE] = SAY_RETRIABLE,
+		[DO_TWICE] = SAY_OK,
+		[DO_UNREADABLE] = SAY_UNREADABLE,
+		[DO_UNREADABLE_BARE] = SAY_BARE,
+		[DO_PARTIALS] = SAY_OK,
+		[DO_HUGE] = SAY_HUGE,
+		[DO_NEVER_ISSUED] = SAY_OK,
+	};
 	int64_t delay = world_delay(w, w->k.run_us);
 	enum behaviour b = draw_behaviour(w, r);
 	struct work foreign = *k;
 	enum saying end = says[b];
 
 	switch (b) {
-	case DO_CRASH:
-		plan(w, i, p, delay, (struct event){.kind = EV_CRASH});
-		return;
-	case DO_GARBAGE:
-		plan(w, i, p, delay, (struct event){.kind = EV_FAULT, .a = FAULT_FRAME});
-		return;
+	case DO_CRASH: plan(w, i, p, delay, (struct event){.kind = EV_CRASH}); return;
+	case DO_GARBAGE: plan(w, i, p, delay, (struct event){.kind = EV_FAULT, .a = FAULT_FRAME}); return;
 	case DO_HANG:
 		if (p->concurrency % 2 && k->remaining_us != INT64_MAX) /* keeps the time itself */
 			plan_answer(w, i, p, k, k->remaining_us, SAY_ERROR);
 		return;
-	case DO_NEVER_ISSUED:
-		foreign.id += 1000000;
-		break;
-	case DO_TWICE:
-		plan_answer(w, i, p, k, delay + world_delay(w, 4 * w->k.run_us), SAY_OK);
-		break;
+	case DO_NEVER_ISSUED: foreign.id += 1000000; break;
+	case DO_TWICE: plan_answer(w, i, p, k, delay + world_delay(w, 4 * w->k.run_us), SAY_OK); break;
 	case DO_PARTIALS:
 		for (int64_t n = 1; n <= w->k.partials; n++)
 			plan_answer(w, i, p, k, delay * n / (w->k.partials + 1), SAY_PARTIAL);
 		if (random_below(&w->random, 3) == 0) /* and once more from the beginning */
 			end = SAY_RETRIABLE;
 		break;
-	default:
-		break;
+	default: break;
 	}
 	plan_answer(w, i, p, &foreign, delay, end);
 }
@@ -249,7 +279,7 @@ static void plan_cancel(struct world *w, struct instance *i, struct proc *p, con
 	const struct work *t;
 
 	oracle_cancelled(w, i, p, target);
-	TAILQ_FOREACH(t, &p->works, line)
+	TAILQ_FOREACH (t, &p->works, line)
 		if (t->id == target && random_below(&w->random, 4)) /* most understand; some go on */
 			plan_answer(w, i, p, t, world_delay(w, 5 * MS_US), SAY_ERROR);
 	plan_answer(w, i, p, k, world_delay(w, 5 * MS_US), SAY_OK);
@@ -290,8 +320,16 @@ void workers_call(struct world *w, struct instance *i, struct slot_ref ref, cons
 	struct proc *p = workers_find(i, ref);
 	struct work *k = xcalloc(1, sizeof(*k));
 
-	*k = (struct work){.id = c->id, .kind = c->kind, .initialization = c->initialization, .record = -1, .session = client_session(w, c->session_id),
-		.attempt = c->attempt, .since = w->now, .remaining_us = c->remaining_ms == TIME_NONE ? INT64_MAX : c->remaining_ms * MS_US};
+	*k = (struct work){
+		.id = c->id,
+		.kind = c->kind,
+		.initialization = c->initialization,
+		.record = -1,
+		.session = client_session(w, c->session_id),
+		.attempt = c->attempt,
+		.since = w->now,
+		.remaining_us = c->remaining_ms == TIME_NONE ? INT64_MAX : c->remaining_ms * MS_US,
+	};
 	TRACE(w, CALL, i->index, ref.slot, (int64_t)c->id, c->kind, k->session);
 	if (p == NULL)
 		breach(w, "16: instance %d calls worker %d.%u, which is gone", i->index, ref.slot, ref.generation);
@@ -302,19 +340,11 @@ void workers_call(struct world *w, struct instance *i, struct slot_ref ref, cons
 	TAILQ_INSERT_TAIL(&p->works, k, line);
 	p->nworks += takes_place(k);
 	switch (c->kind) {
-	case CALL_REQUEST:
-		plan_run(w, i, p, k, &w->asked[k->record]);
-		break;
-	case CALL_PING:
-		plan_ping(w, i, p, k);
-		break;
+	case CALL_REQUEST: plan_run(w, i, p, k, &w->asked[k->record]); break;
+	case CALL_PING: plan_ping(w, i, p, k); break;
 	case CALL_OPEN_SESSION:
-	case CALL_CLEANUP_SESSION:
-		plan_hook(w, i, p, k);
-		break;
-	case CALL_CANCEL:
-		plan_cancel(w, i, p, k, c->target);
-		break;
+	case CALL_CLEANUP_SESSION: plan_hook(w, i, p, k); break;
+	case CALL_CANCEL: plan_cancel(w, i, p, k, c->target); break;
 	case CALL_SHUTDOWN:
 		if (!p->deaf)
 			plan(w, i, p, world_delay(w, 20 * MS_US), (struct event){.kind = EV_CRASH});
@@ -333,7 +363,8 @@ void workers_payload(const struct asked *r, int32_t attempt, bool huge, struct b
 	buf_text(out, "\"}");
 }
 
-static void say(const struct world *w, const struct proc *p, const struct event *ev, int32_t attempt, struct buf *payload, struct answer *a)
+static void say(const struct world *w, const struct proc *p, const struct event *ev, int32_t attempt, struct buf *payload,
+	struct answer *a)
 {
 	*a = (struct answer){.id = ev->id, .has_id = true, .kind = ANSWER_OK, .retry_after_ms = TIME_NONE};
 	switch ((enum saying)ev->a) {
@@ -389,15 +420,14 @@ void workers_answer(struct world *w, struct instance *i, const struct event *ev)
 
 	if (p == NULL || p->dead)
 		return;
-	TAILQ_FOREACH(k, &p->works, line)
+	TAILQ_FOREACH (k, &p->works, line)
 		if (k->id == ev->id)
 			break;
 	buf_init(&payload, SIZE_MAX);
 	say(w, p, ev, k ? k->attempt : 0, &payload, &a);
 	TRACE(w, ANSWER, i->index, ev->worker.slot, ev->worker.generation, (int64_t)ev->id, ev->a);
 	if (outrageous(p, &a)) {
-		if (p->cause == CAUSE_NONE)
-			p->cause = CAUSE_ITSELF;
+		first_cause(p, CAUSE_ITSELF);
 	} else if (k != NULL && a.kind != ANSWER_PARTIAL) {
 		oracle_answered(w, i, p, k, &a);
 		p->nworks -= takes_place(k);

@@ -35,6 +35,7 @@ static void (*const happen[EVENT_KINDS])(struct world *, struct instance *, cons
 	[EV_RELEASE_CHECK] = group_release_check,
 	[EV_DRAIN_CHECK] = instance_drain_check,
 	[EV_PROMPT_CHECK] = oracle_prompt_check,
+	[EV_WEAR_CHECK] = oracle_wear_check,
 	[EV_OFFSETS] = group_offsets,
 	[EV_LATE] = group_late,
 	[EV_POLL] = broker_poll,
@@ -79,7 +80,12 @@ static void name_sources(struct world *w)
 	static const char *const pools[MAX_POOLS] = {"pool-0", "pool-1"};
 
 	for (unsigned t = 0; t < w->k.topics; t++)
-		w->sources[t] = (struct source_config){.topic = topics[t], .pool = (uint16_t)(t % w->k.npools), .commands = commands, .ncommands = 1};
+		w->sources[t] = (struct source_config){
+			.topic = topics[t],
+			.pool = (uint16_t)(t % w->k.npools),
+			.commands = commands,
+			.ncommands = 1,
+		};
 	for (unsigned p = 0; p < w->k.npools; p++)
 		w->k.pool[p].name = pools[p];
 }
@@ -183,7 +189,8 @@ static void rest(struct world *w)
 	while (w->now < until && w->steps - steps < 100000 && (w->events.n > 0 || next_tick(w, &due) != NULL))
 		step(w);
 	if (w->ticks - ticks > most)
-		breach(w, "26: %llu ticks in %lld seconds of rest", (unsigned long long)(w->ticks - ticks), (long long)(rest_us / SECOND_US));
+		breach(w, "26: %llu ticks in %lld seconds of rest", (unsigned long long)(w->ticks - ticks),
+			(long long)(rest_us / SECOND_US));
 }
 
 void world_run(struct world *w, uint64_t max_steps)
@@ -191,7 +198,8 @@ void world_run(struct world *w, uint64_t max_steps)
 	while (!(w->quiet && w->unfinished == 0) && w->steps < max_steps) {
 		step(w);
 		if (w->quiet && w->now - w->progress_at > stall_us)
-			breach(w, "26: nothing was published or committed for %lld s although faults are off; %zu records are unfinished",
+			breach(w,
+				"26: nothing was published or committed for %lld s although faults are off; %zu records are unfinished",
 				(long long)(stall_us / SECOND_US), w->unfinished);
 	}
 	if (w->steps >= max_steps)

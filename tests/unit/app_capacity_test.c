@@ -1,4 +1,5 @@
-/* app_capacity_test.c: limits of all workers together against the memory that there is, and the share of each where none is set. */
+/* app_capacity_test.c: limits of all workers together against the memory that there is, and the share of each where none is
+ * set. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ static struct machine_memory group(int64_t bytes)
 START_TEST(more_than_there_is_is_told)
 {
 	ck_assert_str_eq(look(machine(8 * GIB), "pools[0].size=1000", "pools[0].memory=\"1TiB\""),
-		"all workers together may use 1000 TiB ((pools[].size + spare) x resident_limit, or memory), beside limits.memory of 256 MiB; the machine has 8.0 GiB");
+		"all workers together may use 1001 TiB ((pools[].size + spare + 1) x resident_limit, or memory), beside limits.memory of 256 MiB; the machine has 8.0 GiB");
 	ck_assert_int_eq(verdict_said, VERDICT_WARN);
 	look(group(1 * GIB), "pools[0].spare=1", "pools[0].resident_limit=\"200MiB\"");
 	ck_assert_int_eq(verdict_said, VERDICT_WARN);
@@ -71,7 +72,8 @@ END_TEST
 
 START_TEST(requests_alone_may_be_too_much)
 {
-	ck_assert_str_eq(look(machine(8 * GIB), "pools[0].size=4", "limits.memory=\"1TiB\""), "limits.memory of 1.0 TiB is more than the machine has, which is 8.0 GiB");
+	ck_assert_str_eq(look(machine(8 * GIB), "pools[0].size=4", "limits.memory=\"1TiB\""),
+		"limits.memory of 1.0 TiB is more than the machine has, which is 8.0 GiB");
 	ck_assert_int_eq(verdict_said, VERDICT_WARN);
 }
 END_TEST
@@ -79,7 +81,7 @@ END_TEST
 START_TEST(without_any_limit_that_is_said)
 {
 	ck_assert_str_eq(look(machine(8 * GIB), "pools[0].size=1000", "pools[0].memory=0"),
-		"workers hold as much memory as they like: neither pools[].resident_limit is set nor has a control group a limit; the machine has 8.0 GiB");
+		"workers have no memory limit: neither pools[].resident_limit is set nor has a control group a limit; the machine has 8.0 GiB");
 	ck_assert_int_eq(verdict_said, VERDICT_OK);
 	ck_assert_str_eq(look(machine(8 * GIB), "pools[0].size=4", "pools[0].memory=1000"), "");
 	ck_assert_str_eq(look(machine(8 * GIB), "pools[0].size=4", "pools[0].adapter=\"mock\""), "");
@@ -88,22 +90,22 @@ END_TEST
 
 START_TEST(the_share_of_each_is_told)
 {
-	ck_assert_str_eq(look(group(1 * GIB), "pools[0].spare=1", "pools[0].size=3"),
+	ck_assert_str_eq(look(group(1 * GIB), "pools[0].spare=1", "pools[0].size=2"),
 		"a worker that holds more than 176 MiB is killed, above 141 MiB it is replaced: equal shares of 1.0 GiB that the control group has, beside "
-		"limits.memory of 256 MiB, for 4 workers");
+		"limits.memory of 256 MiB, for 4 workers, the spare ones and one that replaces another in each pool among them");
 	ck_assert_int_eq(verdict_said, VERDICT_OK);
 }
 END_TEST
 
 START_TEST(a_share_too_small_is_none)
 {
-	ck_assert_str_eq(look(group(512 * MIB), "pools[0].size=4", "pools[0].spare=0"),
+	ck_assert_str_eq(look(group(512 * MIB), "pools[0].size=3", "pools[0].spare=0"),
 		"the control group has 512 MiB: beside limits.memory of 256 MiB that is less than 64 MiB for each of 4 workers, which have no limit now");
 	ck_assert_int_eq(verdict_said, VERDICT_WARN);
 }
 END_TEST
 
-/* Two pools: the first of two workers, with more settings; the second of four that have no limit. */
+/* Two pools: the first of two workers, with more settings; the second of three and a spare one, without a limit. */
 static struct wiring wire(struct settings *s, struct machine_memory m, const char *more)
 {
 	static struct identity id;
@@ -113,7 +115,9 @@ static struct wiring wire(struct settings *s, struct machine_memory m, const cha
 	struct wiring w;
 
 	ck_assert_int_ge(fd, 0);
-	dprintf(fd, "pools = ( { name = \"a\"; command = [ \"w\" ]; size = 2; %s }, { name = \"b\"; command = [ \"w\" ]; size = 3; spare = 1; } );\n", more);
+	dprintf(fd,
+		"pools = ( { name = \"a\"; command = [ \"w\" ]; size = 2; %s }, { name = \"b\"; command = [ \"w\" ]; size = 3; spare = 1; } );\n",
+		more);
 	close(fd);
 	buf_init(&errors, 4096);
 	ck_assert_msg(settings_load(path, NULL, 0, s, &errors), "%.*s", (int)errors.len, (const char *)errors.data);
@@ -123,7 +127,8 @@ static struct wiring wire(struct settings *s, struct machine_memory m, const cha
 	return w;
 }
 
-static void check_limits(struct machine_memory m, const char *more, int64_t recycle_a, int64_t limit_a, int64_t recycle_b, int64_t limit_b)
+static void check_limits(struct machine_memory m, const char *more, int64_t recycle_a, int64_t limit_a, int64_t recycle_b,
+	int64_t limit_b)
 {
 	struct settings s;
 	struct wiring w = wire(&s, m, more);
@@ -138,25 +143,25 @@ static void check_limits(struct machine_memory m, const char *more, int64_t recy
 
 START_TEST(shares_become_the_limits_of_the_engine)
 {
-	const int64_t own = 256 * MIB + 64 * MIB, enough = own + 6 * 1000 * MIB;
+	const int64_t own = 256 * MIB + 64 * MIB, enough = own + 8 * 1000 * MIB;
 
 	check_limits(machine(enough), "", 0, 0, 0, 0);
 	check_limits(group(enough), "", 800 * MIB, 1000 * MIB, 800 * MIB, 1000 * MIB);
 	/* Too little for all: none, instead of workers that are killed as they start. */
-	check_limits(group(own + 6 * 64 * MIB - 1), "", 0, 0, 0, 0);
-	check_limits(group(own + 6 * 65 * MIB), "", 52 * MIB, 65 * MIB, 52 * MIB, 65 * MIB);
+	check_limits(group(own + 8 * 64 * MIB - 1), "", 0, 0, 0, 0);
+	check_limits(group(own + 8 * 65 * MIB), "", 52 * MIB, 65 * MIB, 52 * MIB, 65 * MIB);
 }
 END_TEST
 
 START_TEST(what_was_said_of_a_pool_holds_and_is_not_shared)
 {
-	const struct machine_memory m = group(256 * MIB + 64 * MIB + 6 * 1000 * MIB);
+	const struct machine_memory m = group(256 * MIB + 64 * MIB + 8 * 1000 * MIB);
 
-	check_limits(m, "resident_limit = \"500MiB\";", 0, 500 * MIB, 1000 * MIB, 1250 * MIB);
-	check_limits(m, "memory = \"500MiB\";", 0, 0, 1000 * MIB, 1250 * MIB);
+	check_limits(m, "resident_limit = \"500MiB\";", 0, 500 * MIB, 1040 * MIB, 1300 * MIB);
+	check_limits(m, "memory = \"500MiB\";", 0, 0, 1040 * MIB, 1300 * MIB);
 	check_limits(m, "recycle_memory = \"100MiB\";", 100 * MIB, 1000 * MIB, 800 * MIB, 1000 * MIB);
 	check_limits(m, "recycle_memory = \"2000MiB\";", 2000 * MIB, 0, 800 * MIB, 1000 * MIB);
-	check_limits(m, "adapter = \"mock\";", 0, 0, 1200 * MIB, 1500 * MIB);
+	check_limits(m, "adapter = \"mock\";", 0, 0, 1280 * MIB, 1600 * MIB);
 	check_limits(m, "resident_limit = \"1TiB\";", 0, INT64_C(1) << 40, 0, 0);
 }
 END_TEST

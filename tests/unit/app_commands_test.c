@@ -133,7 +133,7 @@ static char brokers[64];
 
 static pid_t start_broker(void)
 {
-	const char *argv[] = {program, "broker", "--topics", OUR_TOPICS ",other", NULL};
+	const char *argv[] = {program, "broker", "--topics", OUR_TOPICS ",other,unserved", NULL};
 	pid_t pid = start("broker.out", argv);
 
 	await_text(pid, "broker.out", "\n");
@@ -207,6 +207,9 @@ START_TEST(wrong_usage_is_exit_code_64)
 {
 	expect("", 64, "Usage:");
 	expect("walk", 64, "there is no command \"walk\"");
+	ck_assert_ptr_nonnull(strstr(out, "Usage:"));
+	expect("chek", 64, "there is no command \"chek\"; did you mean check?");
+	ck_assert_ptr_null(strstr(out, "Usage:"));
 	expect("run --walk", 64, "walk");
 	expect("run now", 64, "now");
 	expect("watch --since soon", 64, "\"soon\" is no time");
@@ -215,6 +218,7 @@ START_TEST(wrong_usage_is_exit_code_64)
 	expect("submit", 64, "either a command or --file");
 	expect("submit -b x --args '[1]' echo", 64, "no JSON object");
 	expect("submit -b x --timeout soon echo", 64, "soon");
+	expect("submit -b x --timeout 0 echo", 64, "--timeout: \"0\"");
 	expect("submit -b x --file /nonexistent/requests", 64, "/nonexistent/requests");
 	expect("submit -b x --session \"$(printf '\\377')\" echo", 64, "--session: the text is not UTF-8");
 	expect("submit -b x echo a=\"$(printf '\\377')\"", 64, "argument 4 is not UTF-8");
@@ -289,6 +293,8 @@ START_TEST(requests_go_round_in_either_encoding)
 	expect("tail requests --until-end -n 1 --meta", 0, "\"partition\":");
 	expect("check", 0, "answered its first ping");
 	expect("check --no-workers --set pools[0].resident_limit=\"1000TiB\"", 0, "all workers together may use ");
+	expect("check --no-workers --set 'schemas.extra=[\"/nonexistent\"]'", 78, "FAIL  schemas: ");
+	ck_assert_ptr_nonnull(strstr(out, "/nonexistent: No such file or directory"));
 }
 END_TEST
 
@@ -316,12 +322,61 @@ START_TEST(a_file_of_requests_is_answered_line_by_line)
 	file = fopen(path, "w");
 	ck_assert_ptr_nonnull(file);
 	for (int i = 0; i < 100; i++)
-		fprintf(file, "{\"request_id\":\"line-%d\",\"session_id\":\"s%d\",\"command\":\"echo\",\"args\":{\"i\":%d}}\n\n", i, i % 7, i);
+		fprintf(file, "{\"request_id\":\"line-%d\",\"session_id\":\"s%d\",\"command\":\"echo\",\"args\":{\"i\":%d}}\n\n",
+			i, i % 7, i);
 	fclose(file);
 	expect("submit --file requests --timeout 20s", 0, "\"request_id\":\"line-99\"");
 	for (const char *at = out; (at = strstr(at, "\"status\":\"OK\"")); at++)
 		answers++;
 	ck_assert_int_eq(answers, 100);
+}
+END_TEST
+
+/* What the program said of the request with that id, a line, has the text. */
+static void expect_member(const char *id, const char *text)
+{
+	char wanted[64];
+	const char *line, *found;
+
+	snprintf(wanted, sizeof wanted, "\"request_id\":\"%s\"", id);
+	line = strstr(out, wanted);
+	found = line ? strstr(line, text) : NULL;
+	if (!found || found > line + strcspn(line, "\n"))
+		fail_with("%s has no %s", id, text);
+}
+
+static void write_text(const char *file, const char *text)
+{
+	FILE *to = fopen(file, "w");
+
+	ck_assert_ptr_nonnull(to);
+	fputs(text, to);
+	ck_assert_int_eq(fclose(to), 0);
+}
+
+/* Whoever serves the topic later sees that nobody waits any more. */
+START_TEST(a_request_does_not_outlive_its_client)
+{
+	expect("submit --topic unserved --timeout 1ms --request-id soon echo", 75,
+		"1 of 1 results did not come within --timeout");
+	ck_assert_ptr_nonnull(strstr(out, "any other is over now"));
+	write_text("own", "{\"request_id\":\"none\",\"command\":\"echo\"}\n"
+			  "{\"request_id\":\"time\",\"command\":\"echo\",\"timeout_ms\":77}\n"
+			  "{\"request_id\":\"end\",\"command\":\"echo\",\"deadline\":88}\n");
+	expect("submit --topic unserved --timeout 20ms -f own", 75, "3 of 3 results");
+	expect("tail unserved --until-end", 0, "\"request_id\":\"soon\"");
+	expect_member("soon", "\"timeout_ms\":1,");
+	expect_member("none", "\"timeout_ms\":20,");
+	expect_member("time", "\"timeout_ms\":77,");
+	expect_member("end", "\"timeout_ms\":null,");
+}
+END_TEST
+
+/* Its time is submit's own: the daemon's word that it is over comes a little later. */
+START_TEST(a_request_over_its_time_is_told_as_such)
+{
+	expect("submit --timeout 10ms sleep ms=1000", 1, "\"status\":");
+	ck_assert(strstr(out, "\"TIMEOUT\"") || strstr(out, "\"EXPIRED\"")); /* while it ran, or before */
 }
 END_TEST
 
@@ -337,7 +392,8 @@ END_TEST
 START_TEST(a_second_signal_stops_at_once)
 {
 	/* A run that lasts: the drain has to wait for it. */
-	expect("submit --timeout 1s sleep ms=30000", 75, "did not come within the timeout");
+	write_text("long", "{\"command\":\"sleep\",\"args\":{\"ms\":30000},\"timeout_ms\":60000}\n");
+	expect("submit --timeout 1s -f long", 75, "did not come within --timeout");
 	kill(worked, SIGTERM);
 	await_text(worked, "worked.out", "to=DRAINING");
 	ck_assert_int_eq(stop(worked), 70);
@@ -381,7 +437,8 @@ static TCase *add_case(Suite *suite, const char *name)
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("app_commands");
-	TCase *words = add_case(suite, "words"), *served = add_case(suite, "served"), *own = add_case(suite, "processes of their own");
+	TCase *words = add_case(suite, "words"), *served = add_case(suite, "served"),
+	      *own = add_case(suite, "processes of their own");
 
 	tcase_add_test(words, every_command_tells_about_itself);
 	tcase_add_test(words, wrong_usage_is_exit_code_64);
@@ -394,6 +451,8 @@ static Suite *make_suite(void)
 	tcase_add_test(served, requests_go_round_in_either_encoding);
 	tcase_add_test(served, what_is_too_large_is_a_dead_letter_that_tail_shows);
 	tcase_add_test(served, a_file_of_requests_is_answered_line_by_line);
+	tcase_add_test(served, a_request_does_not_outlive_its_client);
+	tcase_add_test(served, a_request_over_its_time_is_told_as_such);
 	tcase_add_test(served, a_signal_drains_and_ends_well);
 	tcase_add_test(served, a_second_signal_stops_at_once);
 	tcase_add_checked_fixture(own, NULL, end_running);

@@ -1,10 +1,12 @@
 /* app_daemon_test.c: the daemon's whole life in one process: embedded broker, mock workers, a client in a second thread. */
 #include <check.h>
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "bridgepool/app/daemon.h"
@@ -15,7 +17,8 @@
 
 enum { REQUESTS = 60, SESSIONS = 6, REPLY_MS = 30000, REASON = 512 };
 
-static const char *const topics[] = {"bridgepool.requests", "bridgepool.results", "bridgepool.health", "bridgepool.dead-letters", NULL};
+static const char *const topics[] = {"bridgepool.requests", "bridgepool.results", "bridgepool.health", "bridgepool.dead-letters",
+	NULL};
 
 /* A file that holds this configuration and no more. */
 static void write_config(char path[64], const char *format, const char *brokers)
@@ -49,10 +52,11 @@ static void load(struct settings *s, const char *format, const char *brokers)
 }
 
 /* On the embedded broker, who joins a group that somebody has just left waits until nearly a session timeout is over. */
-static const char mock_pool[] = "kafka = { brokers = \"%s\"; start_timeout = \"20s\";\n"
-				"consumer_properties = [ \"fetch.wait.max.ms=5\", \"session.timeout.ms=6000\", \"heartbeat.interval.ms=500\" ]; };\n"
-				"pools = ( { name = \"default\"; adapter = \"mock\"; command = [ \"unused\" ]; size = 2; } );\n"
-				"drain = { shutdown = \"5s\"; };\nlog = { level = \"warn\"; };\n";
+static const char mock_pool[] =
+	"kafka = { brokers = \"%s\"; start_timeout = \"20s\";\n"
+	"consumer_properties = [ \"fetch.wait.max.ms=5\", \"session.timeout.ms=6000\", \"heartbeat.interval.ms=500\" ]; };\n"
+	"pools = ( { name = \"default\"; adapter = \"mock\"; command = [ \"unused\" ]; size = 2; } );\n"
+	"drain = { shutdown = \"5s\"; };\nlog = { level = \"warn\"; };\n";
 
 /* ---- the client's thread: what it does once the daemon is ready, and what it saw ---- */
 
@@ -60,9 +64,9 @@ struct client_side {
 	pthread_t thread;
 	bool started;
 	const char *brokers;
-	int send;	      /* requests to send; then a signal ends the daemon */
-	int answers;	      /* results seen */
-	int wrong;	      /* results that are not OK, not ours, or out of order in their session */
+	int send;             /* requests to send; then a signal ends the daemon */
+	int answers;          /* results seen */
+	int wrong;            /* results that are not OK, not ours, or out of order in their session */
 	int last[SESSIONS];   /* newest number seen, by session */
 	char trouble[REASON]; /* what the client itself met */
 };
@@ -73,8 +77,10 @@ static bool send_requests(struct client_side *c, struct client *client)
 
 	for (int i = 0; i < c->send; i++) {
 		snprintf(session, sizeof session, "s%d", i % SESSIONS);
-		snprintf(value, sizeof value, "{\"request_id\":\"%d\",\"session_id\":\"%s\",\"command\":\"echo\",\"args\":{\"n\":%d}}", i, session, i);
-		if (!client_send(client, topics[0], slice_of(session), slice_of(value), (struct slice){NULL, 0}, c->trouble, REASON))
+		snprintf(value, sizeof value,
+			"{\"request_id\":\"%d\",\"session_id\":\"%s\",\"command\":\"echo\",\"args\":{\"n\":%d}}", i, session, i);
+		if (!client_send(client, topics[0], slice_of(session), slice_of(value), (struct slice){NULL, 0}, c->trouble,
+			    REASON))
 			return false;
 	}
 	return client_flush(client, REPLY_MS, c->trouble, REASON);
@@ -89,8 +95,9 @@ static void take_result(struct client_side *c, struct codec *codec, struct slice
 
 	buf_init(&json, 1 << 20);
 	c->answers++;
-	if (!codec_to_json(codec, value, &json, why, sizeof why) || !json_read_object(buf_slice(&json), m, 3, 64, why, sizeof why) ||
-		!slice_is(m[1].value, "\"OK\"") || !slice_is(m[2].value, "true") || m[0].value.len < 3) {
+	if (!codec_to_json(codec, value, &json, why, sizeof why) ||
+		!json_read_object(buf_slice(&json), m, 3, 64, why, sizeof why) || !slice_is(m[1].value, "\"OK\"") ||
+		!slice_is(m[2].value, "true") || m[0].value.len < 3) {
 		c->wrong++;
 		fprintf(stderr, "unexpected result: %.*s\n", (int)json.len, (const char *)json.data);
 	} else {
@@ -159,7 +166,8 @@ START_TEST(requests_are_answered_in_order_and_none_runs_again_after_a_drain)
 	ck_assert_int_eq(serve(&first, &s), EXIT_OK);
 	ck_assert_int_eq(first.answers, REQUESTS);
 	ck_assert_int_eq(first.wrong, 0);
-	/* Everything was committed: the next run answers the one new request; the first answer it sees is number 0, not an older one. */
+	/* Everything was committed: the next run answers the one new request; the first answer it sees is number 0, not an older
+	 * one. */
 	ck_assert_int_eq(serve(&second, &s), EXIT_OK);
 	ck_assert_int_eq(second.answers, 1);
 	ck_assert_int_eq(second.last[0], 0);
@@ -183,9 +191,10 @@ static int run_until_it_refuses(const char *config, const char *brokers)
 START_TEST(no_broker_is_told_by_the_exit_code)
 {
 	/* Port 1 of the loopback is nobody's. */
-	ck_assert_int_eq(run_until_it_refuses("kafka = { brokers = \"%s\"; start_timeout = \"1s\"; };\n"
-					      "pools = ( { name = \"default\"; adapter = \"mock\"; command = [ \"unused\" ]; } );\n",
-				 "127.0.0.1:1"),
+	ck_assert_int_eq(
+		run_until_it_refuses("kafka = { brokers = \"%s\"; start_timeout = \"1s\"; };\n"
+				     "pools = ( { name = \"default\"; adapter = \"mock\"; command = [ \"unused\" ]; } );\n",
+			"127.0.0.1:1"),
 		EXIT_BROKER);
 }
 END_TEST
@@ -196,6 +205,87 @@ START_TEST(a_command_that_does_not_exist_is_a_configuration_error)
 					      "pools = ( { name = \"default\"; command = [ \"/nonexistent/worker\" ]; } );\n",
 				 "127.0.0.1:1"),
 		EXIT_CONFIGURATION);
+}
+END_TEST
+
+/* True: the topic has this among the events of health, read up to its end. */
+static bool health_tells(const char *brokers, const char *kind, const char *state, const char *reason)
+{
+	const struct client_config config = {brokers, NULL};
+	const struct codec_config codec_config = {.max_request = 1 << 20};
+	char why[REASON];
+	struct client *client = client_new(&config, why, REASON);
+	struct codec *codec = codec_new(&codec_config, why, REASON);
+	struct client_record r;
+	struct buf json;
+	bool told = false;
+
+	ck_assert_ptr_nonnull(client);
+	ck_assert_ptr_nonnull(codec);
+	buf_init(&json, 1 << 20);
+	ck_assert_msg(client_follow(client, topics[2], true, REPLY_MS, why, REASON), "%s", why);
+	while (!told && !client_at_end(client) && client_read(client, REPLY_MS, &r, why, REASON)) {
+		buf_reset(&json);
+		if (!codec_to_json(codec, r.value, &json, why, REASON))
+			continue;
+		buf_append(&json, "", 1);
+		told = strstr((char *)json.data, kind) && strstr((char *)json.data, state) && strstr((char *)json.data, reason);
+	}
+	buf_free(&json);
+	codec_free(codec);
+	client_free(client);
+	return told;
+}
+
+START_TEST(a_start_that_fails_is_told_on_the_health_topic)
+{
+	char why[REASON];
+	struct embedded *broker = embedded_start(topics, 1, why, sizeof why);
+
+	ck_assert_msg(broker != NULL, "%s", why);
+	ck_assert_int_eq(run_until_it_refuses("kafka = { brokers = \"%s\"; start_timeout = \"20s\"; };\n"
+					      "pools = ( { name = \"default\"; command = [ \"/bin/false\" ]; } );\n",
+				 embedded_brokers(broker)),
+		EXIT_CONFIGURATION);
+	ck_assert(health_tells(embedded_brokers(broker), "INSTANCE_STATE", "\"to_state\":\"STOPPED\"",
+		"the workers of pool \\\"default\\\" cannot start"));
+	embedded_stop(broker);
+}
+END_TEST
+
+static void on_nothing(int number)
+{
+	(void)number;
+}
+
+/* The end of a worker is a signal for any thread of the process. */
+static void signal_each_thread(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	const struct dirent *task;
+
+	ck_assert_ptr_nonnull(tasks);
+	signal(SIGCHLD, on_nothing);
+	while ((task = readdir(tasks)))
+		if (*task->d_name != '.')
+			ck_assert_int_eq(syscall(SYS_tgkill, getpid(), atoi(task->d_name), SIGCHLD), 0);
+	closedir(tasks);
+}
+
+START_TEST(the_embedded_broker_outlives_signals)
+{
+	char why[REASON];
+	struct embedded *broker = embedded_start(topics, 1, why, sizeof why);
+	struct client *client;
+
+	ck_assert_msg(broker != NULL, "%s", why);
+	const struct client_config config = {embedded_brokers(broker), NULL};
+	signal_each_thread();
+	client = client_new(&config, why, REASON);
+	ck_assert_ptr_nonnull(client);
+	ck_assert_msg(client_follow(client, topics[0], true, REPLY_MS / 6, why, REASON), "%s", why);
+	client_free(client);
+	embedded_stop(broker);
 }
 END_TEST
 
@@ -210,6 +300,8 @@ int main(void)
 	tcase_add_test(tests, requests_are_answered_in_order_and_none_runs_again_after_a_drain);
 	tcase_add_test(tests, no_broker_is_told_by_the_exit_code);
 	tcase_add_test(tests, a_command_that_does_not_exist_is_a_configuration_error);
+	tcase_add_test(tests, the_embedded_broker_outlives_signals);
+	tcase_add_test(tests, a_start_that_fails_is_told_on_the_health_topic);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

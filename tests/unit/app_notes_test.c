@@ -40,8 +40,14 @@ END_TEST
 
 START_TEST(a_worker_is_named_with_its_generation)
 {
-	const struct note n = {.kind = NOTE_WORKER_STATE, .worker = {0, 3, 7}, .has_pool = true, .from = HEALTH_INITIALIZING,
-		.to = HEALTH_READY, .reason = SLICE("first ping answered")};
+	const struct note n = {
+		.kind = NOTE_WORKER_STATE,
+		.worker = {0, 3, 7},
+		.has_pool = true,
+		.from = HEALTH_INITIALIZING,
+		.to = HEALTH_READY,
+		.reason = SLICE("first ping answered"),
+	};
 	char text[1024];
 
 	text_of(&n, text);
@@ -49,6 +55,20 @@ START_TEST(a_worker_is_named_with_its_generation)
 	ck_assert_ptr_nonnull(strstr(text, " from=INITIALIZING to=READY"));
 	ck_assert_ptr_nonnull(strstr(text, " reason=\"first ping answered\""));
 	ck_assert_ptr_null(strstr(text, "topic="));
+}
+END_TEST
+
+START_TEST(a_reason_with_quotes_in_it_is_one_token)
+{
+	const struct note n = {
+		.kind = NOTE_INSTANCE_STATE,
+		.to = HEALTH_STOPPED,
+		.reason = SLICE("the workers of \"qa\" say C:\\x"),
+	};
+	char text[1024];
+
+	text_of(&n, text);
+	ck_assert_ptr_nonnull(strstr(text, " reason=\"the workers of \\\"qa\\\" say C:\\\\x\""));
 }
 END_TEST
 
@@ -79,7 +99,13 @@ END_TEST
 
 START_TEST(an_ordered_exit_is_no_warning_unless_sessions_went_with_it)
 {
-	struct note n = {.kind = NOTE_WORKER_EXIT, .worker = {0, 0, 1}, .has_pool = true, .from = HEALTH_TERMINATING, .to = HEALTH_TERMINATED};
+	struct note n = {
+		.kind = NOTE_WORKER_EXIT,
+		.worker = {0, 0, 1},
+		.has_pool = true,
+		.from = HEALTH_TERMINATING,
+		.to = HEALTH_TERMINATED,
+	};
 
 	ck_assert_int_eq(notes_level(&n, false), LOG_INFO);
 	n.count = 2;
@@ -93,8 +119,15 @@ END_TEST
 
 START_TEST(a_note_becomes_a_health_event)
 {
-	const struct note n = {.kind = NOTE_WORKER_EXIT, .worker = {0, 1, 2}, .has_pool = true, .from = HEALTH_READY, .to = HEALTH_TERMINATED,
-		.count = 9, .reason = SLICE("signal 11")};
+	const struct note n = {
+		.kind = NOTE_WORKER_EXIT,
+		.worker = {0, 1, 2},
+		.has_pool = true,
+		.from = HEALTH_READY,
+		.to = HEALTH_TERMINATED,
+		.count = 9,
+		.reason = SLICE("signal 11"),
+	};
 	struct health_fields event;
 	struct note_words words;
 
@@ -112,7 +145,13 @@ END_TEST
 
 START_TEST(an_event_names_its_partition_in_the_reason)
 {
-	const struct note n = {.kind = NOTE_BACKPRESSURE, .tp = {0, 4, 9}, .from = HEALTH_READY, .to = HEALTH_DEGRADED, .reason = SLICE("share")};
+	const struct note n = {
+		.kind = NOTE_BACKPRESSURE,
+		.tp = {0, 4, 9},
+		.from = HEALTH_READY,
+		.to = HEALTH_DEGRADED,
+		.reason = SLICE("share"),
+	};
 	struct health_fields event;
 	struct note_words words;
 
@@ -131,6 +170,7 @@ int main(void)
 
 	tcase_add_test(tests, every_note_has_a_row);
 	tcase_add_test(tests, a_worker_is_named_with_its_generation);
+	tcase_add_test(tests, a_reason_with_quotes_in_it_is_one_token);
 	tcase_add_test(tests, a_partition_is_named_with_its_topic);
 	tcase_add_test(tests, the_state_it_goes_to_decides_how_loud_it_is);
 	tcase_add_test(tests, an_ordered_exit_is_no_warning_unless_sessions_went_with_it);

@@ -1,4 +1,5 @@
-/* app_reload_test.c: a configuration that is read again: what it tells, what it takes over, and that the table's classes are true. */
+/* app_reload_test.c: a configuration that is read again: what it tells, what it takes over, and that the table's classes are
+ * true. */
 #include <check.h>
 #include <signal.h>
 #include <stdio.h>
@@ -91,7 +92,8 @@ END_TEST
 START_TEST(each_change_is_told_as_what_it_is)
 {
 	change("sources = ( { pool = \"a\"; } );\npools = ( { name = \"a\"; " TRUE "}, { name = \"b\"; " TRUE "} );",
-		"sources = ( { pool = \"a\"; } );\npools = ( { name = \"b\"; " TRUE "environment = [ \"SECRET=x\" ]; cpu = \"1m\"; },\n"
+		"sources = ( { pool = \"a\"; } );\npools = ( { name = \"b\"; " TRUE
+		"environment = [ \"SECRET=x\" ]; cpu = \"1m\"; },\n"
 		"{ name = \"a\"; " TRUE "request_timeout = \"1m\"; size = 7; } );\n"
 		"kafka = { brokers = \"elsewhere:9092\"; };\nlog = { level = \"debug\"; };");
 	ck_assert_msg(reload.good, "%s", report);
@@ -114,10 +116,37 @@ START_TEST(each_change_is_told_as_what_it_is)
 }
 END_TEST
 
+static struct shares share(uint64_t mib)
+{
+	return (struct shares){.limit = mib << 20};
+}
+
+START_TEST(another_share_of_the_memory_is_told_with_what_brought_it)
+{
+	struct shares before = share(176), after = share(88), none = share(0);
+	struct buf out;
+
+	change("pools = ( { name = \"a\"; " TRUE "} );", "pools = ( { name = \"a\"; " TRUE "size = 9; } );");
+	reload_shares(&reload, &before, &before);
+	ck_assert_uint_eq(reload.n, 1);
+	reload_shares(&reload, &before, &after);
+	reload_shares(&reload, &after, &none);
+	buf_init(&out, sizeof report - 1);
+	reload_report(&reload, &out);
+	ck_assert(slice_is(buf_slice(&out),
+		"reloaded: 3 changed at once, 0 by replacing workers, 0 kept until a restart\n"
+		"  live     pools[0].size (a): 4 -> 9\n"
+		"  live     pools[].resident_limit where it is 0, a share of the control group's memory: 176 MiB -> 88 MiB\n"
+		"  live     pools[].resident_limit where it is 0, a share of the control group's memory: 88 MiB -> none\n"));
+	buf_free(&out);
+}
+END_TEST
+
 START_TEST(pools_and_sources_come_and_go_with_a_restart)
 {
 	change("pools = ( { name = \"a\"; " TRUE "}, { name = \"b\"; " TRUE "} );\nsources = ( { topic = \"t\"; } );",
-		"pools = ( { name = \"a\"; " TRUE "kill_grace = 9; }, { name = \"c\"; " TRUE "} );\nsources = ( { topic = \"u\"; commands = [ \"x\" ]; } );");
+		"pools = ( { name = \"a\"; " TRUE "kill_grace = 9; }, { name = \"c\"; " TRUE
+		"} );\nsources = ( { topic = \"u\"; commands = [ \"x\" ]; } );");
 	ck_assert_msg(reload.good, "%s", report);
 	ck_assert_str_eq(report, "reloaded: 1 changed at once, 0 by replacing workers, 4 kept until a restart\n"
 				 "  restart  sources[0] (t): it is gone\n"
@@ -133,7 +162,8 @@ END_TEST
 
 START_TEST(if_anything_is_wrong_nothing_changes_and_all_is_told)
 {
-	change("pools = ( { " TRUE "} );", "pools = ( { " TRUE "size = 0; } );\nlog = { level = \"loud\"; };\nkafka = { linger = \"1ms\"; };");
+	change("pools = ( { " TRUE "} );",
+		"pools = ( { " TRUE "size = 0; } );\nlog = { level = \"loud\"; };\nkafka = { linger = \"1ms\"; };");
 	ck_assert(!reload.good);
 	ck_assert_uint_eq(reload.n, 0);
 	ck_assert_ptr_eq(strstr(report, "refused: the configuration has errors, nothing was changed\n"), report);
@@ -201,13 +231,14 @@ static const char *other_value(const struct config_key *key)
 		{"pools[].user", "12345"},
 		{"pools[].group", "12345"},
 		{"pools[].max_frame_bytes", "32MiB"},
-		{"pools[].no_new_privileges", "false"},
 	};
 	static char word[64];
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		if (strcmp(rows[i].path, key->path) == 0)
 			return rows[i].value;
+	if (key->type == CONFIG_BOOL)
+		return strcmp(key->dflt, "true") == 0 ? "false" : "true";
 	if (key->type == CONFIG_ENUM) /* the second word, or the first if that is the default */
 		snprintf(word, sizeof word, "%.*s", (int)strcspn(key->range, "|"), key->range);
 	if (key->type == CONFIG_ENUM && strstr(key->dflt, word))
@@ -265,7 +296,8 @@ static bool same_workers(const struct adapter_config *a, const struct adapter_co
 	       same_list(a->pass, length(a->pass), b->pass, length(b->pass)) && strcmp(a->directory, b->directory) == 0 &&
 	       strcmp(a->user, b->user) == 0 && strcmp(a->group, b->group) == 0 && a->max_frame_bytes == b->max_frame_bytes &&
 	       a->memory_limit == b->memory_limit && a->open_files == b->open_files && a->core_bytes == b->core_bytes &&
-	       a->cpu_seconds == b->cpu_seconds && a->oom_score == b->oom_score && a->may_gain_privileges == b->may_gain_privileges;
+	       a->cpu_seconds == b->cpu_seconds && a->stop_grace_us == b->stop_grace_us && a->oom_score == b->oom_score &&
+	       a->may_gain_privileges == b->may_gain_privileges;
 }
 
 /* What flow and daemon read from the settings whenever they need it. */
@@ -322,7 +354,8 @@ START_TEST(what_is_live_or_rolls_gets_where_it_is_used)
 			live++;
 		} else {
 			ck_assert_msg(strncmp(keys[i].path, "pools[].", 8) == 0, "%s belongs to no pool", keys[i].path);
-			ck_assert_msg(workers || strcmp(keys[i].path, "pools[].concurrency") == 0, "%s does not get to the workers", keys[i].path);
+			ck_assert_msg(workers || strcmp(keys[i].path, "pools[].concurrency") == 0,
+				"%s does not get to the workers", keys[i].path);
 			rolls++;
 		}
 	}
@@ -379,6 +412,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, the_same_again);
 	tcase_add_test(t, each_change_is_told_as_what_it_is);
+	tcase_add_test(t, another_share_of_the_memory_is_told_with_what_brought_it);
 	tcase_add_test(t, pools_and_sources_come_and_go_with_a_restart);
 	tcase_add_test(t, if_anything_is_wrong_nothing_changes_and_all_is_told);
 	tcase_add_test(t, a_file_that_is_gone_is_an_error);

@@ -113,12 +113,12 @@ END_TEST
 
 START_TEST(a_source_without_pool_gets_default_or_the_first)
 {
-	ck_assert_msg(
-	    load("pools = ( { name = \"a\"; command = [ \"w\" ]; }, { name = \"b\"; command = [ \"w\" ]; } );"), "%s", errors);
+	ck_assert_msg(load("pools = ( { name = \"a\"; command = [ \"w\" ]; }, { name = \"b\"; command = [ \"w\" ]; } );"), "%s",
+		errors);
 	ck_assert_str_eq(source(0)->pool, "a");
 	ck_assert_msg(load("pools = ( { name = \"a\"; command = [ \"w\" ]; }, { name = \"default\"; command = [ \"w\" ]; } );\n"
 			   "sources = ( { topic = \"x\"; }, { topic = \"y\"; pool = \"a\"; } );"),
-	    "%s", errors);
+		"%s", errors);
 	ck_assert_str_eq(source(0)->pool, "default");
 	ck_assert_str_eq(source(1)->pool, "a");
 }
@@ -127,7 +127,7 @@ END_TEST
 START_TEST(the_command_line_can_say_it_all)
 {
 	static const char *const sets[] = {"pools[0].command=[ \"python3\", \"app.py\" ]", "pools[0].size=8",
-	    "kafka.brokers=b1:9092,b2:9092", "kafka.properties=security.protocol=SSL", "log.level=debug"};
+		"kafka.brokers=b1:9092,b2:9092", "kafka.properties=security.protocol=SSL", "log.level=debug"};
 
 	ck_assert_msg(load_file(NULL, sets, 5), "%s", errors);
 	ck_assert_int_eq(pool(0)->size, 8);
@@ -150,61 +150,64 @@ END_TEST
 static const struct {
 	const char *text, *error;
 } refused[] = {
-    {"", "pools[0].command: adapter \"process\" needs the worker's command; for example: command = [ \"python3\", \"-m\", "
-	 "\"bridgepool.worker\", "
-	 "\"app:app\" ];"},
-    {"pools = ( );", "1: pools: empty; write at least one: pools = ( { command = [ \"python3\", \"-m\", \"bridgepool.worker\", "
-		     "\"app:app\" ]; } );"},
-    {ONE "sources = ( );", "2: sources: empty; leave the key out for one source, bridgepool.requests"},
-    {ONE "sources = (\n{ pool = \"qa\"; } );",
-	"3: sources[0].pool: there is no pool \"qa\"; name one of pools, or leave the key out"},
-    {ONE "sources = ( { },\n{ } );",
-	"3: sources[1].topic: sources[0] reads \"bridgepool.requests\" already; each source needs a topic of its own"},
-    {ONE "sources = ( { topic = \"a b\"; } );",
-	"2: sources[0].topic: found \"a b\"; a topic's name is 1 to 249 of letters, digits, ., _ and -"},
-    {ONE "sources = ( { topic = \"..\"; } );",
-	"2: sources[0].topic: found \"..\"; a topic's name is 1 to 249 of letters, digits, ., _ and -"},
-    {ONE "sources = ( { commands = [ ]; } );",
-	"2: sources[0].commands: empty: no request would be allowed; write [ \"*\" ] for all"},
-    {ONE "sources = ( { reply_topics = [ \"r\" ]; } );",
-	"2: sources[0].reply_topics: not supported in this version: reply topics; leave the list empty"},
-    {"pools = ( { command = [ \"w\" ]; },\n{ command = [ \"w\" ]; } );",
-	"2: pools[1].name: a pool \"default\" stands before; each needs a name of its own"},
-    {"pools = ( { name = \"Qa\"; command = [ \"w\" ]; } );",
-	"1: pools[0].name: found \"Qa\"; a name is 1 to 48 of a-z, 0-9 and -"},
-    {"pools = ( { name = \"\"; command = [ \"w\" ]; } );", "1: pools[0].name: found \"\"; a name is 1 to 48 of a-z, 0-9 and -"},
-    {"pools = ( { adapter = \"grpc\"; } );",
-	"1: pools[0].adapter: there is no adapter \"grpc\"; allowed are \"process\" and \"mock\""},
-    {"pools = ( { command = [ \"w\" ]; environment = [ \"A=1\", \"B\" ]; } );",
-	"1: pools[0].environment: item 1 is not of the form \"NAME=value\""},
-    {"pools = ( { command = [ \"w\" ]; backoff_min = \"1m\"; } );",
-	"1: pools[0].backoff_min: is above backoff_max; lower it or raise that"},
-    {"pools = ( { command = [ \"w\" ]; user = \"no-such-user\"; } );",
-	"1: pools[0].user: there is no user \"no-such-user\" on this machine"},
-    {"pools = ( { command = [ \"w\" ]; group = \"no-such-group\"; } );",
-	"1: pools[0].group: there is no group \"no-such-group\" on this machine"},
-    {"pools = ( { command = [ \"w\" ]; min_ready = 5; } );", "1: pools[0].min_ready: is above size; lower it or raise that"},
-    {"pools = ( { command = [ \"w\" ]; recycle_memory = \"2GiB\"; resident_limit = \"1GiB\"; } );",
-	"1: pools[0].recycle_memory: must be below resident_limit; lower it or raise that"},
-    {ONE "limits = { result = \"16MiB\"; };",
-	"1: pools[0].max_frame_bytes: must be at least 64KiB above limits.request and limits.result; raise it or lower those"},
-    {ONE "limits = { memory = \"1MiB\"; };",
-	"2: limits.memory: must be at least limits.request and limits.result together; raise it or lower those"},
-    {ONE "kafka = { results = \"bridgepool.requests\"; };",
-	"2: kafka.results: \"bridgepool.requests\" is read as requests by sources[0]; what is written must go elsewhere"},
-    {ONE "kafka = { dead_letters = \"\"; };",
-	"2: kafka.dead_letters: found \"\"; a topic's name is 1 to 249 of letters, digits, ., _ and -"},
-    {ONE "kafka = { brokers = \"\"; };", "2: kafka.brokers: empty; write host:port,host:port"},
-    {ONE "kafka = { group = \"\"; };", "2: kafka.group: empty; name the consumer group"},
-    {ONE "kafka = { properties = [ \"sasl.password\" ]; };", "2: kafka.properties: item 0 is not of the form \"name=value\""},
-    {ONE "instance = { id = \"\xff\"; };", "2: instance.id: must be UTF-8 of at most 79 bytes"},
-    {ONE "delivery = { guarantee = \"exactly-once\"; };",
-	"2: delivery.guarantee: not supported in this version: \"exactly-once\"; write \"at-least-once\""},
-    {ONE "http = { listen = \"9464\"; };",
-	"2: http.listen: \"9464\" is no address to listen on; write 127.0.0.1:9464 or [::1]:9464, or \"\" for none"},
-    {ONE "schemas = { output = \"old.avsc\"; };",
-	"2: schemas.output: not supported in this version: an older schema to write with; remove it"},
-    {ONE "encoding = { results = \"confluent\"; };", "2: encoding.results: found \"confluent\"; allowed is one of mirror, avro, json"},
+	{"", "pools[0].command: adapter \"process\" needs the worker's command; for example: command = [ \"python3\", \"-m\", "
+	     "\"bridgepool.worker\", "
+	     "\"app:app\" ];"},
+	{"pools = ( );",
+		"1: pools: empty; write at least one: pools = ( { command = [ \"python3\", \"-m\", \"bridgepool.worker\", "
+		"\"app:app\" ]; } );"},
+	{ONE "sources = ( );", "2: sources: empty; leave the key out for one source, bridgepool.requests"},
+	{ONE "sources = (\n{ pool = \"qa\"; } );",
+		"3: sources[0].pool: there is no pool \"qa\"; name one of pools, or leave the key out"},
+	{ONE "sources = ( { },\n{ } );",
+		"3: sources[1].topic: sources[0] reads \"bridgepool.requests\" already; each source needs a topic of its own"},
+	{ONE "sources = ( { topic = \"a b\"; } );",
+		"2: sources[0].topic: found \"a b\"; a topic's name is 1 to 249 of letters, digits, ., _ and -"},
+	{ONE "sources = ( { topic = \"..\"; } );",
+		"2: sources[0].topic: found \"..\"; a topic's name is 1 to 249 of letters, digits, ., _ and -"},
+	{ONE "sources = ( { commands = [ ]; } );",
+		"2: sources[0].commands: empty: no request would be allowed; write [ \"*\" ] for all"},
+	{ONE "sources = ( { reply_topics = [ \"r\" ]; } );",
+		"2: sources[0].reply_topics: not supported in this version: reply topics; leave the list empty"},
+	{"pools = ( { command = [ \"w\" ]; },\n{ command = [ \"w\" ]; } );",
+		"2: pools[1].name: a pool \"default\" stands before; each needs a name of its own"},
+	{"pools = ( { name = \"Qa\"; command = [ \"w\" ]; } );",
+		"1: pools[0].name: found \"Qa\"; a name is 1 to 48 of a-z, 0-9 and -"},
+	{"pools = ( { name = \"\"; command = [ \"w\" ]; } );",
+		"1: pools[0].name: found \"\"; a name is 1 to 48 of a-z, 0-9 and -"},
+	{"pools = ( { adapter = \"grpc\"; } );",
+		"1: pools[0].adapter: there is no adapter \"grpc\"; allowed are \"process\" and \"mock\""},
+	{"pools = ( { command = [ \"w\" ]; environment = [ \"A=1\", \"B\" ]; } );",
+		"1: pools[0].environment: item 1 is not of the form \"NAME=value\""},
+	{"pools = ( { command = [ \"w\" ]; backoff_min = \"1m\"; } );",
+		"1: pools[0].backoff_min: is above backoff_max; lower it or raise that"},
+	{"pools = ( { command = [ \"w\" ]; user = \"no-such-user\"; } );",
+		"1: pools[0].user: there is no user \"no-such-user\" on this machine"},
+	{"pools = ( { command = [ \"w\" ]; group = \"no-such-group\"; } );",
+		"1: pools[0].group: there is no group \"no-such-group\" on this machine"},
+	{"pools = ( { command = [ \"w\" ]; min_ready = 5; } );", "1: pools[0].min_ready: is above size; lower it or raise that"},
+	{"pools = ( { command = [ \"w\" ]; recycle_memory = \"2GiB\"; resident_limit = \"1GiB\"; } );",
+		"1: pools[0].recycle_memory: must be below resident_limit; lower it or raise that"},
+	{ONE "limits = { result = \"16MiB\"; };",
+		"1: pools[0].max_frame_bytes: must be at least 64KiB above limits.request and limits.result; raise it or lower those"},
+	{ONE "limits = { memory = \"1MiB\"; };",
+		"2: limits.memory: must be at least limits.request and limits.result together; raise it or lower those"},
+	{ONE "kafka = { results = \"bridgepool.requests\"; };",
+		"2: kafka.results: \"bridgepool.requests\" is read as requests by sources[0]; what is written must go elsewhere"},
+	{ONE "kafka = { dead_letters = \"\"; };",
+		"2: kafka.dead_letters: found \"\"; a topic's name is 1 to 249 of letters, digits, ., _ and -"},
+	{ONE "kafka = { brokers = \"\"; };", "2: kafka.brokers: empty; write host:port,host:port"},
+	{ONE "kafka = { group = \"\"; };", "2: kafka.group: empty; name the consumer group"},
+	{ONE "kafka = { properties = [ \"sasl.password\" ]; };", "2: kafka.properties: item 0 is not of the form \"name=value\""},
+	{ONE "instance = { id = \"\xff\"; };", "2: instance.id: must be UTF-8 of at most 79 bytes"},
+	{ONE "delivery = { guarantee = \"exactly-once\"; };",
+		"2: delivery.guarantee: not supported in this version: \"exactly-once\"; write \"at-least-once\""},
+	{ONE "http = { listen = \"9464\"; };",
+		"2: http.listen: \"9464\" is no address to listen on; write 127.0.0.1:9464 or [::1]:9464, or \"\" for none"},
+	{ONE "schemas = { output = \"old.avsc\"; };",
+		"2: schemas.output: not supported in this version: an older schema to write with; remove it"},
+	{ONE "encoding = { results = \"confluent\"; };",
+		"2: encoding.results: found \"confluent\"; allowed is one of mirror, avro, json"},
 };
 
 START_TEST(refusals_say_where_and_how_to_mend)
@@ -251,7 +254,8 @@ START_TEST(heartbeats_that_come_too_late_are_refused)
 {
 	ck_assert(!load(ONE "kafka = { consumer_properties = [ \"session.timeout.ms=3000\" ]; };"));
 	ck_assert_ptr_nonnull(strstr(errors, "heartbeat.interval.ms=3000"));
-	ck_assert(load(ONE "kafka = { properties = [ \"heartbeat.interval.ms=500\" ]; consumer_properties = [ \"session.timeout.ms=3000\" ]; };"));
+	ck_assert(load(ONE
+		"kafka = { properties = [ \"heartbeat.interval.ms=500\" ]; consumer_properties = [ \"session.timeout.ms=3000\" ]; };"));
 }
 END_TEST
 
@@ -299,9 +303,12 @@ START_TEST(the_example_file_is_what_the_table_says)
 	n = fread(text, 1, (1 << 20) - 1, f);
 	fclose(f);
 	if (!slice_equal(buf_slice(&example), (struct slice){text, n})) {
-		buf_append(&example, "", 1);
-		ck_abort_msg(
-		    "config/bridgepool.cfg is not what config_example gives; it should be:\n%s", (const char *)example.data);
+		snprintf(file, sizeof file, "%s/bridgepool.cfg", getenv("BUILD_DIR"));
+		f = fopen(file, "we");
+		ck_assert_ptr_nonnull(f);
+		fwrite(example.data, 1, example.len, f);
+		fclose(f);
+		ck_abort_msg("config/bridgepool.cfg is not what the table of keys gives; that is in %s now", file);
 	}
 	free(text);
 	buf_free(&example);

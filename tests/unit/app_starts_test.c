@@ -11,7 +11,12 @@ static void say_ready(struct starts *s, uint16_t pool)
 
 static void say_exit(struct starts *s, uint16_t pool, const char *why)
 {
-	starts_note(s, &(struct note){.kind = NOTE_WORKER_EXIT, .worker = {pool, 0, 1}, .to = HEALTH_TERMINATED, .reason = slice_of(why)});
+	starts_note(s, &(struct note){
+			       .kind = NOTE_WORKER_EXIT,
+			       .worker = {pool, 0, 1},
+			       .to = HEALTH_TERMINATED,
+			       .reason = slice_of(why),
+		       });
 }
 
 START_TEST(three_failed_starts_are_hopeless)
@@ -45,6 +50,27 @@ START_TEST(one_good_start_gives_hope)
 }
 END_TEST
 
+/* A pool that gets smaller while it starts stops workers that are not READY yet. */
+START_TEST(what_was_ordered_to_end_has_not_failed)
+{
+	struct starts *s = starts_new(1);
+	uint16_t pool;
+	const char *why;
+
+	for (int i = 0; i < 5; i++)
+		starts_note(s, &(struct note){
+				       .kind = NOTE_WORKER_EXIT,
+				       .worker = {0, 0, 1},
+				       .from = HEALTH_INITIALIZING,
+				       .to = HEALTH_TERMINATED,
+				       .ordered = true,
+				       .reason = SLICE("stopped to be replaced: signal 15"),
+			       });
+	ck_assert(!starts_hopeless(s, &pool, &why));
+	starts_free(s);
+}
+END_TEST
+
 START_TEST(a_command_that_cannot_be_executed_is_hopeless_at_once)
 {
 	struct starts *s = starts_new(1);
@@ -68,6 +94,7 @@ int main(void)
 
 	tcase_add_test(tests, three_failed_starts_are_hopeless);
 	tcase_add_test(tests, one_good_start_gives_hope);
+	tcase_add_test(tests, what_was_ordered_to_end_has_not_failed);
 	tcase_add_test(tests, a_command_that_cannot_be_executed_is_hopeless_at_once);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);

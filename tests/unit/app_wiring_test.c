@@ -8,16 +8,17 @@
 #include "bridgepool/base/clock.h"
 #include "wiring.h"
 
-static const char text[] = "instance = { id = \"one\"; };\n"
-			   "kafka = { brokers = \"a:1,b:2\"; group = \"g\"; properties = [ \"client.id=x\" ]; linger = \"5ms\"; };\n"
-			   "sources = ( { topic = \"t1\"; pool = \"fast\"; commands = [ \"ask*\" ]; }, { topic = \"t2\"; pool = \"slow\"; } );\n"
-			   "pools = ( { name = \"slow\"; command = [ \"worker\", \"--slow\" ]; size = 2; request_timeout = \"2m\"; state = \"none\"; },\n"
-			   "\t{ name = \"fast\"; command = [ \"worker\" ]; size = 7; concurrency = 16; on_session_loss = \"fail\"; cpu = \"1500ms\"; oom_score = 7;\n"
-			   "\tno_new_privileges = false; } );\n"
-			   "delivery = { max_attempts = 5; retry_backoff = \"250ms\"; };\n"
-			   "limits = { memory = \"64MiB\"; };\n"
-			   "encoding = { results = \"%s\"; health = \"%s\"; };\n"
-			   "headers = { copy = [ \"x-*\" ]; };\n";
+static const char text[] =
+	"instance = { id = \"one\"; };\n"
+	"kafka = { brokers = \"a:1,b:2\"; group = \"g\"; properties = [ \"client.id=x\" ]; linger = \"5ms\"; };\n"
+	"sources = ( { topic = \"t1\"; pool = \"fast\"; commands = [ \"ask*\" ]; }, { topic = \"t2\"; pool = \"slow\"; } );\n"
+	"pools = ( { name = \"slow\"; command = [ \"worker\", \"--slow\" ]; size = 2; request_timeout = \"2m\"; state = \"none\"; },\n"
+	"\t{ name = \"fast\"; command = [ \"worker\" ]; size = 7; concurrency = 16; on_session_loss = \"fail\"; cpu = \"1500ms\"; oom_score = 7;\n"
+	"\tno_new_privileges = false; } );\n"
+	"delivery = { max_attempts = 5; retry_backoff = \"250ms\"; };\n"
+	"limits = { memory = \"64MiB\"; };\n"
+	"encoding = { results = \"%s\"; health = \"%s\"; };\n"
+	"headers = { copy = [ \"x-*\" ]; };\n";
 
 static struct settings settings;
 static struct identity identity;
@@ -122,6 +123,7 @@ START_TEST(an_adapter_gets_its_command)
 	ck_assert_str_eq(a.pool_name, "slow");
 	ck_assert_ptr_null(a.script);
 	ck_assert_uint_eq(a.max_frame_bytes, 16u << 20);
+	ck_assert_int_eq(a.stop_grace_us, 2 * SECOND_US);
 	ck_assert_int_eq(a.oom_score, 500);
 	ck_assert_int_eq(a.cpu_seconds, 0);
 	ck_assert(!a.may_gain_privileges);

@@ -22,13 +22,13 @@ struct house {
 	struct config_list rooms;
 };
 
-#define KEY(path, type, member, dflt, range)                                                                                     \
-	{                                                                                                                        \
-		path, type, offsetof(struct house, member), 0, dflt, range, RELOAD_LIVE, "Help of " path ".", NULL               \
+#define KEY(path, type, member, dflt, range)                                                                       \
+	{                                                                                                          \
+		path, type, offsetof(struct house, member), 0, dflt, range, RELOAD_LIVE, "Help of " path ".", NULL \
 	}
-#define ROOM(name, type, dflt, range)                                                                                            \
-	{                                                                                                                        \
-		"rooms[]." #name, type, offsetof(struct room, name), 0, dflt, range, RELOAD_LIVE, "Help of " #name ".", NULL     \
+#define ROOM(name, type, dflt, range)                                                                                        \
+	{                                                                                                                    \
+		"rooms[]." #name, type, offsetof(struct room, name), 0, dflt, range, RELOAD_LIVE, "Help of " #name ".", NULL \
 	}
 
 static const struct config_key keys[] = {
@@ -297,12 +297,13 @@ END_TEST
 START_TEST(unknown_keys_suggest_the_nearest)
 {
 	ck_assert(!load(
-		"place = { stret = \"x\"; };\nrooms = ( { }, { siz = 4; } );\nnumber = 3;\nqqqqqqqq = 1;\ncolor = \"red\";"));
+		"place = { stret = \"x\"; };\nrooms = ( { }, { siz = 4; } );\nnumber = 3;\nqqqqqqqq = 1;\ncolor = \"red\";\nroom = ( { } );"));
 	expect_errors("@:1: place.stret: there is no such key; did you mean place.street?\n"
 		      "@:2: rooms[1].siz: there is no such key; did you mean rooms[].size?\n"
 		      "@:3: number: there is no such key; did you mean place.number?\n"
 		      "@:4: qqqqqqqq: there is no such key; remove it (bridgepool help lists all keys)\n"
-		      "@:5: color: there is no such key; did you mean colour?\n");
+		      "@:5: color: there is no such key; did you mean colour?\n"
+		      "@:6: room: there is no such key; did you mean rooms?\n");
 }
 END_TEST
 
@@ -380,8 +381,8 @@ END_TEST
 
 START_TEST(set_changes_what_the_file_says)
 {
-	static const char *const sets[] = {
-		"rooms[1].size=8", "place.street=A = B", "words[1]=z", "empty=true", "rooms[2].doors[0]=n", NULL};
+	static const char *const sets[] = {"rooms[1].size=8", "place.street=A = B", "words[1]=z", "empty=true",
+		"rooms[2].doors[0]=n", NULL};
 
 	ck_assert_msg(load_with("rooms = ( { name = \"one\"; }, { size = 3; name = \"two\"; } ); words = [ \"x\", \"y\" ];", sets,
 			      NULL),
@@ -436,13 +437,14 @@ static const struct {
 } bad_sets[] = {
 	{"size", "write it as KEY=VALUE, like pools[0].size=8"},
 	{"=3", "write it as KEY=VALUE, like pools[0].size=8"},
-	{"rooms[0].siez=3", "rooms[0].siez: there is no such key; did you mean rooms[].size?"},
+	{"rooms[0].siez=3", "rooms[0].siez: there is no such key; did you mean rooms[0].size?"},
 	{"rooms[2].size=3",
 		"rooms[2].size: there is no such place; an index counts from 0 and may be one after the last at most"},
 	{"rooms[].size=3", "rooms[].size: there is no such place; an index counts from 0 and may be one after the last at most"},
-	{"rooms[-1].size=3", "rooms[-1].size: there is no such key; did you mean rooms[].size?"},
-	{"rooms[0]=3", "rooms[0]: there is no such key; did you mean rooms[]?"},
-	{"rooms.size=3", "rooms.size: there is no such key; did you mean rooms[].size?"},
+	{"rooms[-1].size=3", "rooms[-1].size: there is no such key; did you mean rooms[0].size?"},
+	{"rooms[0]=3", "rooms[0]: there is no such key; did you mean rooms?"},
+	{"rooms.size=3", "rooms.size: there is no such key; did you mean rooms[0].size?"},
+	{"rooms[1].siez=3", "rooms[1].siez: there is no such key; did you mean rooms[1].size?"},
 	{"rooms[99999999999].size=3",
 		"rooms[99999999999].size: there is no such place; an index counts from 0 and may be one after the last at most"},
 	{"place.number=0", "place.number: found \"0\"; allowed is a whole number, from 1 to 99; for example: 1"},

@@ -59,16 +59,17 @@ START_TEST(what_names_something_that_never_was_is_counted_and_changes_nothing)
 }
 END_TEST
 
-START_TEST(the_instance_is_ready_when_its_pools_are_and_names_the_one_that_is_not)
+START_TEST(the_instance_is_ready_when_its_pools_are_and_tells_which_one_is_not_and_why)
 {
 	struct world *w = world_new(plain, usual);
-	const char *why = NULL;
+	char why[128];
 
-	ck_assert(!engine_ready(w->e, &why));
-	ck_assert_str_eq(why, "default");
-	ck_assert(!engine_ready(w->e, NULL));
+	ck_assert(!engine_ready_why(w->e, w->now, why, sizeof(why)));
+	ck_assert_str_eq(why, "pool default: 0 of 1 workers are READY");
+	ck_assert(!engine_ready(w->e));
 	world_workers_up(w);
-	ck_assert(engine_ready(w->e, &why));
+	ck_assert(engine_ready_why(w->e, w->now, why, sizeof(why)));
+	ck_assert(engine_ready(w->e));
 	world_free(w);
 }
 END_TEST
@@ -101,7 +102,12 @@ END_TEST
 
 static void send_with_header(struct world *w, struct slice name, struct slice value)
 {
-	struct message m = {.source = {w->tp[0], w->next_offset[0]++}, .timestamp_ms = -1, .key = SLICE("a"), .value = SLICE(SAY)};
+	struct message m = {
+		.source = {w->tp[0], w->next_offset[0]++},
+		.timestamp_ms = -1,
+		.key = SLICE("a"),
+		.value = SLICE(SAY),
+	};
 	struct buf headers;
 
 	buf_init(&headers, SIZE_MAX);
@@ -271,6 +277,68 @@ START_TEST(what_is_adopted_is_held_by_its_share)
 }
 END_TEST
 
+/* Each takes what it may, until none takes any more. */
+static void fill(struct world *w, const char *json)
+{
+	bool some = true;
+
+	while (some) {
+		some = false;
+		for (int i = 0; i < WORLD_OTHERS; i++)
+			if (!w->held[i] && engine_credit(w->e) > 0) {
+				world_send_to(w, i, NULL, json);
+				some = true;
+			}
+	}
+}
+
+START_TEST(a_pool_whose_requests_wait_leaves_the_others_their_share)
+{
+	struct world *w = ready(plain, (struct engine_config){.npools = 2, .memory_limit = 64 << 20});
+	static char json[900000];
+
+	snprintf(json, sizeof(json), "{\"command\":\"say\",\"args\":{\"x\":\"%0890000d\"}}", 1);
+	for (int i = 1; i < WORLD_PARTITIONS; i++)
+		world_assign_at(w, i, 0, "");
+	fill(w, json);
+	for (int i = 0; i < WORLD_OTHERS; i++)
+		ck_assert(w->held[i]);
+	for (int round = 0; round < 8; round++)
+		for (int i = WORLD_OTHERS; i < WORLD_PARTITIONS; i++) {
+			ck_assert_uint_gt(engine_credit(w->e), 0);
+			ck_assert(!w->held[i]);
+			world_send_to(w, i, NULL, json);
+			ck_assert_uint_eq(world_last(w, CALL_REQUEST)->w.pool, 1);
+			world_ok(w, world_last(w, CALL_REQUEST));
+			world_ack(w);
+		}
+	for (size_t i = 0; i < w->ncalls; i++)
+		if (w->calls[i].call.kind == CALL_REQUEST && !w->calls[i].answered)
+			world_ok(w, &w->calls[i]);
+	for (int i = 0; i < WORLD_OTHERS; i++)
+		ck_assert(!w->held[i]);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_pool_that_has_filled_the_memory_alone_leaves_their_share_to_those_that_come_later)
+{
+	struct world *w = ready(plain, (struct engine_config){.npools = 2, .memory_limit = 64 << 20});
+	static char json[900000];
+
+	snprintf(json, sizeof(json), "{\"command\":\"say\",\"args\":{\"x\":\"%0890000d\"}}", 1);
+	fill(w, json);
+	ck_assert_uint_eq(engine_credit(w->e), 0);
+	world_assign_at(w, WORLD_OTHERS, 0, "");
+	ck_assert(w->held[0] && !w->held[WORLD_OTHERS]);
+	ck_assert_uint_gt(engine_credit(w->e), 0);
+	for (int n = 0; n < 1000 && !w->held[WORLD_OTHERS] && engine_credit(w->e) > 0; n++)
+		world_send_to(w, WORLD_OTHERS, NULL, json);
+	ck_assert(w->held[WORLD_OTHERS]); /* at its share: it does not take what the first has too much */
+	world_free(w);
+}
+END_TEST
+
 START_TEST(a_map_wider_than_the_window_lets_what_is_done_pass_when_its_place_comes)
 {
 	struct world *w = world_new(plain, (struct engine_config){.window_cap = 16});
@@ -305,8 +373,14 @@ START_TEST(a_session_of_two_partitions_that_waits_is_ended_when_its_home_goes)
 	world_ok(w, world_last(w, CALL_REQUEST));
 	world_send_to(w, 1, "a", SAY);
 	ck_assert_uint_eq(w->notes[NOTE_AFFINITY_VIOLATION], 1);
-	world_answer_as(w, world_last(w, CALL_REQUEST), (struct answer){.kind = ANSWER_ERROR, .code = SLICE("busy"), .message = SLICE("later"), .retriable = true,
-		.retry_after_ms = 5000});
+	world_answer_as(w, world_last(w, CALL_REQUEST),
+		(struct answer){
+			.kind = ANSWER_ERROR,
+			.code = SLICE("busy"),
+			.message = SLICE("later"),
+			.retriable = true,
+			.retry_after_ms = 5000,
+		});
 	engine_revoked(w->e, &w->tp[0], 1, true, w->now);
 	world_pass(w, MS_US);
 	ck_assert_uint_eq(world_count(w, CALL_CLEANUP_SESSION), 1);
@@ -411,6 +485,124 @@ START_TEST(a_suspect_is_committed_as_soon_as_the_commit_in_flight_is_answered)
 }
 END_TEST
 
+START_TEST(a_suspect_runs_again_when_the_group_knows_of_it)
+{
+	struct world *w = ready(plain, usual);
+	struct tp_fault fault = {w->tp[0], COMMIT_UNKNOWN, "the coordinator is away"};
+
+	world_send(w, "a", SAY);
+	world_die(w, world_last(w, CALL_REQUEST)->w);
+	world_pass(w, SECOND_US);
+	world_workers_up(w);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 1);
+	engine_committed(w->e, w->commits[0].id, &fault, 1, w->now);
+	world_pass(w, SECOND_US);
+	ck_assert_uint_eq(w->ncommits, 2);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 1);
+	world_committed(w);
+	world_pass(w, 0);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 2);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_suspect_of_which_the_group_cannot_be_told_waits_five_seconds)
+{
+	struct world *w = ready(plain, usual);
+
+	world_send(w, "a", SAY);
+	world_die(w, world_last(w, CALL_REQUEST)->w);
+	world_pass(w, 4 * SECOND_US);
+	world_workers_up(w);
+	world_pass(w, SECOND_US - 1);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 1);
+	world_pass(w, 1);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 2);
+	world_free(w);
+}
+END_TEST
+
+/* Its first request has killed so many workers elsewhere. */
+static struct world *taken_over(uint8_t kills)
+{
+	struct world *w = world_new(plain, usual);
+	struct offsetmap map = {.base = 0, .nsuspects = 1, .suspects = {{0, kills}}};
+	char text[OFFSETMAP_TEXT_MAX + 1];
+
+	offsetmap_encode(&map, text);
+	world_workers_up(w);
+	world_assign_at(w, 0, 0, text);
+	world_send(w, "a", SAY);
+	return w;
+}
+
+static void check_poison(struct world *w)
+{
+	size_t results = 0, dead = 0;
+
+	for (size_t i = 0; i < w->nrecords; i++) {
+		results += w->kinds[i] == RECORD_RESULT;
+		dead += w->kinds[i] == RECORD_DEAD_LETTER;
+		if (w->kinds[i] == RECORD_RESULT)
+			ck_assert_str_eq(world_code(w, i), "POISON");
+	}
+	ck_assert_uint_eq(results, 1);
+	ck_assert_uint_eq(dead, 1);
+}
+
+START_TEST(a_request_that_killed_a_worker_elsewhere_and_kills_one_here_is_poison)
+{
+	struct world *w = taken_over(1);
+
+	world_send(w, "b", SAY);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 1); /* it runs alone */
+	world_die(w, world_last(w, CALL_REQUEST)->w);
+	check_poison(w);
+	world_pass(w, SECOND_US);
+	world_workers_up(w);
+	ck_assert_str_eq(world_last(w, CALL_REQUEST)->session, "b");
+	world_pass(w, 10 * SECOND_US);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 2);
+	check_poison(w);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_request_that_killed_two_workers_elsewhere_does_not_run)
+{
+	struct world *w = taken_over(2);
+
+	check_poison(w);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 0);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(who_was_in_flight_at_the_fault_is_not_alone_when_others_are_answered_after_it)
+{
+	struct world *w = ready(plain, usual);
+	struct exit_report x = {.signal = 15};
+	struct slot_ref ref;
+	struct offsetmap map;
+
+	for (const char *s = "abd"; *s; s++)
+		world_send(w, (char[]){*s, 0}, SAY);
+	ref = world_last(w, CALL_REQUEST)->w;
+	engine_fault(w->e, ref, FAULT_FRAME, SLICE("garbage of b"), w->now);
+	world_ok(w, &w->calls[1]);
+	world_ok(w, &w->calls[2]);
+	world_ack(w);
+	engine_gone(w->e, ref, &x, w->now);
+	world_pass(w, SECOND_US);
+	world_workers_up(w);
+	ck_assert(offsetmap_decode(slice_of(last_metadata(w)), w->commits[w->ncommits - 1].base, &map));
+	ck_assert_uint_eq(map.nsuspects, 0);
+	ck_assert_str_eq(world_last(w, CALL_REQUEST)->session, "d");
+	ck_assert_int_eq(world_last(w, CALL_REQUEST)->call.attempt, 2);
+	world_free(w);
+}
+END_TEST
+
 START_TEST(records_that_come_back_in_any_order_go_out_in_that_of_their_birth)
 {
 	static const size_t back[] = {2, 0, 4, 1, 3};
@@ -438,7 +630,8 @@ END_TEST
 START_TEST(a_refused_commit_is_made_again_and_one_too_large_without_its_map)
 {
 	struct world *w = ready(plain, usual);
-	struct tp_fault fault = {w->tp[0], COMMIT_UNKNOWN, "the coordinator is away"}, foreign = {{0, 3, 1}, COMMIT_STALE, "whose?"};
+	struct tp_fault fault = {w->tp[0], COMMIT_UNKNOWN, "the coordinator is away"},
+			foreign = {{0, 3, 1}, COMMIT_STALE, "whose?"};
 
 	world_send(w, "a", SAY);
 	world_send(w, "b", SAY);
@@ -486,7 +679,8 @@ START_TEST(a_result_too_large_for_its_topic_is_told_as_such_and_one_that_never_f
 	memcpy(large, "{\"x\":\"", 6);
 	memcpy(large + sizeof(large) - 2, "\"}", 2);
 	world_send(w, "a", SAY);
-	world_answer_as(w, world_last(w, CALL_REQUEST), (struct answer){.kind = ANSWER_OK, .payload = {large, sizeof(large)}, .retry_after_ms = TIME_NONE});
+	world_answer_as(w, world_last(w, CALL_REQUEST),
+		(struct answer){.kind = ANSWER_OK, .payload = {large, sizeof(large)}, .retry_after_ms = TIME_NONE});
 	ck_assert_str_eq(code_of(w, 0), "OK");
 	engine_delivered(w->e, w->records[0].serial, DELIVERY_TOO_LARGE, w->now);
 	world_pass(w, MS_US);
@@ -521,12 +715,19 @@ START_TEST(a_result_over_the_limit_is_an_error_and_a_dead_letter_tells_only_the_
 	memset(large, ' ', sizeof(large));
 	memcpy(large, "{}", 2);
 	world_send(w, "a", SAY);
-	world_answer_as(w, world_last(w, CALL_REQUEST), (struct answer){.kind = ANSWER_OK, .payload = {large, sizeof(large)}, .retry_after_ms = TIME_NONE});
+	world_answer_as(w, world_last(w, CALL_REQUEST),
+		(struct answer){.kind = ANSWER_OK, .payload = {large, sizeof(large)}, .retry_after_ms = TIME_NONE});
 	ck_assert_str_eq(code_of(w, 0), "RESULT_TOO_LARGE");
 	world_send(w, "a", SAY);
 	for (int attempt = 1; attempt <= 3; attempt++) {
-		world_answer_as(w, world_last(w, CALL_REQUEST), (struct answer){.kind = ANSWER_ERROR, .code = {word, 5001}, .message = {word, 8999},
-			.retriable = true, .retry_after_ms = TIME_NONE});
+		world_answer_as(w, world_last(w, CALL_REQUEST),
+			(struct answer){
+				.kind = ANSWER_ERROR,
+				.code = {word, 5001},
+				.message = {word, 8999},
+				.retriable = true,
+				.retry_after_ms = TIME_NONE,
+			});
 		world_pass(w, SECOND_US);
 	}
 	ck_assert_uint_eq(w->nrecords, 3);
@@ -617,13 +818,18 @@ START_TEST(an_exit_tells_how_and_what_the_worker_said_last)
 	memset(last, 'e', sizeof(last));
 	x.last = (struct slice){last, 300};
 	engine_gone(w->e, (struct slot_ref){0, 0, 1}, &x, w->now);
-	snprintf(expected, sizeof(expected), "signal 9 (over its memory limit): %.200s", last);
+	snprintf(expected, sizeof(expected), "signal 9 (over its memory limit); last line: \"%.200s\"", last);
 	ck_assert_str_eq(w->note_reason[NOTE_WORKER_EXIT], expected);
 	world_pass(w, SECOND_US);
 	world_workers_up(w);
 	x = (struct exit_report){.exited = true, .last = SLICE("bye")};
 	engine_gone(w->e, (struct slot_ref){0, 0, 2}, &x, w->now);
 	ck_assert_str_eq(w->note_reason[NOTE_WORKER_EXIT], "exit 0");
+	world_pass(w, SECOND_US);
+	world_workers_up(w);
+	x = (struct exit_report){.exited = true, .code = 9, .last = SLICE("end partition"), .last_age_ms = 3540};
+	engine_gone(w->e, (struct slot_ref){0, 0, 3}, &x, w->now);
+	ck_assert_str_eq(w->note_reason[NOTE_WORKER_EXIT], "exit 9; last line: \"end partition\" (3.5 s before)");
 	world_free(w);
 }
 END_TEST
@@ -648,6 +854,23 @@ START_TEST(a_worker_that_does_not_get_ready_is_told_with_the_time_until_its_next
 }
 END_TEST
 
+START_TEST(a_worker_that_is_silent_at_its_start_is_stopped_at_start_timeout_and_not_before)
+{
+	struct world *w = world_new(plain, usual);
+
+	world_pass(w, SECOND_US);
+	if (_i > 0) /* else it has not even begun */
+		engine_started(w->e, w->started[0], 1, w->now);
+	world_pass(w, 59 * SECOND_US - 1);
+	ck_assert_uint_eq(w->nstops, 0);
+	world_pass(w, 1);
+	ck_assert_uint_eq(w->nstops, 1);
+	ck_assert_int_eq(w->stops[0].step, STOP_TERM);
+	ck_assert_str_eq(w->note_reason[NOTE_WORKER_STATE], "no answer to its first ping within start_timeout");
+	world_free(w);
+}
+END_TEST
+
 START_TEST(the_first_answer_of_a_worker_that_is_an_error_ends_it_and_parts_of_it_are_no_answer)
 {
 	struct world *w = world_new(plain, usual);
@@ -657,7 +880,13 @@ START_TEST(the_first_answer_of_a_worker_that_is_an_error_ends_it_and_parts_of_it
 	ping = world_last(w, CALL_PING);
 	world_answer_as(w, ping, (struct answer){.kind = ANSWER_PARTIAL, .retry_after_ms = TIME_NONE});
 	ck_assert_uint_eq(w->nstops, 0);
-	world_answer_as(w, ping, (struct answer){.kind = ANSWER_ERROR, .code = SLICE("ImportError"), .message = SLICE("no app"), .retry_after_ms = TIME_NONE});
+	world_answer_as(w, ping,
+		(struct answer){
+			.kind = ANSWER_ERROR,
+			.code = SLICE("ImportError"),
+			.message = SLICE("no app"),
+			.retry_after_ms = TIME_NONE,
+		});
 	ck_assert_uint_eq(w->nstops, 1);
 	ck_assert_int_eq(w->stops[0].step, STOP_TERM);
 	world_free(w);
@@ -672,7 +901,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(t, what_names_something_that_never_was_is_counted_and_changes_nothing);
-	tcase_add_test(t, the_instance_is_ready_when_its_pools_are_and_names_the_one_that_is_not);
+	tcase_add_test(t, the_instance_is_ready_when_its_pools_are_and_tells_which_one_is_not_and_why);
 	tcase_add_test(t, words_that_cannot_be_served_are_refused_by_name);
 	tcase_add_test(t, a_header_with_a_name_too_long_stays_behind_and_one_with_a_value_too_long_refuses_the_request);
 	tcase_add_test(t, a_revoke_is_answered_although_its_commit_never_is);
@@ -680,17 +909,25 @@ int main(void)
 	tcase_add_test(t, an_assignment_without_a_revoke_before_it_begins_anew);
 	tcase_add_test(t, a_partition_revoked_again_before_its_position_was_read_keeps_its_sessions);
 	tcase_add_test(t, what_is_adopted_is_held_by_its_share);
+	tcase_add_test(t, a_pool_whose_requests_wait_leaves_the_others_their_share);
+	tcase_add_test(t, a_pool_that_has_filled_the_memory_alone_leaves_their_share_to_those_that_come_later);
 	tcase_add_test(t, a_map_wider_than_the_window_lets_what_is_done_pass_when_its_place_comes);
 	tcase_add_test(t, a_session_of_two_partitions_that_waits_is_ended_when_its_home_goes);
 	tcase_add_test(t, a_ping_answered_while_its_worker_is_being_stopped_changes_nothing);
 	tcase_add_test(t, a_partition_without_progress_is_told_once_in_a_row);
 	tcase_add_test(t, of_more_suspects_than_fit_the_oldest_is_forgotten);
 	tcase_add_test(t, a_suspect_is_committed_as_soon_as_the_commit_in_flight_is_answered);
+	tcase_add_test(t, a_suspect_runs_again_when_the_group_knows_of_it);
+	tcase_add_test(t, a_suspect_of_which_the_group_cannot_be_told_waits_five_seconds);
+	tcase_add_test(t, a_request_that_killed_a_worker_elsewhere_and_kills_one_here_is_poison);
+	tcase_add_test(t, a_request_that_killed_two_workers_elsewhere_does_not_run);
+	tcase_add_test(t, who_was_in_flight_at_the_fault_is_not_alone_when_others_are_answered_after_it);
 	tcase_add_test(t, records_that_come_back_in_any_order_go_out_in_that_of_their_birth);
 	tcase_add_test(t, a_refused_commit_is_made_again_and_one_too_large_without_its_map);
 	tcase_add_test(t, a_result_too_large_for_its_topic_is_told_as_such_and_one_that_never_fits_waits_for_people);
 	tcase_add_test(t, a_result_over_the_limit_is_an_error_and_a_dead_letter_tells_only_the_beginning_of_a_long_word);
 	tcase_add_test(t, a_worker_that_does_not_get_ready_is_told_with_the_time_until_its_next_start);
+	tcase_add_loop_test(t, a_worker_that_is_silent_at_its_start_is_stopped_at_start_timeout_and_not_before, 0, 2);
 	tcase_add_test(t, the_first_answer_of_a_worker_that_is_an_error_ends_it_and_parts_of_it_are_no_answer);
 	tcase_add_test(t, a_dead_letter_that_does_not_fit_loses_its_body_then_its_key_and_headers_and_tells_the_rest);
 	tcase_add_test(t, a_log_that_begins_above_the_committed_base_passes_what_is_missing_and_forgets_its_suspects);

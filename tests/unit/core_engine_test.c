@@ -93,6 +93,7 @@ START_TEST(a_worker_that_dies_alone_with_a_first_request_lets_it_run_again_elsew
 	world_die(w, world_last(w, CALL_REQUEST)->w);
 	ck_assert_uint_eq(w->nrecords, 0);
 	ck_assert(w->commits[w->ncommits - 1].metadata[0] != '\0'); /* the suspect is told to the group before it runs again */
+	world_committed(w);
 	world_pass(w, SECOND_US);
 	world_workers_up(w);
 	world_pass(w, SECOND_US);
@@ -201,7 +202,9 @@ START_TEST(a_worker_that_does_not_answer_after_kill_grace_is_replaced)
 	struct world *w = ready(plain);
 
 	world_send(w, "a", "{\"command\":\"say\",\"timeout_ms\":500}");
-	world_pass(w, 6 * SECOND_US);
+	world_pass(w, 500 * MS_US + 5 * SECOND_US - 1);
+	ck_assert_uint_eq(w->nstops, 0);
+	world_pass(w, 1);
 	ck_assert_uint_eq(w->nstops, 1);
 	ck_assert_int_eq(w->stops[0].step, STOP_TERM);
 	world_pass(w, 3 * SECOND_US);
@@ -231,8 +234,14 @@ START_TEST(a_retriable_error_is_run_again_and_then_becomes_a_dead_letter)
 	world_send(w, "a", SAY);
 	for (int attempt = 1; attempt <= 3; attempt++) {
 		ck_assert_int_eq(world_last(w, CALL_REQUEST)->call.attempt, attempt);
-		world_answer_as(w, world_last(w, CALL_REQUEST), (struct answer){.kind = ANSWER_ERROR, .code = SLICE("busy"), .message = SLICE("later"),
-			.retriable = true, .retry_after_ms = 500});
+		world_answer_as(w, world_last(w, CALL_REQUEST),
+			(struct answer){
+				.kind = ANSWER_ERROR,
+				.code = SLICE("busy"),
+				.message = SLICE("later"),
+				.retriable = true,
+				.retry_after_ms = 500,
+			});
 		world_pass(w, 499 * MS_US);
 		ck_assert_uint_eq(world_count(w, CALL_REQUEST), (unsigned)attempt);
 		world_pass(w, SECOND_US);
@@ -261,7 +270,9 @@ END_TEST
 
 START_TEST(refusals_have_their_words)
 {
-	static const struct { const char *json, *code; } cases[] = {
+	static const struct {
+		const char *json, *code;
+	} cases[] = {
 		{"{\"command\":\"ping\"}", "RESERVED_COMMAND"},
 		{"{\"command\":\"shutdown\"}", "RESERVED_COMMAND"},
 		{"{\"command\":\"say\",\"pool\":\"other\"}", "POOL_NOT_ALLOWED"},
@@ -315,6 +326,64 @@ START_TEST(a_cancel_overtakes_the_line_and_ends_what_waits_and_what_runs)
 }
 END_TEST
 
+static const char *was(struct world *w, size_t record)
+{
+	return json_string_value(json_object_get(json_object_get(w->results[record], "result"), "was"));
+}
+
+START_TEST(a_cancel_ends_what_waits_for_its_next_run)
+{
+	struct world *w = ready(plain);
+
+	world_send(w, "a", "{\"command\":\"say\",\"request_id\":\"r1\"}");
+	world_answer_as(w, world_last(w, CALL_REQUEST),
+		(struct answer){
+			.kind = ANSWER_ERROR,
+			.code = SLICE("BUSY"),
+			.message = SLICE("later"),
+			.retriable = true,
+			.retry_after_ms = 5000,
+		});
+	world_send(w, "a", "{\"command\":\"say\",\"request_id\":\"r2\"}");
+	world_send(w, "a", "{\"command\":\"cancel\",\"args\":{\"request_id\":\"r1\"}}");
+	ck_assert_str_eq(world_text(w, 0, "status"), "CANCELLED");
+	ck_assert_int_eq(json_integer_value(json_object_get(w->results[0], "attempts")), 1);
+	ck_assert_str_eq(was(w, 1), "waiting");
+	ck_assert_str_eq(world_last(w, CALL_REQUEST)->request, "r2"); /* its line goes on at once */
+	world_ok(w, world_last(w, CALL_REQUEST));
+	world_pass(w, 10 * SECOND_US);
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 2);
+	ck_assert_uint_eq(w->nrecords, 3);
+	world_free(w);
+}
+END_TEST
+
+/* The hook is not told: what it has begun is the session's, and the next request finds it open. */
+START_TEST(a_cancel_while_its_session_is_opened_ends_it_and_not_the_session)
+{
+	struct world *w = world_new(plain, usual);
+
+	w->capabilities = CAPABILITY_SESSIONS | CAPABILITY_CANCEL;
+	world_workers_up(w);
+	world_assign_at(w, 0, 0, "");
+	world_send(w, "a", "{\"command\":\"say\",\"request_id\":\"r1\"}");
+	world_send(w, "a", "{\"command\":\"say\",\"request_id\":\"r2\"}");
+	world_send(w, "a", "{\"command\":\"cancel\",\"args\":{\"request_id\":\"r1\"}}");
+	ck_assert_str_eq(world_text(w, 0, "status"), "CANCELLED");
+	ck_assert_str_eq(was(w, 1), "running");
+	ck_assert_ptr_null(world_last(w, CALL_CANCEL));
+	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 0);
+	world_ok(w, world_last(w, CALL_OPEN_SESSION));
+	ck_assert_uint_eq(world_count(w, CALL_OPEN_SESSION), 1);
+	ck_assert_str_eq(world_last(w, CALL_REQUEST)->request, "r2");
+	world_ok(w, world_last(w, CALL_REQUEST));
+	ck_assert_str_eq(world_text(w, 2, "status"), "OK");
+	ck_assert(json_is_true(json_object_get(w->results[2], "session_new")));
+	ck_assert_uint_eq(w->nstops, 0);
+	world_free(w);
+}
+END_TEST
+
 START_TEST(what_waits_may_be_bounded_for_each_session_and_for_the_pool)
 {
 	struct world *w = ready((struct pool_config){.max_queued = 3, .max_queued_per_session = 2});
@@ -356,15 +425,38 @@ START_TEST(a_slow_request_is_told_with_where_its_time_went)
 	world_ok(w, world_last(w, CALL_REQUEST));
 	ck_assert_uint_eq(w->notes[NOTE_REQUEST_SLOW], 1);
 	ck_assert_int_eq(w->note_count[NOTE_REQUEST_SLOW], 7000);
-	ck_assert_str_eq(w->note_reason[NOTE_REQUEST_SLOW], "request second of session a, command say, worker default/0.1: OK after 1 attempts; "
+	ck_assert_str_eq(w->note_reason[NOTE_REQUEST_SLOW],
+		"request second of session a, command say, worker default/0.1: OK after 1 attempts; "
 		"ms in broker 0, behind its session 4000, for a worker 0, between attempts 0, running 3000");
+	world_free(w);
+}
+END_TEST
+
+START_TEST(of_a_partition_that_was_given_back_no_slow_request_is_told)
+{
+	struct world *w = world_new(plain, (struct engine_config){.slow_us = SECOND_US});
+
+	world_workers_up(w);
+	world_assign_at(w, 0, 0, "");
+	world_send(w, "a", SAY);
+	engine_revoked(w->e, &w->tp[0], 1, false, w->now);
+	world_pass(w, 10 * SECOND_US);
+	ck_assert_uint_eq(w->releases, 1);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	ck_assert_uint_eq(w->notes[NOTE_REQUEST_SLOW], 0);
 	world_free(w);
 }
 END_TEST
 
 static void receive(struct world *w, struct slice key, struct slice value, struct slice headers)
 {
-	struct message m = {.source = {w->tp[0], w->next_offset[0]++}, .timestamp_ms = 1700000000000, .key = key, .value = value, .headers = headers};
+	struct message m = {
+		.source = {w->tp[0], w->next_offset[0]++},
+		.timestamp_ms = 1700000000000,
+		.key = key,
+		.value = value,
+		.headers = headers,
+	};
 
 	engine_receive(w->e, &m, w->now);
 	engine_check(w->e);
@@ -414,7 +506,8 @@ START_TEST(a_dead_letter_that_is_too_large_loses_its_body_then_its_headers_and_a
 	engine_delivered(w->e, w->records[1].serial, DELIVERY_TOO_LARGE, w->now);
 	ck_assert_uint_eq(w->nrecords, 3);
 	ck_assert(w->records[2].value.data == NULL && w->records[2].key.len == sizeof(text));
-	ck_assert(pairs_find(w->records[2].headers, "y", &found) && pairs_find(w->records[2].headers, "bridgepool.truncated", &found));
+	ck_assert(pairs_find(w->records[2].headers, "y", &found) &&
+		  pairs_find(w->records[2].headers, "bridgepool.truncated", &found));
 	engine_delivered(w->e, w->records[2].serial, DELIVERY_TOO_LARGE, w->now);
 	ck_assert_uint_eq(w->nrecords, 4);
 	ck_assert(w->records[3].key.data == NULL && !pairs_find(w->records[3].headers, "y", &found));
@@ -635,8 +728,13 @@ START_TEST(session_hooks_open_before_the_first_request_and_their_error_is_its_an
 	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 1);
 	world_ok(w, world_last(w, CALL_REQUEST));
 	world_send(w, "b", SAY);
-	world_answer_as(w, world_last(w, CALL_OPEN_SESSION), (struct answer){.kind = ANSWER_ERROR, .code = SLICE("NO"), .message = SLICE("not today"),
-		.retry_after_ms = TIME_NONE});
+	world_answer_as(w, world_last(w, CALL_OPEN_SESSION),
+		(struct answer){
+			.kind = ANSWER_ERROR,
+			.code = SLICE("NO"),
+			.message = SLICE("not today"),
+			.retry_after_ms = TIME_NONE,
+		});
 	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 1);
 	ck_assert_str_eq(world_code(w, 1), "NO");
 	world_free(w);
@@ -742,8 +840,14 @@ START_TEST(the_timings_of_a_result_tell_where_all_its_time_went)
 	world_pass(w, 3 * MS_US);
 	world_ok(w, world_last(w, CALL_REQUEST));
 	world_pass(w, 5 * MS_US);
-	world_answer_as(w, world_last(w, CALL_REQUEST), (struct answer){.kind = ANSWER_ERROR, .code = SLICE("busy"), .message = SLICE("later"), .retriable = true,
-		.retry_after_ms = 500});
+	world_answer_as(w, world_last(w, CALL_REQUEST),
+		(struct answer){
+			.kind = ANSWER_ERROR,
+			.code = SLICE("busy"),
+			.message = SLICE("later"),
+			.retriable = true,
+			.retry_after_ms = 500,
+		});
 	world_pass(w, 500 * MS_US);
 	ck_assert_uint_eq(world_count(w, CALL_REQUEST), 3);
 	world_pass(w, 7 * MS_US);
@@ -779,6 +883,9 @@ int main(void)
 	tcase_add_test(t, what_waits_may_be_bounded_for_each_session_and_for_the_pool);
 	tcase_add_test(t, a_slow_request_is_told_with_where_its_time_went);
 	tcase_add_test(t, a_cancel_overtakes_the_line_and_ends_what_waits_and_what_runs);
+	tcase_add_test(t, a_cancel_ends_what_waits_for_its_next_run);
+	tcase_add_test(t, a_cancel_while_its_session_is_opened_ends_it_and_not_the_session);
+	tcase_add_test(t, of_a_partition_that_was_given_back_no_slow_request_is_told);
 	tcase_add_test(t, what_results_would_repeat_is_bounded);
 	tcase_add_test(t, a_dead_letter_that_is_too_large_loses_its_body_then_its_headers_and_a_long_key);
 	tcase_add_test(t, end_session_cleans_up_in_line_and_a_second_one_is_told_there_is_none);

@@ -10,16 +10,24 @@ static const struct {
 	struct retry_case failed;
 	enum retry_verdict verdict;
 } cases[] = {
-	{"a program's error is the end", {.failure = FAILURE_ERROR, .attempts = 1, .max_attempts = 3, .may_repeat = true}, RETRY_FINAL},
+	{"a program's error is the end", {.failure = FAILURE_ERROR, .attempts = 1, .max_attempts = 3, .may_repeat = true},
+		RETRY_FINAL},
 	{"a retriable one runs again", {.failure = FAILURE_RETRIABLE, .attempts = 1, .max_attempts = 3}, RETRY_AGAIN},
 	{"until attempts are used up", {.failure = FAILURE_RETRIABLE, .attempts = 3, .max_attempts = 3}, RETRY_DEAD},
-	{"a lost run is not repeated on a state", {.failure = FAILURE_LOST_SHARED, .attempts = 1, .max_attempts = 3}, RETRY_FINAL},
-	{"a lost run that may be repeated runs again", {.failure = FAILURE_LOST_SHARED, .attempts = 1, .max_attempts = 3, .may_repeat = true}, RETRY_AGAIN},
-	{"until attempts are used up, too", {.failure = FAILURE_LOST_SHARED, .attempts = 3, .max_attempts = 3, .may_repeat = true}, RETRY_DEAD},
-	{"one worker killed alone is no poison yet", {.failure = FAILURE_LOST_ALONE, .attempts = 1, .max_attempts = 3, .kills = 1, .may_repeat = true}, RETRY_AGAIN},
-	{"two are", {.failure = FAILURE_LOST_ALONE, .attempts = 2, .max_attempts = 9, .kills = 2, .may_repeat = true}, RETRY_DEAD},
-	{"also where a run may not be repeated", {.failure = FAILURE_LOST_ALONE, .attempts = 2, .max_attempts = 9, .kills = 2}, RETRY_DEAD},
-	{"a run that we ended ourselves costs no attempt", {.failure = FAILURE_KILLED, .attempts = 3, .max_attempts = 3, .may_repeat = true}, RETRY_AGAIN},
+	{"a lost run is not repeated on a state", {.failure = FAILURE_LOST_SHARED, .attempts = 1, .max_attempts = 3},
+		RETRY_FINAL},
+	{"a lost run that may be repeated runs again",
+		{.failure = FAILURE_LOST_SHARED, .attempts = 1, .max_attempts = 3, .may_repeat = true}, RETRY_AGAIN},
+	{"until attempts are used up, too",
+		{.failure = FAILURE_LOST_SHARED, .attempts = 3, .max_attempts = 3, .may_repeat = true}, RETRY_DEAD},
+	{"one worker killed alone is no poison yet",
+		{.failure = FAILURE_LOST_ALONE, .attempts = 1, .max_attempts = 3, .kills = 1, .may_repeat = true}, RETRY_AGAIN},
+	{"two are", {.failure = FAILURE_LOST_ALONE, .attempts = 2, .max_attempts = 9, .kills = 2, .may_repeat = true},
+		RETRY_DEAD},
+	{"also where a run may not be repeated", {.failure = FAILURE_LOST_ALONE, .attempts = 2, .max_attempts = 9, .kills = 2},
+		RETRY_DEAD},
+	{"a run that we ended ourselves costs no attempt",
+		{.failure = FAILURE_KILLED, .attempts = 3, .max_attempts = 3, .may_repeat = true}, RETRY_AGAIN},
 	{"but is not repeated on a state", {.failure = FAILURE_KILLED, .attempts = 1, .max_attempts = 3}, RETRY_FINAL},
 };
 
@@ -36,7 +44,10 @@ END_TEST
 
 START_TEST(waits_double_are_capped_and_jittered_down_to_a_half)
 {
-	static const struct { uint32_t step; int64_t most; } waits[] = {{1, 100}, {2, 200}, {3, 250}, {4, 250}, {UINT32_MAX, 250}};
+	static const struct {
+		uint32_t step;
+		int64_t most;
+	} waits[] = {{1, 100}, {2, 200}, {3, 250}, {4, 250}, {UINT32_MAX, 250}};
 	struct random random;
 
 	random_seed(&random, 1);
@@ -63,7 +74,12 @@ START_TEST(no_worker_makes_a_request_wait_for_ever)
 
 	random_seed(&random, 1);
 	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
-		struct retry_case busy = {.failure = FAILURE_RETRIABLE, .attempts = 1, .max_attempts = 3, .retry_after_ms = said[i]};
+		struct retry_case busy = {
+			.failure = FAILURE_RETRIABLE,
+			.attempts = 1,
+			.max_attempts = 3,
+			.retry_after_ms = said[i],
+		};
 
 		ck_assert_int_eq(retry_decide(&busy, &random, &delay), RETRY_AGAIN);
 		ck_assert_int_eq(delay, 24 * 3600 * SECOND_US);
@@ -73,7 +89,13 @@ END_TEST
 
 START_TEST(a_worker_that_names_a_time_is_asked_no_earlier)
 {
-	struct retry_case busy = {.failure = FAILURE_RETRIABLE, .attempts = 1, .max_attempts = 3, .backoff_us = 100 * MS_US, .retry_after_ms = 5000};
+	struct retry_case busy = {
+		.failure = FAILURE_RETRIABLE,
+		.attempts = 1,
+		.max_attempts = 3,
+		.backoff_us = 100 * MS_US,
+		.retry_after_ms = 5000,
+	};
 	struct random random;
 	int64_t delay;
 

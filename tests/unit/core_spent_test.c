@@ -49,8 +49,19 @@ static void look(struct world *w)
 START_TEST(every_run_counts_and_the_result_has_its_last_ones)
 {
 	struct world *w = world_new((struct pool_config){0}, (struct engine_config){0});
-	const struct answer busy = {.kind = ANSWER_ERROR, .code = SLICE("BUSY"), .retriable = true, .retry_after_ms = TIME_NONE, .usage = SLICE("{\"tokens\":5}")};
-	const struct answer good = {.kind = ANSWER_OK, .payload = SLICE("1"), .retry_after_ms = TIME_NONE, .usage = SLICE("{\"tokens\":7}")};
+	const struct answer busy = {
+		.kind = ANSWER_ERROR,
+		.code = SLICE("BUSY"),
+		.retriable = true,
+		.retry_after_ms = TIME_NONE,
+		.usage = SLICE("{\"tokens\":5}"),
+	};
+	const struct answer good = {
+		.kind = ANSWER_OK,
+		.payload = SLICE("1"),
+		.retry_after_ms = TIME_NONE,
+		.usage = SLICE("{\"tokens\":7}"),
+	};
 	const json_t *usage;
 
 	world_workers_up(w);

@@ -18,9 +18,9 @@ enum state { UNSEEN, TAKEN, DONE };
 
 struct model {
 	struct window w;
-	uint8_t state[LOG];  /* of each offset, as its owner knows it */
-	bool in_log[LOG];    /* others are gaps */
-	int64_t next;        /* to be read */
+	uint8_t state[LOG]; /* of each offset, as its owner knows it */
+	bool in_log[LOG];   /* others are gaps */
+	int64_t next;       /* to be read */
 	struct random random;
 };
 

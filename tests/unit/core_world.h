@@ -15,7 +15,11 @@
 #include "bridgepool/wire/offsetmap.h"
 #include "bridgepool/wire/pairs.h"
 
-enum { WORLD_MAX = 4096 };
+enum {
+	WORLD_MAX = 4096,
+	WORLD_PARTITIONS = 64,
+	WORLD_OTHERS = 60 /* with two pools: from here on the partitions of the second */
+};
 
 struct told_call {
 	struct slot_ref w;
@@ -27,11 +31,11 @@ struct told_call {
 struct world {
 	struct engine *e;
 	struct engine_config cfg; /* of e, and its parts */
-	struct pool_config pool;
-	struct source_config source;
+	struct pool_config pool, two[2];
+	struct source_config source, sources[2];
 	struct codec *codec;
-	int64_t now, next_offset[4];
-	struct tp tp[4];
+	int64_t now, next_offset[WORLD_PARTITIONS];
+	struct tp tp[WORLD_PARTITIONS];
 	struct told_call calls[WORLD_MAX];
 	size_t ncalls;
 	json_t *results[WORLD_MAX];
@@ -39,16 +43,23 @@ struct world {
 	enum record_kind kinds[WORLD_MAX];
 	bool acked[WORLD_MAX];
 	size_t nrecords;
-	struct { uint64_t id; int64_t base; char metadata[OFFSETMAP_TEXT_MAX + 1]; } commits[WORLD_MAX];
-	size_t ncommits;
-	struct { struct slot_ref w; enum stop_step step; } stops[WORLD_MAX];
+	struct {
+		uint64_t id;
+		int64_t base;
+		char metadata[OFFSETMAP_TEXT_MAX + 1];
+	} commits[WORLD_MAX];
+	size_t ncommits, ncommitted; /* the second: of which world_committed told the engine */
+	struct {
+		struct slot_ref w;
+		enum stop_step step;
+	} stops[WORLD_MAX];
 	size_t nstops;
 	struct slot_ref started[WORLD_MAX];
 	size_t nstarted;
 	unsigned releases, notes[NOTE_KINDS];
 	int64_t note_count[NOTE_KINDS];
 	char note_reason[NOTE_KINDS][400];
-	bool held[4];
+	bool held[WORLD_PARTITIONS];
 	bool full; /* the producer's queue */
 	uint32_t epoch, capabilities, concurrency;
 };
@@ -147,29 +158,63 @@ static const char *const world_all[] = {"*"};
 static inline struct world *world_new(struct pool_config pool, struct engine_config more)
 {
 	struct world *w = xcalloc(1, sizeof(*w));
-	struct port port = {w, world_read_offsets, world_release, world_hold, world_commit, world_produce, world_start, world_call, world_stop, world_note};
+	struct port port = {w, world_read_offsets, world_release, world_hold, world_commit, world_produce, world_start,
+		world_call, world_stop, world_note};
 	struct source_config source = {"requests", 0, world_all, 1};
 	struct codec_config cc = {.max_request = 1 << 20};
-	struct engine_config cfg = {.instance_id = "i1", .pools = &pool, .npools = 1, .sources = &source, .nsources = 1, .max_attempts = 3,
-		.retry_backoff_us = 100 * MS_US, .drain_revoke_us = 2 * SECOND_US, .commit_interval_us = 200 * MS_US, .commit_every = 200,
-		.window_cap = 1000, .memory_limit = 1 << 24, .request_limit = 1 << 20, .result_limit = 1 << 16, .results_encoding = -1};
-	struct pool_config defaults = {.name = "default", .size = 1, .request_timeout_us = 30 * SECOND_US, .kill_grace_us = 5 * SECOND_US,
-		.session_ttl_us = 3600 * SECOND_US, .max_sessions = 1000, .session_hook_timeout_us = 10 * SECOND_US, .start_timeout_us = 60 * SECOND_US,
-		.start_batch = 8, .ping_interval_us = 3600 * SECOND_US, .ping_timeout_us = 10 * SECOND_US, .backoff_min_us = 100 * MS_US,
-		.backoff_max_us = 30 * SECOND_US, .stop_grace_us = 2 * SECOND_US};
+	struct engine_config cfg = {
+		.instance_id = "i1",
+		.pools = &pool,
+		.npools = 1,
+		.sources = &source,
+		.nsources = 1,
+		.max_attempts = 3,
+		.retry_backoff_us = 100 * MS_US,
+		.drain_revoke_us = 2 * SECOND_US,
+		.commit_interval_us = 200 * MS_US,
+		.commit_every = 200,
+		.window_cap = 1000,
+		.memory_limit = 1 << 24,
+		.request_limit = 1 << 20,
+		.result_limit = 1 << 16,
+		.results_encoding = -1,
+	};
+	struct pool_config defaults = {
+		.name = "default",
+		.size = 1,
+		.request_timeout_us = 30 * SECOND_US,
+		.kill_grace_us = 5 * SECOND_US,
+		.session_ttl_us = 3600 * SECOND_US,
+		.max_sessions = 1000,
+		.session_hook_timeout_us = 10 * SECOND_US,
+		.start_timeout_us = 60 * SECOND_US,
+		.start_batch = 8,
+		.ping_interval_us = 3600 * SECOND_US,
+		.ping_timeout_us = 10 * SECOND_US,
+		.backoff_min_us = 100 * MS_US,
+		.backoff_max_us = 30 * SECOND_US,
+		.stop_grace_us = 2 * SECOND_US,
+	};
 	char errstr[256];
 
 	defaults.size = pool.size ? pool.size : 1;
 	defaults.state = pool.state;
 	defaults.on_session_loss = pool.on_session_loss;
+	defaults.on_revoke = pool.on_revoke;
+	if (pool.session_hook_timeout_us)
+		defaults.session_hook_timeout_us = pool.session_hook_timeout_us;
 	if (pool.max_sessions)
 		defaults.max_sessions = pool.max_sessions;
 	if (pool.session_ttl_us)
 		defaults.session_ttl_us = pool.session_ttl_us;
 	defaults.spare = pool.spare;
+	defaults.min_ready = pool.min_ready;
 	defaults.recycle_requests = pool.recycle_requests;
+	defaults.recycle_age_us = pool.recycle_age_us;
+	defaults.recycle_memory = pool.recycle_memory;
 	defaults.recycle_grace_us = pool.recycle_grace_us;
 	defaults.memory_limit = pool.memory_limit;
+	defaults.partial_interval_us = pool.partial_interval_us;
 	defaults.partial_max = pool.partial_max;
 	defaults.partial_bytes_max = pool.partial_bytes_max;
 	defaults.max_queued = pool.max_queued;
@@ -182,6 +227,16 @@ static inline struct world *world_new(struct pool_config pool, struct engine_con
 	cfg.pools = &w->pool;
 	cfg.sources = &w->source;
 	cfg.slow_us = more.slow_us;
+	cfg.tell_sessions = more.tell_sessions;
+	if (more.npools == 2) {
+		w->two[0] = w->two[1] = defaults;
+		w->two[1].name = "other";
+		w->sources[0] = source;
+		w->sources[1] = (struct source_config){"others", 1, world_all, 1};
+		cfg.pools = w->two;
+		cfg.sources = w->sources;
+		cfg.npools = cfg.nsources = 2;
+	}
 	if (more.window_cap)
 		cfg.window_cap = more.window_cap;
 	if (more.memory_limit)
@@ -238,22 +293,28 @@ static inline void world_ok(struct world *w, struct told_call *t)
 /* Every started worker that has not been answered yet comes up. */
 static void world_workers_up(struct world *w)
 {
-	static size_t from;
+	size_t n = w->nstarted;
 
-	for (from = 0; from < w->nstarted; from++)
-		engine_started(w->e, w->started[from], 1, w->now);
+	for (size_t i = 0; i < n; i++)
+		engine_started(w->e, w->started[i], 1, w->now);
 	for (size_t i = 0; i < w->ncalls; i++)
 		if (w->calls[i].call.kind == CALL_PING && !w->calls[i].answered)
-			world_answer_as(w, &w->calls[i], (struct answer){.kind = ANSWER_OK, .concurrency = w->concurrency, .capabilities = w->capabilities,
-				.retry_after_ms = TIME_NONE});
-	w->nstarted = 0;
+			world_answer_as(w, &w->calls[i],
+				(struct answer){
+					.kind = ANSWER_OK,
+					.concurrency = w->concurrency,
+					.capabilities = w->capabilities,
+					.retry_after_ms = TIME_NONE,
+				});
+	w->nstarted -= n; /* others may have been started meanwhile */
+	memmove(w->started, w->started + n, w->nstarted * sizeof(w->started[0]));
 }
 
 static void world_assign_at(struct world *w, int partition, int64_t offset, const char *metadata)
 {
 	struct committed c;
 
-	w->tp[partition] = (struct tp){0, partition, ++w->epoch};
+	w->tp[partition] = (struct tp){w->cfg.npools == 2 && partition >= WORLD_OTHERS ? 1 : 0, partition, ++w->epoch};
 	w->next_offset[partition] = offset;
 	c = (struct committed){w->tp[partition], offset, slice_of(metadata)};
 	engine_assigned(w->e, &w->tp[partition], 1, w->now);
@@ -263,8 +324,13 @@ static void world_assign_at(struct world *w, int partition, int64_t offset, cons
 
 static void world_send_to(struct world *w, int partition, const char *session, const char *json)
 {
-	struct message m = {.source = {w->tp[partition], w->next_offset[partition]++}, .timestamp_ms = 1700000000000, .key = slice_of(session),
-		.value = slice_of(json), .headers = {"", 0}};
+	struct message m = {
+		.source = {w->tp[partition], w->next_offset[partition]++},
+		.timestamp_ms = 1700000000000,
+		.key = slice_of(session),
+		.value = slice_of(json),
+		.headers = {"", 0},
+	};
 
 	engine_receive(w->e, &m, w->now);
 	engine_check(w->e);
@@ -283,6 +349,16 @@ static inline void world_ack(struct world *w)
 		w->acked[i] = true;
 		engine_delivered(w->e, w->records[i].serial, DELIVERY_OK, w->now);
 	}
+	engine_check(w->e);
+}
+
+/* The commit that is in flight, if there is one, is accepted. */
+static inline void world_committed(struct world *w)
+{
+	if (w->ncommitted == w->ncommits)
+		return;
+	w->ncommitted = w->ncommits;
+	engine_committed(w->e, w->commits[w->ncommits - 1].id, NULL, 0, w->now);
 	engine_check(w->e);
 }
 

@@ -13,14 +13,14 @@
 #include "bridgepool/kafka/consumer.h"
 #include "bridgepool/kafka/producer.h"
 
-enum { MEMBER_PARTS = 64, MEMBER_MESSAGES = 1 << 16, MEMBER_TEXT = 128, MEMBER_PATIENCE_MS = 30000 };
+enum { MEMBER_PARTS = 64, MEMBER_MESSAGES = 1 << 16, MEMBER_TEXT = 128, MEMBER_PATIENCE_MS = 60000 };
 
 struct seen_part {
 	struct tp tp;
 	bool revoked, has_offset;
-	int64_t offset;	     /* where reading starts */
+	int64_t offset;      /* where reading starts */
 	char metadata[4097]; /* of the commit */
-	int64_t next;	     /* one past the last message */
+	int64_t next;        /* one past the last message */
 };
 
 struct seen_message {
@@ -36,7 +36,7 @@ struct member {
 	struct consumer *consumer;
 	struct producer *producer;
 	/* how it behaves */
-	size_t credit;	    /* messages it still takes */
+	size_t credit;      /* messages it still takes */
 	bool keeps_revoked; /* the test calls consumer_release itself */
 	bool slow_offsets;  /* the test calls consumer_read_offsets itself */
 	/* what it saw */
@@ -52,6 +52,7 @@ struct member {
 	char last_why[KAFKA_FATAL + 1][256];
 	unsigned delivered, deliveries[DELIVERY_REFUSED + 1];
 	uint64_t last_serial;
+	unsigned rooms;
 	bool left, closed, inside; /* inside: a function of the room is running; no event may come */
 };
 
@@ -135,8 +136,15 @@ static void member_message(void *ctx, const struct message *msg)
 	ck_assert_int_ge(msg->source.offset, p->next);
 	m->credit--;
 	p->next = msg->source.offset + 1;
-	*s = (struct seen_message){.tp = msg->source.tp, .offset = msg->source.offset, .timestamp_ms = msg->timestamp_ms,
-		.headers_len = msg->headers.len, .value_len = msg->value.len, .has_key = msg->key.data, .has_value = msg->value.data};
+	*s = (struct seen_message){
+		.tp = msg->source.tp,
+		.offset = msg->source.offset,
+		.timestamp_ms = msg->timestamp_ms,
+		.headers_len = msg->headers.len,
+		.value_len = msg->value.len,
+		.has_key = msg->key.data,
+		.has_value = msg->value.data,
+	};
 	member_copy(s->key, msg->key);
 	member_copy(s->value, msg->value);
 }
@@ -188,6 +196,14 @@ static void member_closed(void *ctx)
 	m->closed = true;
 }
 
+static void member_room(void *ctx)
+{
+	struct member *m = ctx;
+
+	ck_assert(!m->inside);
+	m->rooms++;
+}
+
 /* ---- life ---- */
 
 static inline struct member *member_new(uv_loop_t *loop)
@@ -203,8 +219,8 @@ static inline struct member *member_new(uv_loop_t *loop)
 static inline struct member *member_consumer(uv_loop_t *loop, const struct consumer_config *k)
 {
 	struct member *m = member_new(loop);
-	const struct consumer_events ev = {m, member_assigned, member_revoked, member_offsets, member_want, member_message, member_committed,
-		member_fault, member_closed, member_left};
+	const struct consumer_events ev = {m, member_assigned, member_revoked, member_offsets, member_want, member_message,
+		member_committed, member_fault, member_closed, member_left};
 	char why[512] = "";
 
 	m->consumer = consumer_new(loop, k, &ev, why, sizeof why);
@@ -215,7 +231,7 @@ static inline struct member *member_consumer(uv_loop_t *loop, const struct consu
 static inline struct member *member_producer(uv_loop_t *loop, const struct producer_config *k)
 {
 	struct member *m = member_new(loop);
-	const struct producer_events ev = {m, member_delivered, member_fault};
+	const struct producer_events ev = {m, member_delivered, member_fault, member_room};
 	char why[512] = "";
 
 	m->producer = producer_new(loop, k, &ev, why, sizeof why);
@@ -244,8 +260,9 @@ static inline bool loop_until(uv_loop_t *loop, bool (*condition)(void *ctx), voi
 	return condition(ctx);
 }
 
-#define AWAIT(loop, condition, ctx)                                                                                                        \
-	ck_assert_msg(loop_until(loop, condition, ctx, MEMBER_PATIENCE_MS), "%s did not come true in %d ms", #condition, MEMBER_PATIENCE_MS)
+#define AWAIT(loop, condition, ctx)                                                                                      \
+	ck_assert_msg(loop_until(loop, condition, ctx, MEMBER_PATIENCE_MS), "%s did not come true in %d ms", #condition, \
+		MEMBER_PATIENCE_MS)
 
 static bool member_is_closed(void *ctx)
 {

@@ -3,14 +3,16 @@
 #include "bridgepool/kafka/client.h"
 #include "bridgepool/kafka/embedded.h"
 #include "bridgepool/wire/pairs.h"
+#include "inside.h"
 #include "kafka_member.h"
 
 enum { RECORDS = 500, PARTITIONS = 2 };
 
 /* One broker for all, and a topic for each test: to end a broker can take a second. */
-static const char *const topics[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", NULL};
+static const char *const topics[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", NULL};
 static const char *const *in; /* the test's own */
-/* Who joins a group that somebody has just left waits here until nearly a session timeout is over; below 4 s no group forms at all. */
+/* Who joins a group that somebody has just left waits here until nearly a session timeout is over; below 4 s no group forms at
+ * all. */
 static const char *const quick[] = {"session.timeout.ms=6000", "heartbeat.interval.ms=500", "fetch.wait.max.ms=5", NULL};
 
 static struct embedded *broker;
@@ -49,7 +51,12 @@ static const char *const patient[] = {"session.timeout.ms=60000", "fetch.wait.ma
 static struct member *join_with(const char *group, const char *const *properties)
 {
 	const struct consumer_config k = {
-		.brokers = embedded_brokers(broker), .group = group, .topics = in, .ntopics = 1, .properties = properties};
+		.brokers = embedded_brokers(broker),
+		.group = group,
+		.topics = in,
+		.ntopics = 1,
+		.properties = properties,
+	};
 	struct member *m = member_consumer(loop, &k);
 
 	consumer_subscribe(m->consumer);
@@ -69,7 +76,8 @@ static bool all_delivered(void *ctx)
 static void fill(void)
 {
 	static const char value[] = "value";
-	static const char *const keys[] = {"k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"}; /* they stay until the reports */
+	/* they stay until the reports */
+	static const char *const keys[] = {"k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"};
 	const struct producer_config k = {.brokers = embedded_brokers(broker), .linger_us = 1500};
 	uv_loop_t own; /* of its own, so that nobody else's events are awaited at the end */
 	struct member *p;
@@ -82,7 +90,12 @@ static void fill(void)
 	pairs_add(&headers, SLICE("gone"), (struct slice){NULL, 0});
 	for (uint64_t i = 1; i <= RECORDS; i++)
 		ck_assert(producer_send(p->producer, *in,
-			&(struct record){.serial = i, .key = slice_of(keys[i % 10]), .value = slice_of(value), .headers = buf_slice(&headers)}));
+			&(struct record){
+				.serial = i,
+				.key = slice_of(keys[i % 10]),
+				.value = slice_of(value),
+				.headers = buf_slice(&headers),
+			}));
 	ck_assert_uint_gt(producer_pending(p->producer), 0);
 	AWAIT(&own, all_delivered, p);
 	ck_assert_uint_eq(p->deliveries[DELIVERY_OK], RECORDS);
@@ -223,29 +236,86 @@ static bool other_complete(void *ctx)
 	return count_of(m, m->parts[1].tp.partition) == awaited;
 }
 
-/* What was fetched before still comes; so it is held when all that is there has come, and then more is written. */
-START_TEST(a_held_partition_stands_while_others_flow)
+/* The first message of it says that more were fetched with it. */
+START_TEST(a_held_partition_stands_with_what_was_fetched_of_it_while_others_flow)
 {
 	struct member *m;
-	size_t held;
+	int32_t held;
+	size_t first;
 
 	fill();
 	m = join_with("g3", patient);
 	awaited = RECORDS;
 	AWAIT(loop, got_awaited, m);
-	held = count_of(m, m->parts[0].tp.partition);
+	m->credit = 0;
+	fill();
+	m->credit = 1;
+	consumer_kick(m->consumer);
+	awaited = RECORDS + 1;
+	AWAIT(loop, got_awaited, m);
+	held = m->messages[RECORDS].tp.partition;
+	if (m->parts[0].tp.partition != held) { /* other_complete looks at the second */
+		struct seen_part p = m->parts[0];
+		m->parts[0] = m->parts[1];
+		m->parts[1] = p;
+	}
+	first = count_of(m, held);
 	awaited = 2 * count_of(m, m->parts[1].tp.partition);
 	m->inside = true;
 	consumer_hold(m->consumer, m->parts[0].tp, true);
 	m->inside = false;
-	fill();
+	m->credit = SIZE_MAX;
+	consumer_kick(m->consumer);
 	AWAIT(loop, other_complete, m);
-	turn_for(500);
-	ck_assert_uint_eq(count_of(m, m->parts[0].tp.partition), held);
+	turn_for(300);
+	ck_assert_uint_eq(count_of(m, held), first);
 	ck_assert_uint_eq(m->assigned, 1);
 	consumer_hold(m->consumer, m->parts[0].tp, false);
 	awaited = 2 * RECORDS;
 	AWAIT(loop, got_awaited, m);
+	member_close_consumer(m);
+}
+END_TEST
+
+static bool fetched_ahead(void *ctx)
+{
+	struct member *m = ctx;
+
+	return rd_kafka_queue_length(parts_find(m->consumer->parts, m->parts[0].tp)->queue) > 0;
+}
+
+static bool paused(void *ctx)
+{
+	struct member *m = ctx;
+
+	return parts_find(m->consumer->parts, m->parts[0].tp)->paused;
+}
+
+/* Not for its whole life, and all of it comes when it is read again. */
+START_TEST(for_a_partition_that_is_held_for_long_nothing_is_fetched)
+{
+	struct member *m;
+
+	fill();
+	m = join_with("g5", patient);
+	awaited = RECORDS;
+	AWAIT(loop, got_awaited, m);
+	consumer_hold(m->consumer, m->parts[0].tp, true);
+	fill();
+	AWAIT(loop, fetched_ahead, m);
+	AWAIT(loop, paused, m);
+	ck_assert_uint_eq(rd_kafka_queue_length(parts_find(m->consumer->parts, m->parts[0].tp)->queue), 0);
+	fill();
+	turn_for(300);
+	ck_assert_uint_eq(rd_kafka_queue_length(parts_find(m->consumer->parts, m->parts[0].tp)->queue), 0);
+	consumer_hold(m->consumer, m->parts[0].tp, false);
+	awaited = 3 * RECORDS;
+	AWAIT(loop, got_awaited, m);
+	turn_for(300);
+	ck_assert_uint_eq(m->nmessages, 3 * RECORDS); /* none twice */
+	ck_assert_uint_eq(m->assigned, 1);
+	consumer_hold(m->consumer, m->parts[0].tp, true); /* and once more, until it is given back */
+	AWAIT(loop, paused, m);
 	member_close_consumer(m);
 }
 END_TEST
@@ -371,7 +441,8 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_message_comes_once_and_its_commit_with_the_map_is_found_again);
 	tcase_add_test(t, no_message_without_credit_and_all_after_a_kick);
-	tcase_add_test(t, a_held_partition_stands_while_others_flow);
+	tcase_add_test(t, a_held_partition_stands_with_what_was_fetched_of_it_while_others_flow);
+	tcase_add_test(t, for_a_partition_that_is_held_for_long_nothing_is_fetched);
 	tcase_add_test(t, a_consumer_that_never_subscribed_closes);
 	tcase_add_test(t, a_record_over_the_limit_is_reported_and_not_called_back_from_inside);
 	tcase_add_test(t, all_of_many_records_are_delivered);

@@ -52,7 +52,10 @@ END_TEST
 
 START_TEST(the_walk_sees_each_partition_once_in_order)
 {
-	static const struct { const char *topic; int32_t partition; } wanted[] = {{"a", 1}, {"a", 3}, {"b", 0}, {"b", 9}};
+	static const struct {
+		const char *topic;
+		int32_t partition;
+	} wanted[] = {{"a", 1}, {"a", 3}, {"b", 0}, {"b", 9}};
 	struct parts *p = parts_new(topics, 2);
 	struct part *at = NULL;
 

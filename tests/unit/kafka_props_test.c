@@ -65,6 +65,7 @@ START_TEST(what_is_ours_cannot_be_set)
 {
 	refuse(&props_consumer, "enable.auto.commit=true", "done map");
 	refuse(&props_consumer, "group.id=x", "kafka.group");
+	refuse(&props_consumer, "check.crcs=true", "lost");
 	refuse(&props_consumer, "metadata.broker.list=x", "kafka.brokers");
 	refuse(&props_producer, "acks=1", "replicas");
 	refuse(&props_producer, "transactional.id=x", "delivery.guarantee");

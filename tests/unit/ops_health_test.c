@@ -76,14 +76,16 @@ static void end(void)
 static void say(const char *reason)
 {
 	health_event(health,
-		&(struct health_fields){.kind = KIND_WORKER_EXIT,
+		&(struct health_fields){
+			.kind = KIND_WORKER_EXIT,
 			.severity = SEVERITY_WARN,
 			.pool = SLICE("default"),
 			.worker_id = SLICE("default/3.7"),
 			.from_state = HEALTH_READY,
 			.to_state = HEALTH_TERMINATED,
 			.reason = slice_of(reason),
-			.count = 12},
+			.count = 12,
+		},
 		WALL_MS);
 }
 
@@ -139,7 +141,12 @@ START_TEST(a_heartbeat_carries_the_snapshot)
 	struct pool_snapshot pool = {.name = SLICE("qa"), .state = HEALTH_DEGRADED, .queued = 5};
 	struct partition_snapshot partition = {.topic = SLICE("bridgepool.requests"), .partition = 2, .base = 100, .next = 107};
 	const struct snapshot s = {
-		.state = HEALTH_READY, .npools = 1, .npartitions = 1, .pools = &pool, .partitions = &partition};
+		.state = HEALTH_READY,
+		.npools = 1,
+		.npartitions = 1,
+		.pools = &pool,
+		.partitions = &partition,
+	};
 
 	pool.workers[HEALTH_READY] = 3;
 	begin(ENCODING_AVRO, RING);
@@ -238,7 +245,12 @@ START_TEST(too_many_partitions_are_left_out)
 	struct partition_snapshot *partitions = calloc(MANY, sizeof *partitions);
 	struct pool_snapshot pool = {.name = SLICE("qa"), .state = HEALTH_READY};
 	const struct snapshot s = {
-		.state = HEALTH_READY, .npools = 1, .npartitions = MANY, .pools = &pool, .partitions = partitions};
+		.state = HEALTH_READY,
+		.npools = 1,
+		.npartitions = MANY,
+		.pools = &pool,
+		.partitions = partitions,
+	};
 
 	for (size_t i = 0; i < MANY; i++)
 		partitions[i].topic = SLICE("a-topic-with-a-name-that-is-somewhat-longer-than-most");
@@ -292,11 +304,21 @@ END_TEST
 START_TEST(too_many_workers_are_left_out_too)
 {
 	struct worker_snapshot *workers = calloc(MANY, sizeof *workers);
-	struct pool_snapshot pool = {.name = SLICE("qa"), .state = HEALTH_READY, .worker_list = workers, .nworker_list = MANY, .starts = 77};
+	struct pool_snapshot pool = {
+		.name = SLICE("qa"),
+		.state = HEALTH_READY,
+		.worker_list = workers,
+		.nworker_list = MANY,
+		.starts = 77,
+	};
 	const struct snapshot s = {.state = HEALTH_READY, .npools = 1, .pools = &pool};
 
 	for (size_t i = 0; i < MANY; i++)
-		workers[i] = (struct worker_snapshot){.id = "a-pool-with-a-name-that-is-somewhat-longer-than-most/1.1", .role = "serving", .state = HEALTH_READY};
+		workers[i] = (struct worker_snapshot){
+			.id = "a-pool-with-a-name-that-is-somewhat-longer-than-most/1.1",
+			.role = "serving",
+			.state = HEALTH_READY,
+		};
 	begin(_i ? ENCODING_JSON : ENCODING_AVRO, RING);
 	health_beat(health, &s, WALL_MS);
 	ck_assert_uint_eq(outlet.taken, 1);

@@ -1,4 +1,5 @@
-/* ops_http_test.c: the HTTP server on a real socket of the loopback interface: answers, refusals, clients that are slow, rude or many. */
+/* ops_http_test.c: the HTTP server on a real socket of the loopback interface: answers, refusals, clients that are slow, rude or
+ * many. */
 #include <arpa/inet.h>
 #include <check.h>
 #include <fcntl.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
@@ -13,7 +15,7 @@
 #include "bridgepool/base/clock.h"
 #include "bridgepool/ops/http.h"
 
-enum { LIMIT_MS = 20000, ANSWER_MAX = 65536, BIG = 3 << 20 };
+enum { LIMIT_MS = 20000, ANSWER_MAX = 65536, BIG = 8 << 20 /* more than the system keeps for a socket */ };
 
 static uv_loop_t loop;
 static struct http *http;
@@ -41,9 +43,9 @@ static void on_alive(uv_timer_t *timer)
 	(void)timer;
 }
 
-static void open_server(void)
+static void open_with(uint64_t request_ms, uint64_t answer_ms)
 {
-	const struct http_config c = {"127.0.0.1:0", &answered, answer};
+	const struct http_config c = {"127.0.0.1:0", &answered, answer, request_ms, answer_ms};
 	char why[256];
 
 	answered = 0;
@@ -52,6 +54,11 @@ static void open_server(void)
 	uv_timer_start(&alive, on_alive, 1000, 1000);
 	http = http_new(&loop, &c, why, sizeof why);
 	ck_assert_msg(http != NULL, "%s", why);
+}
+
+static void open_server(void)
+{
+	open_with(0, 0);
 }
 
 static void close_server(void)
@@ -64,16 +71,23 @@ static void close_server(void)
 	ck_assert_int_eq(uv_loop_close(&loop), 0);
 }
 
-/* A client's socket that never blocks. */
-static int connect_client(void)
+/* A client's socket that never blocks. room: bytes that the system keeps for it unread; 0: as usual, which may be millions. */
+static int connect_with(int room)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
+	if (room)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
 	at.sin_port = htons((uint16_t)atoi(strrchr(http_address(http), ':') + 1));
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	return fd;
+}
+
+static int connect_client(void)
+{
+	return connect_with(0);
 }
 
 static void turn(void)
@@ -118,6 +132,8 @@ START_TEST(paths_and_arguments_come_decoded)
 {
 	ask("GET /status?a=s%221%26", "HTTP/1.1 200", "\r\n\r\nhere\n");
 	ck_assert_str_eq(seen, "/status a=s\"1&");
+	ask("GET /status?a=a+b%2Bc", "HTTP/1.1 200", "here");
+	ck_assert_str_eq(seen, "/status a=a b+c");
 	ask("GET /a%20b", "HTTP/1.1 200", "here");
 	ck_assert_str_eq(seen, "/a b a=(none)");
 	ask("GET /missing", "HTTP/1.1 404", "here");
@@ -181,6 +197,127 @@ START_TEST(too_many_clients_are_turned_away_and_come_again)
 }
 END_TEST
 
+/* All places are taken by clients that are never silent for long, and never done. */
+START_TEST(who_trickles_makes_room_in_time)
+{
+	enum { PLACES = 32, REQUEST_MS = 300, PAUSE_MS = 20 };
+	static const char head[] = "GET / HTTP/1.1\r\nX: ";
+	static char out[ANSWER_MAX];
+	int fds[PLACES], last;
+	int64_t begun = clock_mono_us(), next = 0;
+	ssize_t got = -1;
+
+	close_server();
+	open_with(REQUEST_MS, 0);
+	for (int i = 0; i < PLACES; i++) {
+		fds[i] = connect_client();
+		ck_assert_int_eq(send(fds[i], head, sizeof head - 1, MSG_NOSIGNAL), sizeof head - 1);
+		turn();
+	}
+	last = connect_client();
+	send(last, "GET / HTTP/1.0\r\n\r\n", 18, MSG_NOSIGNAL);
+	while (got < 0) {
+		int64_t now = clock_mono_us();
+
+		ck_assert_msg(now - begun < LIMIT_MS * MS_US, "nobody makes room");
+		for (int i = 0; now >= next && i < PLACES; i++)
+			send(fds[i], "x", 1, MSG_NOSIGNAL);
+		next = now >= next ? now + PAUSE_MS * MS_US : next;
+		turn();
+		got = recv(last, out, sizeof out, 0);
+	}
+	ck_assert_msg(got > 0 && strncmp(out, "HTTP/1.1 200", 12) == 0, "%.*s", (int)got, out);
+	ck_assert_int_ge(clock_mono_us() - begun, (REQUEST_MS - 10) * MS_US); /* the loop counts whole milliseconds */
+	ck_assert_int_eq(answered, 1);
+	for (int i = 0; i < PLACES; i++) {
+		talk(fds[i], "", out, sizeof out); /* ends: it is closed */
+		close(fds[i]);
+	}
+	close(last);
+}
+END_TEST
+
+START_TEST(who_says_nothing_is_ended)
+{
+	static char out[ANSWER_MAX];
+	int64_t begun = clock_mono_us();
+	int fd;
+
+	close_server();
+	open_with(50, 0);
+	fd = connect_client();
+	ck_assert_uint_eq(talk(fd, "", out, sizeof out), 0);
+	ck_assert_int_lt(clock_mono_us() - begun, 2 * SECOND_US);
+	close(fd);
+}
+END_TEST
+
+START_TEST(who_does_not_take_its_answer_is_ended)
+{
+	static char big[BIG + ANSWER_MAX];
+	int64_t until;
+	int fd;
+
+	close_server();
+	open_with(0, 50);
+	fd = connect_with(4096);
+	talk(fd, "GET /big HTTP/1.0\r\n\r\n", big, 1);
+	until = clock_mono_us() + 150 * MS_US;
+	while (clock_mono_us() < until)
+		turn();
+	ck_assert_uint_lt(talk(fd, "", big, sizeof big), BIG);
+	close(fd);
+}
+END_TEST
+
+static void on_turn(uv_prepare_t *prepare)
+{
+	(*(int *)prepare->data)++;
+}
+
+static void on_over(uv_timer_t *timer)
+{
+	uv_stop(timer->loop);
+}
+
+/* How often the loop turns in a while. */
+static int turns_in(uint64_t ms)
+{
+	uv_prepare_t prepare;
+	uv_timer_t over;
+	int turns = 0;
+
+	uv_prepare_init(&loop, &prepare);
+	prepare.data = &turns;
+	uv_prepare_start(&prepare, on_turn);
+	uv_timer_init(&loop, &over);
+	uv_timer_start(&over, on_over, ms, 0);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	uv_close((uv_handle_t *)&prepare, NULL);
+	uv_close((uv_handle_t *)&over, NULL);
+	uv_run(&loop, UV_RUN_NOWAIT);
+	return turns;
+}
+
+START_TEST(who_knocks_while_no_descriptor_is_free_does_not_keep_the_loop_awake)
+{
+	struct rlimit before, none;
+	int fd, top;
+
+	turns_in(1);
+	fd = connect_client();
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	top = dup(fd); /* the lowest that is free */
+	close(top);
+	none = (struct rlimit){(rlim_t)top, before.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_lt(turns_in(500), 50);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	ask("GET /", "HTTP/1.1 200", "here"); /* another one: valgrind has closed the first by itself */
+	close(fd);
+}
+END_TEST
+
 START_TEST(closing_ends_open_connections)
 {
 	char out[8];
@@ -196,7 +333,7 @@ END_TEST
 
 START_TEST(addresses)
 {
-	const struct http_config taken = {http_address(http), &answered, answer};
+	const struct http_config taken = {http_address(http), &answered, answer, 0, 0};
 	char why[256];
 
 	ck_assert(http_address_fits("127.0.0.1:9464", why, sizeof why));
@@ -228,6 +365,10 @@ int main(void)
 	tcase_add_test(cases, nonsense_is_refused);
 	tcase_add_test(cases, a_long_answer_to_a_slow_reader_holds_nobody_up);
 	tcase_add_test(cases, too_many_clients_are_turned_away_and_come_again);
+	tcase_add_test(cases, who_trickles_makes_room_in_time);
+	tcase_add_test(cases, who_says_nothing_is_ended);
+	tcase_add_test(cases, who_does_not_take_its_answer_is_ended);
+	tcase_add_test(cases, who_knocks_while_no_descriptor_is_free_does_not_keep_the_loop_awake);
 	tcase_add_test(cases, closing_ends_open_connections);
 	tcase_add_test(cases, addresses);
 	suite_add_tcase(suite, cases);

@@ -338,7 +338,11 @@ START_TEST(requests_come_back_from_both_encodings)
 		check_same_request(&r, &q);
 	}
 	q = (struct request_fields){
-		.command = SLICE("c"), .args = SLICE("{}"), .timeout_ms = TIME_NONE, .deadline_ms = TIME_NONE};
+		.command = SLICE("c"),
+		.args = SLICE("{}"),
+		.timeout_ms = TIME_NONE,
+		.deadline_ms = TIME_NONE,
+	};
 	for (int as = ENCODING_AVRO; as <= ENCODING_JSON; as++) {
 		buf_reset(&out);
 		ck_assert(codec_write_request(codec, &q, (enum encoding)as, &out));
@@ -748,10 +752,19 @@ END_TEST
 
 START_TEST(health_is_the_same_in_both)
 {
-	struct worker_snapshot workers[2] = {{.id = "a/0.1", .role = "serving", .state = HEALTH_READY, .in_flight = 3, .unanswered = 1, .sessions = 4, .resident = 5000000},
+	struct worker_snapshot workers[2] = {{
+						     .id = "a/0.1",
+						     .role = "serving",
+						     .state = HEALTH_READY,
+						     .in_flight = 3,
+						     .unanswered = 1,
+						     .sessions = 4,
+						     .resident = 5000000,
+					     },
 		{.id = "a/1.0", .role = "spare", .state = HEALTH_TERMINATED}};
 	struct pool_snapshot pools[2] = {
-		{.name = SLICE("a"),
+		{
+			.name = SLICE("a"),
 			.state = HEALTH_READY,
 			.workers = {[HEALTH_READY] = 3, [HEALTH_TERMINATING] = 1},
 			.busy = 2,
@@ -767,18 +780,22 @@ START_TEST(health_is_the_same_in_both)
 			.starts = 5,
 			.exits = 1,
 			.worker_list = workers,
-			.nworker_list = 2},
+			.nworker_list = 2,
+		},
 		{.name = SLICE("b"), .state = HEALTH_UNAVAILABLE},
 	};
-	struct partition_snapshot partitions[1] = {{.topic = SLICE("t"),
+	struct partition_snapshot partitions[1] = {{
+		.topic = SLICE("t"),
 		.partition = 3,
 		.base = 100,
 		.next = 140,
 		.backlog = 12,
 		.window = 40,
 		.oldest_ms = 1500,
-		.held = true}};
-	struct snapshot s = {.state = HEALTH_DEGRADED,
+		.held = true,
+	}};
+	struct snapshot s = {
+		.state = HEALTH_DEGRADED,
 		.npools = 2,
 		.npartitions = 1,
 		.pools = pools,
@@ -786,8 +803,11 @@ START_TEST(health_is_the_same_in_both)
 		.memory_used = 1,
 		.memory_limit = 2,
 		.late_answers = 3,
-		.dropped_stale = 4};
-	struct health_fields h = {.event_id = SLICE("v"),
+		.dropped_stale = 4,
+		.heartbeat_ms = 10000,
+	};
+	struct health_fields h = {
+		.event_id = SLICE("v"),
 		.instance_id = SLICE("i"),
 		.incarnation = SLICE("n"),
 		.host = SLICE("h"),
@@ -800,7 +820,8 @@ START_TEST(health_is_the_same_in_both)
 		.from_state = HEALTH_READY,
 		.to_state = HEALTH_TERMINATED,
 		.reason = SLICE("why"),
-		.count = 5};
+		.count = 5,
+	};
 	char *json;
 
 	for (int round = 0; round < 3; round++) {

@@ -113,8 +113,8 @@ START_TEST(every_damage_is_refused)
 		for (int c = 0; c < 256; c++) {
 			memcpy(bad, text, n + 1);
 			bad[i] = (char)c;
-			ck_assert_msg(
-				bad[i] == text[i] || !offsetmap_decode((struct slice){bad, n}, 5, &back), "byte %zu as %d", i, c);
+			ck_assert_msg(bad[i] == text[i] || !offsetmap_decode((struct slice){bad, n}, 5, &back), "byte %zu as %d",
+				i, c);
 		}
 	}
 	memcpy(bad, text, n);

@@ -64,6 +64,20 @@ START_TEST(a_frame_may_come_byte_by_byte)
 }
 END_TEST
 
+START_TEST(a_short_print_is_shown)
+{
+	struct stage s;
+
+	open_shell(&s, "printf '1\\n'; exec >&-; read line");
+	stage_start_only(&s, 0);
+	stage_wait(&s, s.seen[0].nfaults);
+	ck_assert_int_eq(s.seen[0].faults[0].kind, FAULT_EOF);
+	ck_assert_str_eq(s.seen[0].faults[0].detail,
+		"in the middle of a frame, after 2 bytes of it: \"1\\x0a\"; stdout is for frames: did it print?");
+	stage_close(&s);
+}
+END_TEST
+
 /* What a whole frame holds costs at most the request that it names. */
 START_TEST(odd_frames_are_read_one_by_one)
 {
@@ -87,8 +101,8 @@ START_TEST(odd_frames_are_read_one_by_one)
 	struct stage s;
 
 	for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
-		n += (size_t)snprintf(
-			text + n, sizeof text - n, "printf '\\000\\000\\000\\%03zo%%s' '%s'; ", strlen(odd[i].body), odd[i].body);
+		n += (size_t)snprintf(text + n, sizeof text - n, "printf '\\000\\000\\000\\%03zo%%s' '%s'; ", strlen(odd[i].body),
+			odd[i].body);
 	}
 	open_shell(&s, text);
 	stage_start_only(&s, 0);
@@ -208,6 +222,7 @@ int main(void)
 	TCase *t = tcase_create("abuse");
 
 	tcase_add_test(t, a_frame_may_come_byte_by_byte);
+	tcase_add_test(t, a_short_print_is_shown);
 	tcase_add_test(t, odd_frames_are_read_one_by_one);
 	tcase_add_test(t, deep_nesting_costs_a_request_and_no_stack);
 	tcase_add_test(t, a_hundred_megabytes_on_stderr_take_no_memory);

@@ -232,12 +232,14 @@ START_TEST(the_worker_sees_only_what_it_may)
 {
 	const char *command[] = {"/bin/sh", "-c", "env >&2; pwd >&2", NULL};
 	const char *environment[] = {"GREETING=hello = there", "PYTHONHASHSEED=7", NULL}, *pass[] = {"LETTER_?", NULL};
-	struct adapter_config c = {.kind = "process",
+	struct adapter_config c = {
+		.kind = "process",
 		.command = command,
 		.environment = environment,
 		.pass = pass,
 		.directory = "/",
-		.max_frame_bytes = 70001};
+		.max_frame_bytes = 70001,
+	};
 	struct stage s;
 
 	setenv("SECRET_TOKEN", "must not be seen", 1);

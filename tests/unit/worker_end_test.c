@@ -206,14 +206,29 @@ START_TEST(the_last_line_of_stderr_is_in_the_last_word)
 }
 END_TEST
 
+START_TEST(the_last_word_tells_how_old_the_last_line_is)
+{
+	const char *command[] = {"/bin/sh", "-c", "echo old >&2; sleep 0.2; exit 7", NULL};
+	struct adapter_config c = {.kind = "process", .command = command};
+	struct stage s;
+
+	stage_open(&s, &c);
+	stage_start_only(&s, 0);
+	wait_gone(&s);
+	ck_assert_str_eq(s.seen[0].last, "old");
+	ck_assert_int_ge(s.seen[0].exit.last_age_ms, 100);
+	stage_close(&s);
+}
+END_TEST
+
 /* ---- lies on stdout ---- */
 
 static void check_frame_fault(struct stage *s, const char *detail)
 {
 	stage_wait(s, s->seen[0].nfaults);
 	ck_assert_int_eq(s->seen[0].faults[0].kind, FAULT_FRAME);
-	ck_assert_msg(
-		strstr(s->seen[0].faults[0].detail, detail) != NULL, "\"%s\" is not in: %s", detail, s->seen[0].faults[0].detail);
+	ck_assert_msg(strstr(s->seen[0].faults[0].detail, detail) != NULL, "\"%s\" is not in: %s", detail,
+		s->seen[0].faults[0].detail);
 	/* Nothing more of that stream is read. */
 	stage_request(s, 0, "echo", SLICE("{}"));
 	stage_flush(s);
@@ -325,8 +340,8 @@ START_TEST(what_cannot_run_is_refused_before_the_first_start)
 	check_refused("/tmp", NULL, NULL, "is not a file");
 	check_refused("", NULL, NULL, "the command is empty");
 	check_refused(write_script("plain", "#!/bin/sh\n", 0644), NULL, NULL, "is not executable: chmod +x");
-	check_refused(
-		write_script("orphan", "#!/no/such/python9 -u\n", 0755), NULL, NULL, "needs the interpreter /no/such/python9");
+	check_refused(write_script("orphan", "#!/no/such/python9 -u\n", 0755), NULL, NULL,
+		"needs the interpreter /no/such/python9");
 	check_refused("/bin/sh", "/no/such/guard", NULL, "/no/such/guard is not there");
 	check_refused("/bin/sh", NULL, "/no/such/place", "the working directory /no/such/place cannot be entered");
 }
@@ -352,8 +367,8 @@ static void check_start_fails(struct stage *s, const char *detail)
 	ck_assert_int_eq(s->seen[0].started, 0);
 	ck_assert_int_eq(s->seen[0].nfaults, 1);
 	ck_assert_int_eq(s->seen[0].faults[0].kind, FAULT_EXEC);
-	ck_assert_msg(
-		strstr(s->seen[0].faults[0].detail, detail) != NULL, "\"%s\" is not in: %s", detail, s->seen[0].faults[0].detail);
+	ck_assert_msg(strstr(s->seen[0].faults[0].detail, detail) != NULL, "\"%s\" is not in: %s", detail,
+		s->seen[0].faults[0].detail);
 	ck_assert(s->seen[0].exit.exited);
 	ck_assert_int_eq(s->seen[0].exit.code, 127);
 	ck_assert_uint_eq(adapter_live(s->adapter), 0);
@@ -429,7 +444,12 @@ START_TEST(limits_hold)
 		"ulimit -n >&2; ulimit -c >&2; ulimit -v >&2; grep NoNewPrivs /proc/self/status >&2; ls /proc/self/fd | wc -l >&2",
 		NULL};
 	struct adapter_config c = {
-		.kind = "process", .command = command, .open_files = 77, .core_bytes = 0, .memory_limit = INT64_C(3) << 30};
+		.kind = "process",
+		.command = command,
+		.open_files = 77,
+		.core_bytes = 0,
+		.memory_limit = INT64_C(3) << 30,
+	};
 	int leaked = fcntl(0, F_DUPFD, 20); /* not close-on-exec */
 	struct stage s;
 
@@ -448,8 +468,8 @@ END_TEST
 START_TEST(a_worker_starts_with_the_usual_signals)
 {
 	const char *command[] = {"/bin/grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status", NULL};
-	const char *shell[] = {
-		"/bin/sh", "-c", "exec 1>&2; exec \"$0\" \"$@\"", command[0], command[1], command[2], command[3], NULL};
+	const char *shell[] = {"/bin/sh", "-c", "exec 1>&2; exec \"$0\" \"$@\"", command[0], command[1], command[2], command[3],
+		NULL};
 	struct adapter_config c = {.kind = "process", .command = shell};
 	unsigned long long blocked, ignored;
 	sigset_t some, usual;
@@ -488,7 +508,8 @@ START_TEST(starts_without_descriptors_fail_one_by_one)
 	close(next);
 	stage_wait(&s, s.seen[0].gone);
 	ck_assert_int_eq(s.seen[0].faults[0].kind, FAULT_EXEC);
-	ck_assert_ptr_nonnull(strstr(s.seen[0].faults[0].detail, "Too many open files; raise the limit of open files (ulimit -n"));
+	ck_assert_ptr_nonnull(
+		strstr(s.seen[0].faults[0].detail, "Too many open files; raise the limit of open files (ulimit -n"));
 	stage_close(&s);
 }
 END_TEST
@@ -540,6 +561,7 @@ int main(void)
 	tcase_add_test(t, half_a_frame_is_no_answer);
 	tcase_add_test(t, a_worker_that_closes_its_stdin_is_a_fault_of_write);
 	tcase_add_test(t, the_last_line_of_stderr_is_in_the_last_word);
+	tcase_add_test(t, the_last_word_tells_how_old_the_last_line_is);
 	tcase_add_test(t, a_print_to_stdout_is_named);
 	tcase_add_test(t, an_oversized_frame_is_not_waited_for);
 	tcase_add_test(t, a_whole_frame_that_is_no_answer_is_unreadable);

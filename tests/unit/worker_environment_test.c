@@ -8,7 +8,7 @@ static const char *const daemon_has[] = {"PATH=/bin", "HOME=/root", "LC_ALL=C", 
 
 static void init(struct environment *e, const char *const *pass, const char *const *set)
 {
-	environment_init(e, (char *const *)(uintptr_t)daemon_has, pass, set, "qa", 70000);
+	environment_init(e, (char *const *)(uintptr_t)daemon_has, pass, set, "qa", 70000, 1500000);
 }
 
 START_TEST(only_what_is_allowed_is_passed_on)
@@ -25,8 +25,9 @@ START_TEST(only_what_is_allowed_is_passed_on)
 	ck_assert_ptr_null(environment_get(&e, "PATHS"));
 	ck_assert_ptr_null(environment_get(&e, "HTTP_PROXY"));
 	ck_assert_str_eq(environment_get(&e, "BRIDGEPOOL_MAX_FRAME_BYTES"), "70000");
-	ck_assert_uint_eq(e.n, 8); /* and HOME, and LC_ */
-	ck_assert_ptr_null(e.items[8]);
+	ck_assert_str_eq(environment_get(&e, "BRIDGEPOOL_STOP_GRACE"), "1.500");
+	ck_assert_uint_eq(e.n, 9); /* and HOME, and LC_ */
+	ck_assert_ptr_null(e.items[9]);
 	environment_free(&e);
 }
 END_TEST
@@ -59,8 +60,8 @@ START_TEST(each_worker_is_told_who_it_is)
 	ck_assert_str_eq(list[0], "BRIDGEPOOL_WORKER_ID=qa/3.9"); /* getenv finds the first */
 	ck_assert_str_eq(list[1], "BRIDGEPOOL_GENERATION=9");
 	ck_assert_str_eq(environment_get(&e, "BRIDGEPOOL_POOL"), "qa");
-	ck_assert_str_eq(
-		environment_get(&e, "BRIDGEPOOL_MAX_FRAME_BYTES"), "70000"); /* what counts is what the daemon reads by */
+	/* what counts is what the daemon reads by */
+	ck_assert_str_eq(environment_get(&e, "BRIDGEPOOL_MAX_FRAME_BYTES"), "70000");
 	ck_assert_ptr_null(list[e.n + 2]);
 	environment_list_free(list);
 	environment_free(&e);

@@ -183,9 +183,9 @@ START_TEST(a_forest_of_sessions_dies)
 {
 	/* A shell that starts three of its kind, each in a session of its own, and so on: $0 is this text, $1 how deep it still
 	 * goes. */
-	static const char body[] =
-		"if [ $1 -gt 0 ]; then for i in 1 2 3; do setsid -f /bin/sh -c \"$0\" \"$0\" $(($1 - 1)); done; fi\n"
-		"echo grown >&2; exec sleep 600";
+	static const char
+		body[] = "if [ $1 -gt 0 ]; then for i in 1 2 3; do setsid -f /bin/sh -c \"$0\" \"$0\" $(($1 - 1)); done; fi\n"
+			 "echo grown >&2; exec sleep 600";
 	static const char *const command[] = {"/bin/sh", "-c", body, body, "4", NULL};
 	struct stage s;
 

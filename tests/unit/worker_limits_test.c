@@ -270,8 +270,8 @@ START_TEST(a_worker_is_the_user_that_is_named)
 	c.user = "nobody";
 	c.oom_score = 10;
 	pid = start(&s, &c);
-	snprintf(ids, sizeof ids, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", nobody.uid, nobody.uid, nobody.uid, nobody.uid, nobody.gid,
-		nobody.gid, nobody.gid, nobody.gid);
+	snprintf(ids, sizeof ids, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", nobody.uid, nobody.uid, nobody.uid, nobody.uid,
+		nobody.gid, nobody.gid, nobody.gid, nobody.gid);
 	check_line(pid, "status", ids);
 	check_line(pid, "status", "Groups:\t \n");
 	check_line(pid, "status", "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n");

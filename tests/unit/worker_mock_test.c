@@ -57,6 +57,69 @@ START_TEST(a_script_is_followed)
 }
 END_TEST
 
+START_TEST(parts_come_one_after_the_other_before_the_answer)
+{
+	struct stage s;
+	uint64_t id;
+
+	open_script(&s, "delay=1ms");
+	stage_start(&s, 0);
+	id = stage_request(&s, 0, "stream", SLICE("{\"parts\":3,\"ms\":2}"));
+	stage_wait(&s, s.seen[0].nanswers == 4);
+	for (size_t i = 0; i < 4; i++) {
+		ck_assert_uint_eq(s.seen[0].answers[i].id, id);
+		ck_assert_int_eq(s.seen[0].answers[i].kind, i < 3 ? ANSWER_PARTIAL : ANSWER_OK);
+	}
+	ck_assert_str_eq(s.seen[0].answers[2].payload, "{\"part\":3}");
+	stage_close(&s);
+}
+END_TEST
+
+/* What is asked last is due last: by its answer all else has come that will. */
+START_TEST(a_cancel_ends_what_it_names_and_its_parts)
+{
+	struct stage s;
+	uint64_t slow, stream, beside, cancels[2];
+
+	open_script(&s, NULL);
+	stage_start(&s, 0);
+	slow = stage_request(&s, 0, "sleep", SLICE("{\"ms\":5}"));
+	stream = stage_request(&s, 0, "stream", SLICE("{\"parts\":3,\"ms\":5}"));
+	beside = stage_request(&s, 0, "stream", SLICE("{\"parts\":1,\"ms\":15}"));
+	cancels[0] = stage_say(&s, 0, (struct call){.kind = CALL_CANCEL, .target = slow});
+	cancels[1] = stage_say(&s, 0, (struct call){.kind = CALL_CANCEL, .target = stream});
+	stage_ask(&s, 0, "sleep", SLICE("{\"ms\":20}"));
+	ck_assert_uint_eq(s.seen[0].nanswers, 4 + 2 + 1);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_str_eq(s.seen[0].answers[2 * i].code, "CANCELLED");
+		ck_assert_uint_eq(s.seen[0].answers[2 * i].id, i ? stream : slow);
+		ck_assert_uint_eq(s.seen[0].answers[2 * i + 1].id, cancels[i]);
+	}
+	ck_assert_int_eq(s.seen[0].answers[4].kind, ANSWER_PARTIAL);
+	ck_assert_uint_eq(s.seen[0].answers[5].id, beside);
+	stage_close(&s);
+}
+END_TEST
+
+START_TEST(numbers_of_a_request_have_bounds)
+{
+	struct stage s;
+	uint64_t far;
+
+	open_script(&s, "delay=1ms");
+	stage_start(&s, 0);
+	/* 3 times that is 2 in 64 bits */
+	far = stage_request(&s, 0, "stream", SLICE("{\"parts\":3,\"ms\":6148914691236517206}"));
+	stage_ask(&s, 0, "sleep", SLICE("{\"ms\":20}"));
+	ck_assert_ptr_null(stage_find(&s.seen[0], far));
+	stage_request(&s, 0, "stream", SLICE("{\"parts\":1000000000000}"));
+	stage_ask(&s, 0, "sleep", SLICE("{\"ms\":20}"));
+	ck_assert_uint_eq(s.seen[0].nanswers, 1 + 10001 + 1);
+	ck_assert_str_eq(s.seen[0].answers[10000].payload, "{\"part\":10000}");
+	stage_close(&s);
+}
+END_TEST
+
 START_TEST(a_scripted_crash_takes_what_is_in_flight)
 {
 	struct stage s;
@@ -158,6 +221,9 @@ int main(void)
 
 	tcase_add_test(t, the_usual_worker_echoes);
 	tcase_add_test(t, a_script_is_followed);
+	tcase_add_test(t, parts_come_one_after_the_other_before_the_answer);
+	tcase_add_test(t, a_cancel_ends_what_it_names_and_its_parts);
+	tcase_add_test(t, numbers_of_a_request_have_bounds);
 	tcase_add_test(t, a_scripted_crash_takes_what_is_in_flight);
 	tcase_add_test(t, a_scripted_start_fails);
 	tcase_add_test(t, a_stubborn_worker_needs_to_be_killed);

@@ -106,6 +106,48 @@ START_TEST(a_delay_is_kept_and_delays_overlap)
 }
 END_TEST
 
+START_TEST(parts_are_spaced_and_a_cancel_ends_them)
+{
+	struct stage s;
+	uint64_t id, cancel;
+	size_t parts = 0;
+
+	open_one(&s, NULL, NULL, NULL, NULL);
+	stage_ask(&s, 0, "stream", SLICE("{\"parts\":0}"));
+	id = stage_request(&s, 0, "stream", SLICE("{\"parts\":1000,\"ms\":10}"));
+	stage_flush(&s);
+	stage_wait(&s, s.seen[0].nanswers >= 3);
+	cancel = stage_say(&s, 0, (struct call){.kind = CALL_CANCEL, .target = id});
+	stage_flush(&s);
+	stage_wait(&s, stage_find(&s.seen[0], cancel));
+	ck_assert_str_eq(stage_find(&s.seen[0], cancel)->payload, "{\"cancelled\":true}");
+	for (size_t i = 1; i < s.seen[0].nanswers && s.seen[0].answers[i].kind == ANSWER_PARTIAL; i++)
+		parts++;
+	ck_assert_uint_lt(parts, 1000);
+	ck_assert_uint_eq(s.seen[0].nanswers, 1 + parts + 2); /* CANCELLED, and the cancel's own */
+	ck_assert_str_eq(s.seen[0].answers[1 + parts].code, "CANCELLED");
+	stage_close(&s);
+}
+END_TEST
+
+START_TEST(numbers_of_a_request_have_bounds)
+{
+	struct stage s;
+	uint64_t far;
+
+	open_one(&s, NULL, NULL, NULL, NULL);
+	/* 3 times that is 2 in 64 bits */
+	far = stage_request(&s, 0, "stream", SLICE("{\"parts\":3,\"ms\":6148914691236517206}"));
+	stage_ask(&s, 0, "sleep", SLICE("{\"ms\":20}"));
+	ck_assert_ptr_null(stage_find(&s.seen[0], far));
+	stage_request(&s, 0, "stream", SLICE("{\"parts\":1000000000000,\"ms\":-1}"));
+	stage_ask(&s, 0, "echo", SLICE("{}"));
+	ck_assert_uint_eq(s.seen[0].nanswers, 1 + 10001 + 1);
+	ck_assert_str_eq(s.seen[0].answers[10001].payload, "{\"parts\":10000}");
+	stage_close(&s);
+}
+END_TEST
+
 START_TEST(fail_answers_with_the_error_it_was_given)
 {
 	const struct stage_answer *a;
@@ -146,8 +188,8 @@ END_TEST
 
 START_TEST(wrong_options_are_named)
 {
-	static const char *const wrong[][2] = {
-		{"--hang", "0"}, {"--hang", "101%"}, {"--delay", "soon"}, {"--ignore", "kill"}, {"--nonsense", "1"}};
+	static const char *const wrong[][2] = {{"--hang", "0"}, {"--hang", "101%"}, {"--delay", "soon"}, {"--ignore", "kill"},
+		{"--nonsense", "1"}};
 
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
 		const char *options[] = {wrong[i][0], wrong[i][1], NULL};
@@ -172,6 +214,8 @@ int main(void)
 	tcase_add_test(t, a_command_is_hit);
 	tcase_add_test(t, a_late_answer_comes_after_a_later_request);
 	tcase_add_test(t, a_delay_is_kept_and_delays_overlap);
+	tcase_add_test(t, parts_are_spaced_and_a_cancel_ends_them);
+	tcase_add_test(t, numbers_of_a_request_have_bounds);
 	tcase_add_test(t, fail_answers_with_the_error_it_was_given);
 	tcase_add_test(t, a_leak_grows_the_process);
 	tcase_add_test(t, wrong_options_are_named);

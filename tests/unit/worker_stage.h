@@ -159,7 +159,8 @@ static inline const char *stage_path(const char *below_build)
 /* The adapter is NULL if it could not be made; errstr says why. */
 static inline void stage_open(struct stage *s, const struct adapter_config *c)
 {
-	const struct worker_events ev = {s, stage_on_started, stage_on_answer, stage_on_fault, stage_on_gone, stage_on_line, stage_on_memory};
+	const struct worker_events ev = {s, stage_on_started, stage_on_answer, stage_on_fault, stage_on_gone, stage_on_line,
+		stage_on_memory};
 	struct adapter_config full = *c;
 	char guard[4096];
 
@@ -188,15 +189,15 @@ static inline void stage_open_mock(struct stage *s, const char *const *options)
 	ck_assert_msg(s->adapter != NULL, "%s", s->errstr);
 }
 
-#define stage_wait(s, condition)                                                                                                 \
-	do {                                                                                                                     \
-		(s)->impatient = false;                                                                                          \
-		uv_timer_start(&(s)->patience, stage_on_patience, STAGE_PATIENCE_MS, 0);                                         \
-		while (!(condition)) {                                                                                           \
-			uv_run(&(s)->loop, UV_RUN_ONCE);                                                                         \
-			ck_assert_msg(!(s)->impatient, "this was waited for and did not come: %s", #condition);                  \
-		}                                                                                                                \
-		uv_timer_stop(&(s)->patience);                                                                                   \
+#define stage_wait(s, condition)                                                                                \
+	do {                                                                                                    \
+		(s)->impatient = false;                                                                         \
+		uv_timer_start(&(s)->patience, stage_on_patience, STAGE_PATIENCE_MS, 0);                        \
+		while (!(condition)) {                                                                          \
+			uv_run(&(s)->loop, UV_RUN_ONCE);                                                        \
+			ck_assert_msg(!(s)->impatient, "this was waited for and did not come: %s", #condition); \
+		}                                                                                               \
+		uv_timer_stop(&(s)->patience);                                                                  \
 	} while (0)
 
 static inline struct slot_ref stage_slot(uint16_t slot)

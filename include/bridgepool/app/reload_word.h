@@ -1,5 +1,5 @@
-/* reload_word.h: how `bridgepool reload` hears what came of its signal: over a socket in the abstract namespace that is named after the
- * daemon's process. The daemon speaks only to a listener of its own user or of root. */
+/* reload_word.h: how `bridgepool reload` hears what came of its signal: over a socket in the abstract namespace that is named
+ * after the daemon's process. The daemon speaks only to a listener of its own user or of root. */
 #ifndef BRIDGEPOOL_APP_RELOAD_WORD_H
 #define BRIDGEPOOL_APP_RELOAD_WORD_H
 

@@ -8,12 +8,13 @@ struct pool_settings {
 	char *name, *adapter, *directory, *user, *group, *script;
 	struct config_strings command, environment, pass_environment;
 	int64_t size, spare, min_ready, concurrency;
-	int state, on_session_loss;          /* enum pool_state, enum session_loss */
-	int64_t request_timeout, partial_interval, partial_max, partial_bytes_max, kill_grace, session_ttl, session_hook_timeout, start_timeout;
+	int state, on_session_loss, on_revoke; /* enum pool_state, enum session_loss, enum revoke_policy */
+	int64_t request_timeout, partial_interval, partial_max, partial_bytes_max, kill_grace, session_ttl, session_hook_timeout,
+		start_timeout;
 	int64_t max_sessions, max_queued, max_queued_per_session, start_batch;
 	int64_t ping_interval, ping_timeout, backoff_min, backoff_max, stop_grace;
 	int64_t circuit_failures, circuit_pause;
-	int circuit;                         /* 0 hold, 1 reject */
+	int circuit; /* 0 hold, 1 reject */
 	int64_t recycle_requests, recycle_age, recycle_memory, recycle_grace, resident_limit;
 	int64_t memory, open_files, core, cpu, oom_score, max_frame_bytes;
 	bool no_new_privileges;
@@ -25,31 +26,55 @@ struct source_settings {
 };
 
 struct settings {
-	struct { char *id; } instance;
+	struct {
+		char *id;
+	} instance;
 	struct {
 		char *brokers, *group, *results, *health, *dead_letters;
 		struct config_strings properties, consumer_properties, producer_properties;
-		int64_t linger, start_timeout;   /* how long to wait for the broker at start; 0: for ever */
+		int64_t linger, start_timeout; /* how long to wait for the broker at start; 0: for ever */
 	} kafka;
-	struct config_list sources;          /* of struct source_settings */
-	struct config_list pools;            /* of struct pool_settings */
-	struct { int guarantee; int64_t max_attempts, retry_backoff, commit_interval, window; } delivery;
-	struct { int64_t shutdown, revoke; } drain;
-	struct { int64_t memory, request, result; } limits;
-	struct { int results, health; } encoding;
-	struct { struct config_strings copy; } headers;
-	struct { int64_t heartbeat; } health;
-	struct { char *listen; } http;
-	struct { int level, format; int64_t slow; } log;
-	struct { struct config_strings extra; } schemas;
+	struct config_list sources; /* of struct source_settings */
+	struct config_list pools;   /* of struct pool_settings */
+	struct {
+		int guarantee;
+		int64_t max_attempts, retry_backoff, commit_interval, window;
+	} delivery;
+	struct {
+		int64_t shutdown, revoke;
+	} drain;
+	struct {
+		int64_t memory, request, result;
+	} limits;
+	struct {
+		int results, health;
+	} encoding;
+	struct {
+		struct config_strings copy;
+	} headers;
+	struct {
+		int64_t heartbeat;
+		bool sessions;
+	} health;
+	struct {
+		char *listen;
+	} http;
+	struct {
+		int level, format;
+		int64_t slow;
+	} log;
+	struct {
+		struct config_strings extra;
+	} schemas;
 };
 
 const struct config_key *settings_keys(size_t *n);
-/* config_load with our table, then what no single key can tell (a source's pool exists, names are unique, properties are not ours). */
+/* config_load with our table, then what no single key can tell (a source's pool exists, names are unique, properties are not
+ * ours). */
 bool settings_load(const char *path, const char *const *sets, size_t nsets, struct settings *out, struct buf *errors);
 /* The second part alone, of settings that were put together from two readings. */
 bool settings_judge(const struct settings *s, struct buf *errors);
-const struct pool_settings *settings_pool(const struct settings *s, size_t i);     /* i: below pools.n, in the order of the file */
+const struct pool_settings *settings_pool(const struct settings *s, size_t i); /* i: below pools.n, in the order of the file */
 const struct source_settings *settings_source(const struct settings *s, size_t i); /* below sources.n */
 void settings_free(struct settings *s);
 

@@ -18,6 +18,7 @@ bool slice_equal(struct slice a, struct slice b); /* absent equals only absent *
 bool slice_is(struct slice a, const char *text);
 bool slice_is_utf8(struct slice s);     /* well-formed UTF-8: no surrogates, no overlong forms; NUL is allowed */
 size_t slice_character(struct slice s); /* bytes of the UTF-8 character that it begins with; 0: it begins with none */
+struct slice slice_cut(struct slice s, size_t most); /* its beginning: at most so many bytes, and no UTF-8 character in part */
 
 struct buf {
 	uint8_t *data;

@@ -36,10 +36,10 @@ struct config_list {
 struct config_key {
 	const char *path; /* "kafka.brokers", "pools[]", "pools[].name" */
 	enum config_type type;
-	size_t offset;     /* into the top struct, or into one list item for "x[].y" */
-	size_t stride;     /* CONFIG_LIST only: size of one item */
-	const char *dflt;  /* as it would stand in the file; NULL: must be given. A list's default is a list of one group of
-			      defaults, or "()" */
+	size_t offset; /* into the top struct, or into one list item for "x[].y" */
+	size_t stride; /* CONFIG_LIST only: size of one item */
+	/* as it would stand in the file; NULL: must be given. A list's default is a list of one group of defaults, or "()" */
+	const char *dflt;
 	const char *range; /* "1..1000", "a|b", or NULL */
 	enum config_reload reload;
 	const char *help;    /* one sentence, with the unit */
@@ -73,9 +73,9 @@ struct config_change {
 	const void *before, *after; /* the fields; NULL where there is none */
 };
 
-/* Tells all that is different between two readings, in the order of the table. What `take` returns false for, and whatever was added to or
- * removed from a list, is in `after` as it was before: its lists end with the items of `before`, in their order. Items are the same if
- * their first member, a string, is. */
+/* Tells all that is different between two readings, in the order of the table. What `take` returns false for, and whatever was
+ * added to or removed from a list, is in `after` as it was before: its lists end with the items of `before`, in their order.
+ * Items are the same if their first member, a string, is. */
 void config_merge(const struct config_key *keys, size_t n, const void *before, void *after,
 	bool (*take)(void *ctx, const struct config_change *c), void *ctx);
 /* A value as it would stand in the file. False: it is text, which may be a secret, and is not shown. */

@@ -14,6 +14,9 @@ bool log_wanted(enum log_level level);
  * unescaped: control characters and bad UTF-8 are escaped, lines are cut at 4 KiB. */
 void log_line(enum log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* A value for such a line, in quotes: those inside it, and backslashes, get a backslash, so that it stays one token. */
+void log_quote(struct buf *out, struct slice value);
+
 /* For lines that one fault can cause by the hundred: at most `burst` lines per `per_us`, then one line that counts the rest.
  * The caller keeps the struct (zeroed) beside what it limits. */
 struct log_limit {

@@ -39,9 +39,9 @@ enum delivery {
 };
 
 enum commit_verdict {
-	COMMIT_UNKNOWN,   /* refused or unknown: commit again at the next interval */
-	COMMIT_STALE,     /* generation over, member unknown: this assignment is lost */
-	COMMIT_TOO_LARGE  /* metadata over the broker's limit: commit the base alone */
+	COMMIT_UNKNOWN,  /* refused or unknown: commit again at the next interval */
+	COMMIT_STALE,    /* generation over, member unknown: this assignment is lost */
+	COMMIT_TOO_LARGE /* metadata over the broker's limit: commit the base alone */
 };
 
 struct tp_fault {
@@ -50,7 +50,8 @@ struct tp_fault {
 	const char *reason;
 };
 
-/* What the group had committed for a partition. offset is where reading starts: the consumer has already put the low watermark for "nothing committed". */
+/* What the group had committed for a partition. offset is where reading starts: the consumer has already put the low watermark
+ * for "nothing committed". */
 struct committed {
 	struct tp tp;
 	int64_t offset;
@@ -67,20 +68,23 @@ enum worker_fault {
 };
 
 struct exit_report {
-	bool exited;       /* with `code`; else by `signal` */
+	bool exited; /* with `code`; else by `signal` */
 	int code, signal;
-	bool by_limit;     /* killed for its memory */
-	struct slice last; /* its last stderr line, for people; may be absent */
+	bool by_limit;       /* killed for its memory */
+	struct slice last;   /* its last stderr line, for people; may be absent */
+	int64_t last_age_ms; /* so long before its end it was read */
 };
 
 struct port {
 	void *ctx;
-	void (*read_offsets)(void *ctx, const struct tp *tp, size_t n); /* answered by engine_offsets, in parts if need be, for each that is not revoked before */
-	void (*release)(void *ctx);                                     /* answers the pending revoke */
-	void (*hold)(void *ctx, struct tp tp, bool on);                 /* stop or go on reading one partition; others flow on */
-	void (*commit)(void *ctx, const struct commit *c);              /* answered by engine_committed */
-	bool (*produce)(void *ctx, const struct record *r);             /* false: queue full, try again after the next engine_delivered or tick */
-	void (*worker_start)(void *ctx, struct slot_ref w);             /* answered by engine_started or engine_fault + engine_gone */
+	void (*read_offsets)(void *ctx, const struct tp *tp,
+		size_t n);          /* answered by engine_offsets, in parts if need be, for each that is not revoked before */
+	void (*release)(void *ctx); /* answers the pending revoke */
+	void (*hold)(void *ctx, struct tp tp, bool on);    /* stop or go on reading one partition; others flow on */
+	void (*commit)(void *ctx, const struct commit *c); /* answered by engine_committed */
+	/* false: queue full, try again after the next engine_delivered or tick */
+	bool (*produce)(void *ctx, const struct record *r);
+	void (*worker_start)(void *ctx, struct slot_ref w); /* answered by engine_started or engine_fault + engine_gone */
 	void (*worker_call)(void *ctx, struct slot_ref w, const struct call *c);
 	void (*worker_stop)(void *ctx, struct slot_ref w, enum stop_step s);
 	void (*note)(void *ctx, const struct note *n);

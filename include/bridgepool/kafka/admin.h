@@ -1,4 +1,5 @@
-/* admin.h: topics and what the broker says about them. Blocking calls with a time limit: for start-up and commands, never on the running loop. */
+/* admin.h: topics and what the broker says about them. Blocking calls with a time limit: for start-up and commands, never on the
+ * running loop. */
 #ifndef BRIDGEPOOL_KAFKA_ADMIN_H
 #define BRIDGEPOOL_KAFKA_ADMIN_H
 
@@ -17,8 +18,8 @@ struct topic_info {
 struct topic_spec {
 	const char *name;
 	int partitions;
-	int replication;            /* -1: the broker's default */
-	const char *const *config;  /* "retention.ms=..." pairs, NULL-terminated; may be NULL */
+	int replication;           /* -1: the broker's default */
+	const char *const *config; /* "retention.ms=..." pairs, NULL-terminated; may be NULL */
 };
 
 struct admin *admin_new(const char *brokers, const char *const *properties, char *errstr, size_t size);

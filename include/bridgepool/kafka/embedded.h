@@ -1,4 +1,5 @@
-/* embedded.h: librdkafka's mock cluster as a broker on loopback, for `demo`, `dev` and `broker`. Keeps nothing on disk; no proof of any guarantee. */
+/* embedded.h: librdkafka's mock cluster as a broker on loopback, for `demo`, `dev` and `broker`. Keeps nothing on disk; no proof
+ * of any guarantee. */
 #ifndef BRIDGEPOOL_KAFKA_EMBEDDED_H
 #define BRIDGEPOOL_KAFKA_EMBEDDED_H
 

@@ -1,5 +1,6 @@
-/* http.h: a small HTTP/1.1 server on the loop, for people and monitoring: GET and HEAD only, each answer made at once, in the loop's
- * thread. Slow and too many clients cost a connection each, at most 32, and never the loop. */
+/* http.h: a small HTTP/1.1 server on the loop, for people and monitoring: GET and HEAD only, each answer made at once, in the
+ * loop's thread. Slow and too many clients cost a connection each, at most 32, and never the loop; a connection has its time
+ * until its request is complete, and until its answer was taken, whatever trickles meanwhile. */
 #ifndef BRIDGEPOOL_OPS_HTTP_H
 #define BRIDGEPOOL_OPS_HTTP_H
 
@@ -21,6 +22,7 @@ struct http_config {
 	const char *listen; /* "127.0.0.1:9464", "[::1]:9464"; port 0: any free one */
 	void *ctx;
 	void (*answer)(void *ctx, const struct http_query *q, struct http_answer *a);
+	uint64_t request_ms, answer_ms; /* until a connection's request is complete, until its answer was taken; 0: 10 s, 30 s */
 };
 
 /* NULL: errstr says what is wrong with the address and how to mend it. Copies c. */

@@ -5,11 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-void supervisor_ready(void);               /* the service has started */
-void supervisor_status(const char *text);  /* one line, for `systemctl status` */
-void supervisor_reloading(void);           /* until supervisor_ready is called again */
-void supervisor_stopping(void);
-int64_t supervisor_watchdog_us(void);      /* how often supervisor_alive is to be called: half of what is allowed; 0: not wanted */
+void supervisor_ready(void);                 /* the service has started */
+void supervisor_status(const char *text);    /* one line, for `systemctl status` */
+void supervisor_reloading(void);             /* until supervisor_ready is called again */
+void supervisor_stopping(int64_t within_us); /* it ends by itself in that time, which the supervisor is to grant */
+int64_t supervisor_watchdog_us(void); /* how often supervisor_alive is to be called: half of what is allowed; 0: not wanted */
 void supervisor_alive(void);
 
 #endif

@@ -19,9 +19,9 @@ enum json_kind {
 const char *json_kind_name(enum json_kind k); /* "a string", for messages */
 
 struct json_member {
-	const char *name;   /* what to look for; given by the caller */
-	struct slice value; /* the member's exact bytes in doc (strings with their quotes); absent if not found. The last of
-			       duplicates wins */
+	const char *name; /* what to look for; given by the caller */
+	/* the member's exact bytes in doc (strings with their quotes); absent if not found. The last of duplicates wins */
+	struct slice value;
 	enum json_kind kind;
 };
 
@@ -32,8 +32,8 @@ bool json_read_object(struct slice doc, struct json_member *members, size_t n, u
 bool json_read_value(struct slice doc, enum json_kind *kind, unsigned max_depth, char *errstr, size_t size);
 /* Calls back for each member of a valid object, key and value as they stand in doc (key without quotes, still escaped). False
  * from each stops. */
-bool json_each(
-	struct slice object, bool (*each)(void *ctx, struct slice key, struct slice value, enum json_kind kind), void *ctx);
+bool json_each(struct slice object, bool (*each)(void *ctx, struct slice key, struct slice value, enum json_kind kind),
+	void *ctx);
 
 /* Appends the text of "a\u00e9" (quotes included) as UTF-8. False: not a string, or a lone surrogate; nothing was added. */
 bool json_unescape(struct slice quoted, struct buf *out);

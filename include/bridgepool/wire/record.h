@@ -57,7 +57,7 @@ enum health_kind {
 enum severity { SEVERITY_UNKNOWN, SEVERITY_INFO, SEVERITY_WARN, SEVERITY_ERROR, SEVERITY_COUNT };
 
 const char *status_name(enum status s);             /* "OK" */
-const char *circuit_name(int state); /* of a pool's circuit: "closed", "open", "probing" */
+const char *circuit_name(int state);                /* of a pool's circuit: "closed", "open", "probing" */
 const char *health_state_name(enum health_state s); /* "READY" */
 const char *health_kind_name(enum health_kind k);
 const char *severity_name(enum severity s);
@@ -143,7 +143,8 @@ struct command_count {
 };
 
 struct worker_snapshot {
-	const char *id, *role; /* borrowed from the engine until its next call; "pool/slot.generation"; "serving", "spare", "leaving" */
+	/* borrowed from the engine until its next call; "pool/slot.generation"; "serving", "spare", "leaving" */
+	const char *id, *role;
 	enum health_state state;
 	uint32_t in_flight, unanswered;
 	uint64_t sessions, resident;
@@ -164,11 +165,11 @@ struct pool_snapshot {
 	size_t nworker_list;
 	/* for metrics */
 	uint64_t memory_limit, recycle_memory; /* of a worker; 0: none */
-	int circuit;                         /* 0 closed, 1 open, 2 probing */
+	int circuit;                           /* 0 closed, 1 open, 2 probing */
 	struct phase_times times[PHASES];
 	struct used_up used;
-	uint64_t parts, partials_dropped; /* results that are not final; what workers said for them and is in none */
-	struct command_count *commands; /* owned */
+	uint64_t parts, partials_dropped;   /* results that are not final; what workers said for them and is in none */
+	struct command_count *commands;     /* owned */
 	struct named_count *ended, *exited; /* owned; sessions and workers, by reason */
 	size_t ncommands, nended, nexited;
 };
@@ -191,6 +192,7 @@ struct snapshot {
 	struct partition_snapshot *partitions; /* owned */
 	uint64_t memory_used, memory_limit;
 	uint64_t late_answers, dropped_stale; /* late things that found nothing */
+	int64_t heartbeat_ms;                 /* until the next HEARTBEAT; 0: none will come */
 	/* for metrics */
 	struct named_count *memory;         /* owned; bytes by what holds them */
 	struct command_count *dead_letters; /* owned; by error code, under requests[0] */

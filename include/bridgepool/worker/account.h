@@ -15,8 +15,9 @@ struct account {
 
 enum account_fault { ACCOUNT_GOOD, ACCOUNT_USER, ACCOUNT_GROUP };
 
-/* user "" or NULL: the daemon's; group likewise: the user's. A fault says of which it is, errstr why and how to mend it: it is not
- * known, or this process may not change to it (see may_change in account.c). Asks the system's user database, which may be remote. */
+/* user "" or NULL: the daemon's; group likewise: the user's. A fault says of which it is, errstr why and how to mend it: it is
+ * not known, or this process may not change to it (see may_change in account.c). Asks the system's user database, which may be
+ * remote. */
 enum account_fault account_find(const char *user, const char *group, struct account *out, char *errstr, size_t size);
 
 #endif

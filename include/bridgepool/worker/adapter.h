@@ -16,7 +16,8 @@ struct worker_events {
 	void (*fault)(void *ctx, struct slot_ref w, enum worker_fault f, struct slice detail);
 	void (*gone)(void *ctx, struct slot_ref w, const struct exit_report *x); /* once, last; nothing of it lives */
 	void (*line)(void *ctx, struct slot_ref w, struct slice line); /* one stderr line, without its end; cut at 8 KiB */
-	void (*memory)(void *ctx, struct slot_ref w, uint64_t bytes);  /* that all its processes hold, without pages of files; about once a second; NULL: not looked at */
+	/* that all its processes hold, without pages of files; about once a second; NULL: not looked at */
+	void (*memory)(void *ctx, struct slot_ref w, uint64_t bytes);
 };
 
 struct adapter_config {
@@ -27,6 +28,7 @@ struct adapter_config {
 	const char *const *pass;        /* fnmatch patterns of further variables of the daemon that are passed on; may be NULL */
 	const char *guard_path;         /* bridgepool-guard; NULL: beside the running program, else the installed one */
 	size_t max_frame_bytes;         /* of a message from a worker; goes into BRIDGEPOOL_MAX_FRAME_BYTES; 0: 16 MiB */
+	int64_t stop_grace_us;          /* between the steps of stopping a worker; goes into BRIDGEPOOL_STOP_GRACE; 0: not told */
 	int64_t memory_limit;           /* bytes of address space per worker (RLIMIT_AS), 0: none */
 	int64_t open_files;             /* RLIMIT_NOFILE, 0: as it is */
 	int64_t core_bytes;             /* RLIMIT_CORE */
@@ -39,11 +41,12 @@ struct adapter_config {
 };
 
 /* Copies c. NULL: errstr says what to mend (command not found, guard not found). */
-struct adapter *adapter_new(
-	struct uv_loop_s *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr, size_t size);
+struct adapter *adapter_new(struct uv_loop_s *loop, const struct adapter_config *c, const struct worker_events *ev, char *errstr,
+	size_t size);
 /* Whether adapter_new would take it; nothing is made. */
 bool adapter_fits(const struct adapter_config *c, char *errstr, size_t size);
-/* For the workers that are started from now on; of the same kind and script. False: all is as it was, errstr as of adapter_new. */
+/* For the workers that are started from now on; of the same kind and script. False: all is as it was, errstr as of
+ * adapter_new. */
 bool adapter_reconfigure(struct adapter *a, const struct adapter_config *c, char *errstr, size_t size);
 void adapter_start(struct adapter *a, struct slot_ref w);
 /* Buffered until adapter_flush; a w that is gone is ignored. */

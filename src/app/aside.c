@@ -1,0 +1,44 @@
+/* aside.c: see aside.h. */
+#include "aside.h"
+
+#include <stdbool.h>
+
+#include "bridgepool/base/check.h"
+
+struct aside {
+	uv_thread_t thread;
+	uv_async_t over;
+	void (*work)(void *ctx);
+	void *ctx;
+	bool closed;
+};
+
+static void run(void *arg)
+{
+	struct aside *a = arg;
+
+	a->work(a->ctx);
+	uv_async_send(&a->over);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	((struct aside *)handle->data)->closed = true;
+}
+
+static void on_over(uv_async_t *over)
+{
+	uv_close((uv_handle_t *)over, on_closed);
+}
+
+void aside_run(uv_loop_t *loop, void (*work)(void *ctx), void *ctx)
+{
+	struct aside a = {.work = work, .ctx = ctx};
+
+	CHECK(uv_async_init(loop, &a.over, on_over) == 0);
+	a.over.data = &a;
+	CHECK(uv_thread_create(&a.thread, run, &a) == 0);
+	while (!a.closed)
+		uv_run(loop, UV_RUN_ONCE);
+	uv_thread_join(&a.thread);
+}
