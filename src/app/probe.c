@@ -66,6 +66,7 @@ static void on_fault(void *ctx, struct slot_ref w, enum worker_fault f, struct s
 {
 	static const char *const words[] = {
 		[FAULT_EXEC] = "it could not be started",
+		[FAULT_START] = "it could not be started this time",
 		[FAULT_EOF] = "it closed its standard output",
 		[FAULT_WRITE] = "it closed its standard input",
 		[FAULT_FRAME] = "it wrote something that is no frame to its standard output",

@@ -298,6 +298,7 @@ void engine_fault(struct engine *e, struct slot_ref ref, enum worker_fault f, st
 {
 	static const char *const reasons[] = {
 		[FAULT_EXEC] = "it could not be started",
+		[FAULT_START] = "it could not be started this time",
 		[FAULT_EOF] = "its stdout ended",
 		[FAULT_WRITE] = "its stdin broke",
 		[FAULT_FRAME] = "its stdout is no stream of frames",

@@ -222,7 +222,7 @@ static int spawn_guard(const struct launch_plan *plan, const struct pipes *p, ch
 	return error;
 }
 
-bool launch_guarded(const struct launch_plan *plan, struct slot_ref w, struct launched *out, char *errstr, size_t size)
+int launch_guarded(const struct launch_plan *plan, struct slot_ref w, struct launched *out, char *errstr, size_t size)
 {
 	char id[WORKER_ID_MAX], **environment;
 	struct pipes p;
@@ -230,11 +230,12 @@ bool launch_guarded(const struct launch_plan *plan, struct slot_ref w, struct la
 	int error;
 
 	if (!pipes_open(&p)) {
-		snprintf(errstr, size, "no pipes for a worker: %s%s", strerror(errno),
-			errno == EMFILE
+		error = errno;
+		snprintf(errstr, size, "no pipes for a worker: %s%s", strerror(error),
+			error == EMFILE
 				? "; raise the limit of open files (ulimit -n, or LimitNOFILE= of systemd): a worker needs five"
 				: "");
-		return false;
+		return error;
 	}
 	worker_id_write(id, plan->pool_name, w);
 	environment = environment_list(&plan->environment, id, w.generation);
@@ -243,7 +244,7 @@ bool launch_guarded(const struct launch_plan *plan, struct slot_ref w, struct la
 	pipes_close(&p, error != 0);
 	if (error) {
 		snprintf(errstr, size, "%s cannot be started: %s", plan->guard, strerror(error));
-		return false;
+		return error;
 	}
 	*out = (struct launched){
 		.guard = pid,
@@ -253,5 +254,5 @@ bool launch_guarded(const struct launch_plan *plan, struct slot_ref w, struct la
 		.orders = p.fd[GUARD_FD_ORDERS][1],
 		.report = p.fd[GUARD_FD_REPORT][0],
 	};
-	return true;
+	return 0;
 }

@@ -32,7 +32,8 @@ void launch_plan_free(struct launch_plan *p);
 /* Why the command cannot be run, as far as it can be seen from here; false: nothing is wrong with it. */
 bool launch_plan_explain(const struct launch_plan *p, char *errstr, size_t size);
 
-/* Does not wait for the worker: the guard's report tells what came of it. False: nothing was started, errstr says why. */
-bool launch_guarded(const struct launch_plan *p, struct slot_ref w, struct launched *out, char *errstr, size_t size);
+/* Does not wait for the worker: the guard's report tells what came of it. Not 0: an errno, nothing was started, errstr says why.
+ */
+int launch_guarded(const struct launch_plan *p, struct slot_ref w, struct launched *out, char *errstr, size_t size);
 
 #endif

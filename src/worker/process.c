@@ -274,13 +274,25 @@ static void hear_started(struct process *p, pid_t pid)
 		ev->started(ev->ctx, p->slot, pid);
 }
 
+/* What the command has no part in, and the next start may find otherwise. */
+static enum worker_fault failed_start(int error)
+{
+	static const int passing[] = {EAGAIN, ENOMEM, EMFILE, ENFILE, EINTR, ETXTBSY};
+
+	for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
+		if (error == passing[i])
+			return FAULT_START;
+	}
+	return FAULT_EXEC;
+}
+
 static void hear_failed(struct process *p, enum guard_step step, int error)
 {
 	char why[1024];
 
 	p->failed = true;
 	explain_failure(p, step, error, why, sizeof why);
-	say_fault(p, FAULT_EXEC, slice_of(why));
+	say_fault(p, failed_start(error), slice_of(why));
 }
 
 static void know_exit(struct process *p)
@@ -449,6 +461,7 @@ struct process *process_start(struct fleet *f, struct slot_ref slot)
 	struct process *p = xcalloc(1, sizeof *p);
 	struct launched s;
 	char why[512];
+	int error;
 
 	p->fleet = f;
 	p->slot = slot;
@@ -457,8 +470,10 @@ struct process *process_start(struct fleet *f, struct slot_ref slot)
 	p->max_frame = f->max_frame;
 	frame_init(&p->frames, p->max_frame);
 	buf_init(&p->said, SAID_MAX);
-	if (!launch_guarded(&f->plan, slot, &s, why, sizeof why)) {
+	error = launch_guarded(&f->plan, slot, &s, why, sizeof why);
+	if (error) {
 		p->failed = true;
+		p->failure_kind = failed_start(error);
 		p->failure = xstrdup(why);
 		fleet_due(f, p);
 		return p;
@@ -476,7 +491,7 @@ struct process *process_start(struct fleet *f, struct slot_ref slot)
 void process_turn(struct process *p)
 {
 	if (p->failure) {
-		say_fault(p, FAULT_EXEC, slice_of(p->failure));
+		say_fault(p, p->failure_kind, slice_of(p->failure));
 		fleet_bury(p->fleet, p);
 		return;
 	}
@@ -518,15 +533,15 @@ static void outlive_guard(struct process *p, int status)
 {
 	char why[512];
 
-	if (p->started && !p->exit_known) {
+	if (p->started && !p->exit_known)
 		kill(-p->worker, SIGKILL);
+	if ((p->started && !p->exit_known) || (!p->started && WIFSIGNALED(status)))
 		p->exit = (struct exit_report){.signal = WIFSIGNALED(status) ? WTERMSIG(status) : SIGKILL};
-	}
 	if (!p->started && !p->failed) {
 		snprintf(why, sizeof why, "%s ended with %s %d before it had started the command", p->fleet->plan.guard,
 			WIFSIGNALED(status) ? "signal" : "exit code",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		say_fault(p, FAULT_EXEC, slice_of(why));
+		say_fault(p, WIFSIGNALED(status) ? FAULT_START : FAULT_EXEC, slice_of(why));
 	}
 }
 

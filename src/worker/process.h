@@ -50,7 +50,8 @@ struct process {
 	struct lines lines;
 	struct buf said; /* calls; the first `written` bytes are in the pipe */
 	size_t written;
-	char *failure; /* why it was not started */
+	char *failure; /* why it was not started, with the kind of it */
+	enum worker_fault failure_kind;
 };
 
 /* Never fails: what goes wrong is told later, as fault and gone. */

@@ -73,7 +73,7 @@ void workers_start(struct world *w, struct instance *i, struct slot_ref ref)
 	p->capabilities = (uint32_t)random_below(&w->random, 16);
 	if (!w->quiet && world_chance(w, w->k.start_failure_permille / 2)) {
 		p->dead = p->gone_planned = true;
-		plan(w, i, p, 1, (struct event){.kind = EV_FAULT, .a = FAULT_EXEC});
+		plan(w, i, p, 1, (struct event){.kind = EV_FAULT, .a = ref.generation % 2 ? FAULT_EXEC : FAULT_START});
 		plan(w, i, p, 2, (struct event){.kind = EV_GONE});
 		return;
 	}

@@ -360,18 +360,23 @@ START_TEST(an_unknown_kind_is_refused)
 END_TEST
 
 /* What was there when the adapter was made, and is not any more. */
-static void check_start_fails(struct stage *s, const char *detail)
+static void check_start_fault(struct stage *s, enum worker_fault kind, const char *detail)
 {
 	stage_start_only(s, 0);
 	stage_wait(s, s->seen[0].gone);
 	ck_assert_int_eq(s->seen[0].started, 0);
 	ck_assert_int_eq(s->seen[0].nfaults, 1);
-	ck_assert_int_eq(s->seen[0].faults[0].kind, FAULT_EXEC);
+	ck_assert_int_eq(s->seen[0].faults[0].kind, kind);
 	ck_assert_msg(strstr(s->seen[0].faults[0].detail, detail) != NULL, "\"%s\" is not in: %s", detail,
 		s->seen[0].faults[0].detail);
+	ck_assert_uint_eq(adapter_live(s->adapter), 0);
+}
+
+static void check_start_fails(struct stage *s, const char *detail)
+{
+	check_start_fault(s, FAULT_EXEC, detail);
 	ck_assert(s->seen[0].exit.exited);
 	ck_assert_int_eq(s->seen[0].exit.code, 127);
-	ck_assert_uint_eq(adapter_live(s->adapter), 0);
 	stage_close(s);
 }
 
@@ -426,6 +431,21 @@ START_TEST(a_guard_that_does_not_guard_is_a_failed_start)
 	snprintf(guard, sizeof guard, "%s", write_script("false-guard", "#!/bin/sh\nexit 0\n", 0755));
 	open_script(&s, "/bin/sh", guard, 0);
 	check_start_fails(&s, "/false-guard ended with exit code 0 before it had started the command");
+}
+END_TEST
+
+/* As an operator's or the kernel's kill would, which may hit a guard that has hardly begun: no word against the command. */
+START_TEST(a_guard_that_is_killed_before_it_starts_the_command_is_one_failed_start)
+{
+	char guard[256];
+	struct stage s;
+
+	snprintf(guard, sizeof guard, "%s", write_script("killed-guard", "#!/bin/sh\nkill -9 $$\n", 0755));
+	open_script(&s, "/bin/sh", guard, 0);
+	check_start_fault(&s, FAULT_START, "/killed-guard ended with signal 9 before it had started the command");
+	ck_assert(!s.seen[0].exit.exited);
+	ck_assert_int_eq(s.seen[0].exit.signal, SIGKILL);
+	stage_close(&s);
 }
 END_TEST
 
@@ -507,7 +527,7 @@ START_TEST(starts_without_descriptors_fail_one_by_one)
 	ck_assert_int_eq(dup(0), next); /* none is left open */
 	close(next);
 	stage_wait(&s, s.seen[0].gone);
-	ck_assert_int_eq(s.seen[0].faults[0].kind, FAULT_EXEC);
+	ck_assert_int_eq(s.seen[0].faults[0].kind, FAULT_START);
 	ck_assert_ptr_nonnull(
 		strstr(s.seen[0].faults[0].detail, "Too many open files; raise the limit of open files (ulimit -n"));
 	stage_close(&s);
@@ -572,6 +592,7 @@ int main(void)
 	tcase_add_test(t, an_interpreter_that_vanished_is_named);
 	tcase_add_test(t, a_guard_that_vanished_is_named);
 	tcase_add_test(t, a_guard_that_does_not_guard_is_a_failed_start);
+	tcase_add_test(t, a_guard_that_is_killed_before_it_starts_the_command_is_one_failed_start);
 	tcase_add_test(t, a_limit_that_cannot_be_set_is_named);
 	tcase_add_test(t, limits_hold);
 	tcase_add_test(t, a_worker_starts_with_the_usual_signals);

@@ -61,7 +61,8 @@ struct committed {
 enum stop_step { STOP_CLOSE /* close its stdin */, STOP_TERM, STOP_KILL };
 
 enum worker_fault {
-	FAULT_EXEC,  /* the command could not be started */
+	FAULT_EXEC,  /* the command cannot be started */
+	FAULT_START, /* this start failed, by a kill or for want of memory, processes or descriptors: the next may work */
 	FAULT_EOF,   /* its stdout ended */
 	FAULT_WRITE, /* its stdin broke */
 	FAULT_FRAME  /* a length over the limit or garbage; detail shows the first bytes */
