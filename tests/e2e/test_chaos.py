@@ -5,7 +5,7 @@ import random
 import signal
 import time
 
-from conftest import PYTHON, by_request
+from conftest import PYTHON, by_request, eventually
 
 APP = '''
 import asyncio
@@ -41,7 +41,7 @@ def check_sessions(messages, sessions):
 
 def fire(s, requests, sessions, daemon_kills, worker_kills, seed):
     rng = random.Random(seed)
-    daemon = s.start("one")
+    daemon, struck, said = s.start("one"), 0, 0  # `said` before it started: so long was the log; `struck` since
     s.produce([(f"s{i % sessions}", json.dumps({"request_id": f"r{i}", "command": "step", "args": {"n": i}})) for i in range(requests)])
     strikes = sorted([(rng.randrange(requests), "daemon") for _ in range(daemon_kills)] + [(rng.randrange(requests), "worker") for _ in range(worker_kills)])
     for at, what in strikes:
@@ -51,8 +51,12 @@ def fire(s, requests, sessions, daemon_kills, worker_kills, seed):
             daemon.kill()
             daemon.wait()
             s.wait_no_workers()
+            struck, said = 0, len(s.log_text())
             daemon = s.start("one")
         else:
+            if struck == 2:  # of a daemon that has never had a READY worker, a third start that fails is the end, as it should
+                eventually(lambda: " joined " in s.log_text()[said:])
+            struck += 1
             end = time.monotonic() + 30
             while not (alive := s.workers()) and time.monotonic() < end:
                 time.sleep(0.05)
