@@ -70,8 +70,8 @@ static void set_deadline(const struct engine *e, struct request *r)
 {
 	int64_t begin = r->m.timestamp_ms >= 0 ? r->m.timestamp_ms : wall_ms(e), until = INT64_MAX;
 
-	if (r->fields.timeout_ms >= 0 && r->fields.timeout_ms < INT64_MAX / 4)
-		until = begin + r->fields.timeout_ms;
+	if (r->fields.timeout_ms >= 0 && __builtin_add_overflow(begin, r->fields.timeout_ms, &until))
+		until = INT64_MAX; /* both are the client's to choose */
 	if (r->fields.deadline_ms >= 0 && r->fields.deadline_ms < until)
 		until = r->fields.deadline_ms;
 	if (until < INT64_MAX / 4000 && !MUTANT(17))

@@ -10,6 +10,7 @@
 
 enum { KEY_KEPT = 1024 };                       /* bytes of a key that every topic takes */
 static const int64_t full_wait_us = 10 * MS_US; /* the producer's queue was full */
+static const int64_t again_most_us = SECOND_US;
 static const int64_t refused_wait_us = SECOND_US, refused_most_us = 30 * SECOND_US;
 
 static void lane_fired(struct engine *e, struct timer *t)
@@ -207,6 +208,22 @@ static void pend_again(struct engine *e, struct outgoing *r)
 	move(&e->outbox, r, OUTBOX_PENDING);
 }
 
+static void pause_lane(struct engine *e, struct lane *lane, int64_t least, int64_t most)
+{
+	lane->refusals++;
+	timers_arm(&e->timers, &lane->again, e->now + retry_backoff(least, most, lane->refusals, &e->random));
+}
+
+/* Not at once: whatever it was that failed, to send as fast as it fails helps nobody. */
+static void came_back(struct engine *e, struct outgoing *r)
+{
+	struct lane *lane = &e->outbox.lane[r->record.kind];
+
+	pend_again(e, r);
+	if (lane->again.place == 0)
+		pause_lane(e, lane, full_wait_us, again_most_us);
+}
+
 static void refused(struct engine *e, struct outgoing *r)
 {
 	struct lane *lane = &e->outbox.lane[r->record.kind];
@@ -218,9 +235,7 @@ static void refused(struct engine *e, struct outgoing *r)
 	pend_again(e, r);
 	if (lane->again.place != 0)
 		return;
-	lane->refusals++;
-	timers_arm(&e->timers, &lane->again,
-		e->now + retry_backoff(refused_wait_us, refused_most_us, lane->refusals, &e->random));
+	pause_lane(e, lane, refused_wait_us, refused_most_us);
 	n.count = (int64_t)e->outbox.n[OUTBOX_PENDING];
 	engine_note(e, &n);
 }
@@ -303,8 +318,10 @@ void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
 		free_outgoing(e, r);
 		return;
 	}
-	if (d == DELIVERY_AGAIN || (d == DELIVERY_TOO_LARGE && shrink(r)))
+	if (d == DELIVERY_TOO_LARGE && shrink(r))
 		pend_again(e, r);
+	else if (d == DELIVERY_AGAIN)
+		came_back(e, r);
 	else
 		refused(e, r);
 }

@@ -46,8 +46,8 @@ TAILQ_HEAD(outgoing_line, outgoing);
 struct lane {
 	struct outgoing_line pending;
 	struct outgoing *returned; /* in `pending`: the place of the last report that brought one back, or NULL */
-	struct timer again;        /* armed: the queue was full or the topic refused; nothing is sent before */
-	uint32_t refusals;         /* in a row */
+	struct timer again; /* armed: the queue was full, a record came back or the topic refused; nothing is sent before */
+	uint32_t refusals;  /* in a row */
 };
 
 struct outbox {

@@ -45,7 +45,7 @@ struct producer {
 	size_t nheld, held_capacity;
 	rd_kafka_topic_t **topics;
 	size_t ntopics;
-	struct log_limit lost_limit;
+	struct log_limit lost_limit, unwritten_limit;
 	bool closing;
 };
 
@@ -58,6 +58,17 @@ static void say_lost(struct producer *p, const char *topic, const char *why)
 	if (log_allow(&p->lost_limit, 3, 30 * SECOND_US, clock_mono_us(), &dropped))
 		log_line(LOG_WARN, "record_lost",
 			"a record that nobody waits for was not written topic=%s reason=\"%s\" left_out=%u", topic, why, dropped);
+}
+
+/* What has a fault of its own (topics, rights, the connection) is told as that. */
+static void say_unwritten(struct producer *p, const char *topic, rd_kafka_resp_err_t err)
+{
+	unsigned dropped;
+
+	if (log_allow(&p->unwritten_limit, 3, 30 * SECOND_US, clock_mono_us(), &dropped))
+		log_line(LOG_WARN, "record_unwritten",
+			"a record was not taken, it is sent again topic=%s reason=\"%s\" left_out=%u", topic,
+			rd_kafka_err2str(err), dropped);
 }
 
 static void report(struct producer *p, uint64_t serial, enum delivery delivery)
@@ -77,6 +88,8 @@ static void explain(struct producer *p, rd_kafka_resp_err_t err, const char *top
 		handle_error(&p->handle, err, why);
 	if (!serial)
 		say_lost(p, topic, rd_kafka_err2str(err));
+	else if (faults_class(err) == ERROR_REFUSED || faults_class(err) == ERROR_OTHER)
+		say_unwritten(p, topic, err);
 }
 
 static void delivery_event(struct producer *p, rd_kafka_event_t *event)

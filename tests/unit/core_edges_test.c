@@ -627,6 +627,49 @@ START_TEST(records_that_come_back_in_any_order_go_out_in_that_of_their_birth)
 }
 END_TEST
 
+/* Brokers take any time from a producer, by default. */
+START_TEST(a_record_from_the_end_of_time_has_no_end_of_its_own)
+{
+	struct world *w = ready(plain, usual);
+	struct message m = {
+		.timestamp_ms = INT64_MAX - 1,
+		.key = SLICE("a"),
+		.value = SLICE("{\"command\":\"say\",\"timeout_ms\":1000}"),
+		.headers = {"", 0},
+	};
+
+	m.source = (struct source){w->tp[0], w->next_offset[0]++};
+	engine_receive(w->e, &m, w->now);
+	engine_check(w->e);
+	world_pass(w, 10 * SECOND_US);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	ck_assert_str_eq(world_text(w, 0, "status"), "OK");
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_record_that_comes_back_at_once_is_not_sent_at_once)
+{
+	struct world *w = world_new((struct pool_config){0}, (struct engine_config){0});
+	size_t sent = 1;
+
+	world_assign_at(w, 0, 0, "");
+	world_send(w, "s1", "{\"command\":\"ping\"}");
+	for (int i = 0; i < 100; i++) {
+		if (w->acked[sent - 1] || w->nrecords > sent)
+			sent = w->nrecords;
+		if (!w->acked[sent - 1])
+			engine_delivered(w->e, w->records[sent - 1].serial, DELIVERY_AGAIN, w->now);
+		w->acked[sent - 1] = true;
+		world_pass(w, 10 * MS_US);
+	}
+	ck_assert_uint_gt(w->nrecords, 3);  /* it is tried again.. */
+	ck_assert_uint_lt(w->nrecords, 12); /* ..with pauses that grow */
+	world_ack(w);
+	world_free(w);
+}
+END_TEST
+
 START_TEST(a_refused_commit_is_made_again_and_one_too_large_without_its_map)
 {
 	struct world *w = ready(plain, usual);
@@ -922,6 +965,8 @@ int main(void)
 	tcase_add_test(t, a_request_that_killed_a_worker_elsewhere_and_kills_one_here_is_poison);
 	tcase_add_test(t, a_request_that_killed_two_workers_elsewhere_does_not_run);
 	tcase_add_test(t, who_was_in_flight_at_the_fault_is_not_alone_when_others_are_answered_after_it);
+	tcase_add_test(t, a_record_from_the_end_of_time_has_no_end_of_its_own);
+	tcase_add_test(t, a_record_that_comes_back_at_once_is_not_sent_at_once);
 	tcase_add_test(t, records_that_come_back_in_any_order_go_out_in_that_of_their_birth);
 	tcase_add_test(t, a_refused_commit_is_made_again_and_one_too_large_without_its_map);
 	tcase_add_test(t, a_result_too_large_for_its_topic_is_told_as_such_and_one_that_never_fits_waits_for_people);

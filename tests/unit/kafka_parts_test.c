@@ -102,6 +102,8 @@ START_TEST(error_codes_mean_something)
 	ck_assert_int_eq(faults_delivery(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE), DELIVERY_TOO_LARGE);
 	ck_assert_int_eq(faults_delivery(RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION), DELIVERY_REFUSED);
 	ck_assert_int_eq(faults_delivery(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED), DELIVERY_REFUSED);
+	ck_assert_int_eq(faults_delivery(RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE), DELIVERY_REFUSED);
+	ck_assert_int_eq(faults_delivery(RD_KAFKA_RESP_ERR__INVALID_ARG), DELIVERY_REFUSED);
 	ck_assert_int_eq(faults_delivery(RD_KAFKA_RESP_ERR__PURGE_QUEUE), DELIVERY_AGAIN);
 	ck_assert_int_eq(faults_delivery(RD_KAFKA_RESP_ERR__TRANSPORT), DELIVERY_AGAIN);
 	ck_assert_int_eq(faults_commit(RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION), COMMIT_STALE);
