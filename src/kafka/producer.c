@@ -35,6 +35,7 @@ struct producer {
 	struct handle handle;
 	struct producer_events events;
 	rd_kafka_queue_t *queue;
+	rd_kafka_event_t *reports; /* one event holds many: what is left of it is for the next wake-up, or NULL */
 	struct refusal *refused, **refused_last;
 	size_t pending;                    /* sent and not yet reported; those that are held or refused too */
 	size_t under_way;                  /* with librdkafka */
@@ -92,20 +93,37 @@ static void explain(struct producer *p, rd_kafka_resp_err_t err, const char *top
 		say_unwritten(p, topic, err);
 }
 
-static void delivery_event(struct producer *p, rd_kafka_event_t *event)
+static void take_report(struct producer *p, const rd_kafka_message_t *m)
+{
+	uint64_t serial = (uint64_t)(uintptr_t)m->_private;
+
+	if (m->err)
+		explain(p, m->err, rd_kafka_topic_name(m->rkt), serial);
+	p->under_way--;
+	if (!serial) {
+		p->unawaited--;
+		p->unawaited_bytes -= m->len + m->key_len;
+	}
+	report(p, serial, faults_delivery(m->err));
+}
+
+static void forget_reports(struct producer *p)
+{
+	if (p->reports)
+		rd_kafka_event_destroy(p->reports);
+	p->reports = NULL;
+}
+
+static void take_reports(struct producer *p, struct budget *b)
 {
 	const rd_kafka_message_t *m;
 
-	while (!p->closing && (m = rd_kafka_event_message_next(event))) {
-		uint64_t serial = (uint64_t)(uintptr_t)m->_private;
-		if (m->err)
-			explain(p, m->err, rd_kafka_topic_name(m->rkt), serial);
-		p->under_way--;
-		if (!serial) {
-			p->unawaited--;
-			p->unawaited_bytes -= m->len + m->key_len;
-		}
-		report(p, serial, faults_delivery(m->err));
+	while (p->reports && !p->closing && budget_take(b)) {
+		m = rd_kafka_event_message_next(p->reports);
+		if (m)
+			take_report(p, m);
+		else
+			forget_reports(p);
 	}
 }
 
@@ -304,11 +322,14 @@ static void on_serve(void *ctx, struct budget *b)
 	rd_kafka_event_t *event;
 
 	tell_refused(p);
+	take_reports(p, b);
 	while (!p->closing && budget_take(b) && (event = rd_kafka_queue_poll(p->queue, 0))) {
-		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
-			delivery_event(p, event);
-		else
-			handle_event(&p->handle, event);
+		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR) {
+			p->reports = event;
+			take_reports(p, b);
+			continue;
+		}
+		handle_event(&p->handle, event);
 		rd_kafka_event_destroy(event);
 	}
 	if (!p->closing)
@@ -332,6 +353,7 @@ static void on_leave(void *ctx)
 	struct producer *p = ctx;
 
 	wake_ignore(p->handle.wake, p->queue);
+	forget_reports(p);
 	for (size_t i = 0; i < p->ntopics; i++)
 		rd_kafka_topic_destroy(p->topics[i]);
 	rd_kafka_purge(p->handle.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);

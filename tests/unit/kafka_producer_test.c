@@ -84,6 +84,59 @@ START_TEST(a_record_that_is_held_goes_when_its_patience_is_over_whatever_ticks_b
 }
 END_TEST
 
+/* ---- many reports at once ---- */
+
+enum { MANY = 5000, A_TURN = 256 };
+
+struct turns {
+	struct member *p;
+	uv_check_t check; /* runs once a turn */
+	uint64_t before, most;
+};
+
+static void on_turn(uv_check_t *check)
+{
+	struct turns *t = check->data;
+
+	if (t->p->delivered - t->before > t->most)
+		t->most = t->p->delivered - t->before;
+	t->before = t->p->delivered;
+}
+
+static bool all_delivered(void *ctx)
+{
+	return ((struct member *)ctx)->delivered == MANY;
+}
+
+/* They come from librdkafka as one; the loop has others to serve. */
+START_TEST(reports_are_taken_a_few_hundred_a_turn)
+{
+	struct turns t = {.p = open_producer()};
+
+	uv_check_init(&loop, &t.check);
+	t.check.data = &t;
+	uv_check_start(&t.check, on_turn);
+	for (uint64_t i = 1; i <= MANY; i++)
+		member_send(t.p, "quick", i, "k", "v");
+	AWAIT(&loop, all_delivered, t.p);
+	ck_assert_uint_le(t.most, 2 * A_TURN); /* the tick of each second may fall into the same turn */
+	uv_close((uv_handle_t *)&t.check, NULL);
+	member_close_producer(t.p);
+}
+END_TEST
+
+START_TEST(a_producer_closes_with_half_of_its_reports_taken)
+{
+	struct member *p = open_producer();
+
+	for (uint64_t i = 1; i <= MANY; i++)
+		member_send(p, "quick", i, "k", "v");
+	while (p->delivered == 0)
+		uv_run(&loop, UV_RUN_ONCE);
+	member_close_producer(p);
+}
+END_TEST
+
 /* ---- records that nobody waits for ---- */
 
 static bool send_unawaited(struct member *p, struct slice value)
@@ -154,6 +207,8 @@ int main(void)
 	tcase_set_timeout(t, 100);
 	tcase_add_checked_fixture(t, setup, cluster_close);
 	tcase_add_test(t, a_record_that_is_held_goes_when_its_patience_is_over_whatever_ticks_between);
+	tcase_add_test(t, reports_are_taken_a_few_hundred_a_turn);
+	tcase_add_test(t, a_producer_closes_with_half_of_its_reports_taken);
 	tcase_add_test(t, only_a_few_of_those_that_nobody_waits_for_are_taken_while_no_broker_answers);
 	tcase_add_test(t, one_larger_than_what_may_wait_goes_alone);
 	tcase_add_test(t, that_there_is_room_again_is_told_when_a_broker_has_taken_them);
