@@ -1,7 +1,14 @@
-/* answer.c: what an answer means for its call. */
+/* answer.c: see answer.h. */
+#include "answer.h"
+
 #include <stdio.h>
 
+#include "dispatch.h"
+#include "loss.h"
 #include "mutant.h"
+#include "patience.h"
+#include "result.h"
+#include "retry.h"
 #include "spent.h"
 #include "state.h"
 

@@ -1,7 +1,10 @@
-/* cancel.c: the daemon's own command `cancel`: ends another request of the same key, wherever that is, and says where it was. It
- * waits in no line. */
+/* cancel.c: see cancel.h. */
+#include "cancel.h"
+
 #include "bridgepool/wire/json.h"
 #include "mutant.h"
+#include "patience.h"
+#include "result.h"
 #include "state.h"
 
 /* The first that has that ID: of what waits undecoded nobody knows it, but such a cancel waits behind it. */

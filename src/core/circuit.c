@@ -40,7 +40,7 @@ static void give_up_reserved(struct engine *e, struct pool *p)
 			session_set(e, p->slots[i].reserved, SESSION_READY);
 }
 
-static void open(struct engine *e, struct pool *p, const char *reason)
+static void open_circuit(struct engine *e, struct pool *p, const char *reason)
 {
 	struct circuit *c = &p->circuit;
 	int64_t pause = p->cfg.circuit_pause_us, most = pause * PAUSES_MOST;
@@ -109,10 +109,10 @@ void circuit_worker_gone(struct engine *e, struct slot *w)
 	if (c->state == CIRCUIT_PROBING ||
 		(c->state == CIRCUIT_CLOSED &&
 			c->failures + (MUTANT(56) ? 1 : 0) >= w->pool->cfg.circuit_failures + (MUTANT(66) ? 1 : 0)))
-		open(e, w->pool, why);
+		open_circuit(e, w->pool, why);
 }
 
-static void close(struct engine *e, struct pool *p, const char *reason)
+static void close_circuit(struct engine *e, struct pool *p, const char *reason)
 {
 	p->circuit.failures = p->circuit.opened = 0;
 	p->circuit.tried_suspect = false;
@@ -122,13 +122,13 @@ static void close(struct engine *e, struct pool *p, const char *reason)
 
 void circuit_answered(struct engine *e, struct pool *p)
 {
-	close(e, p, "a request was answered");
+	close_circuit(e, p, "a request was answered");
 }
 
 void circuit_retuned(struct engine *e, struct pool *p)
 {
 	if (p->cfg.circuit_failures == 0)
-		close(e, p, "circuit_failures is 0 now");
+		close_circuit(e, p, "circuit_failures is 0 now");
 }
 
 /* The first that is able again; a spare one will serve before this turn ends. */

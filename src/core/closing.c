@@ -1,5 +1,7 @@
-/* closing.c: a revoke, from its beginning to its answer: what runs is waited for, and sessions that are to end with it, then one
- * last commit is made. */
+/* closing.c: see closing.h. */
+#include "closing.h"
+
+#include "commit.h"
 #include "mutant.h"
 #include "state.h"
 

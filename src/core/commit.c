@@ -1,11 +1,13 @@
-/* commit.c: what is done becomes a commit, one in flight. */
-#include "mutant.h"
-#include "state.h"
+/* commit.c: see commit.h. */
+#include "commit.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <xxhash.h>
+
+#include "mutant.h"
+#include "state.h"
 
 struct mark commit_mark(int64_t base, struct slice metadata)
 {

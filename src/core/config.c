@@ -1,4 +1,6 @@
-/* config.c: the engine's own copy of its configuration. */
+/* config.c: see config.h. */
+#include "config.h"
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,8 +1,12 @@
-/* dispatch.c: a session's turn on a slot. */
+/* dispatch.c: see dispatch.h. */
+#include "dispatch.h"
+
 #include <string.h>
 
 #include "mutant.h"
 #include "partials.h"
+#include "patience.h"
+#include "result.h"
 #include "state.h"
 
 /* The request names a state that does not live here. */
@@ -106,7 +110,7 @@ static void start_attempt(struct engine *e, struct request *r)
 	r->attempts++;
 }
 
-void dispatch(struct engine *e, struct slot *w, struct session *s)
+void dispatch_turn(struct engine *e, struct slot *w, struct session *s)
 {
 	struct request *r = TAILQ_FIRST(&s->requests);
 	struct outcome unknown = {

@@ -1,6 +1,9 @@
-/* drain.c: the way to a shutdown: what runs ends, sessions are ended, records are acknowledged, offsets committed, workers
- * stopped. */
+/* drain.c: see drain.h. */
+#include "drain.h"
+
+#include "commit.h"
 #include "mutant.h"
+#include "patience.h"
 #include "replace.h"
 #include "state.h"
 

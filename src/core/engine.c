@@ -6,11 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "resident.h"
+#include "answer.h"
+#include "closing.h"
+#include "commit.h"
+#include "config.h"
+#include "drain.h"
 #include "mutant.h"
 #include "partials.h"
 #include "replace.h"
+#include "resident.h"
 #include "state.h"
+#include "watch.h"
 
 enum { CREDIT = 256 };
 

@@ -1,12 +1,17 @@
-/* intake.c: what a record must be to run, and into which session's line it goes. */
+/* intake.c: see intake.h. */
+#include "intake.h"
+
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "bridgepool/wire/pairs.h"
+#include "cancel.h"
 #include "echo.h"
 #include "mutant.h"
+#include "result.h"
+#include "retry.h"
 #include "state.h"
 
 static const char *const reserved_commands[] = {"ping", "shutdown", "cleanup_session", "open_session"};
@@ -288,7 +293,7 @@ static bool session_is_full(const struct engine *e, const struct session *s, con
 	return false;
 }
 
-void intake(struct engine *e, struct partition *p, struct request *r)
+void intake_take(struct engine *e, struct partition *p, struct request *r)
 {
 	struct outcome poison = {
 		.status = STATUS_WORKER_LOST,

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bridgepool/core/view.h"
 #include "bridgepool/wire/json.h"
 #include "state.h"
+#include "view.h"
 
 struct lookup {
 	const struct engine *e;

@@ -1,5 +1,9 @@
-/* loss.c: what the loss of a worker means for its calls, and for the sessions whose state it held. */
+/* loss.c: see loss.h. */
+#include "loss.h"
+
+#include "answer.h"
 #include "mutant.h"
+#include "result.h"
 #include "state.h"
 
 bool loss_fails_line(struct engine *e, struct session *s, bool waiting)

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mutant.h"
 #include "bridgepool/wire/pairs.h"
+#include "mutant.h"
+#include "retry.h"
 #include "state.h"
 
 enum { KEY_KEPT = 1024 };                       /* bytes of a key that every topic takes */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "mutant.h"
+#include "result.h"
 #include "state.h"
 
 enum { GATHERED_KEPT = 65536 };            /* what one large part needed is not kept */

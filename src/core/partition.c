@@ -4,8 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "commit.h"
+#include "intake.h"
 #include "mutant.h"
+#include "patience.h"
 #include "state.h"
+#include "watch.h"
 
 enum { LARGEST = 4 }; /* what one request may hold, with all that is made of it, in limits.request */
 /* so long a suspect waits for the commit that tells of it, as a revoke does for its last one */
@@ -177,7 +181,7 @@ void partition_receive(struct engine *e, struct partition *p, const struct messa
 		request_place(e, r, PLACE_PARKED);
 		TAILQ_INSERT_TAIL(&p->parked, r, line);
 	} else if (window_admit(&p->window, m->source.offset) == WINDOW_NEW) {
-		intake(e, p, take(e, p, m));
+		intake_take(e, p, take(e, p, m));
 	} else {
 		p->dirty = true; /* done before, or running: a gap may have been filled */
 		commit_soon(e);
@@ -195,7 +199,7 @@ void partition_unpark(struct engine *e, struct partition *p)
 		TAILQ_REMOVE(&p->parked, r, line);
 		request_place(e, r, PLACE_NONE);
 		if (window_admit(&p->window, r->m.source.offset) == WINDOW_NEW)
-			intake(e, p, r);
+			intake_take(e, p, r);
 		else
 			request_drop(e, r);
 	}

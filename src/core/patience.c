@@ -1,4 +1,6 @@
-/* patience.c: when time is over: a request's, a run's, a call's; and calls whose request ends before their answer. */
+/* patience.c: see patience.h. */
+#include "patience.h"
+
 #include "mutant.h"
 #include "state.h"
 

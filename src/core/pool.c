@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "resident.h"
+#include "dispatch.h"
 #include "mutant.h"
 #include "probe.h"
 #include "replace.h"
+#include "resident.h"
 #include "state.h"
 
 enum { TURNS = 2, TURNS_OF_MANY = 8 }; /* of so many one is for a session bound to none */
@@ -194,7 +195,7 @@ static bool reserve(struct slot *w, struct session *s)
 static void run(struct engine *e, struct slot *w, struct session *s)
 {
 	if (!reserve(w, s))
-		dispatch(e, w, s);
+		dispatch_turn(e, w, s);
 }
 
 /* It holds more sessions than the mean of the pool's workers. */
@@ -222,7 +223,7 @@ static void feed_slot(struct engine *e, struct slot *w)
 
 	if (w->reserved != NULL && w->places == 0 && circuit_allows(w->pool) && slot_able(w)) {
 		s = w->reserved;
-		dispatch(e, w, s);
+		dispatch_turn(e, w, s);
 	}
 	while (circuit_allows(w->pool) && slot_has_room(w) && (s = next_for(w)) != NULL)
 		run(e, w, s);
@@ -252,7 +253,7 @@ static void feed(struct engine *e, struct pool *p)
 
 	do {
 		while ((s = TAILQ_FIRST(&p->settled)) != NULL)
-			dispatch(e, NULL, s);
+			dispatch_turn(e, NULL, s);
 		if (p->circuit.state == CIRCUIT_PROBING)
 			probe_feed(e, p);
 		else

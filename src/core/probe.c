@@ -1,6 +1,7 @@
 /* probe.c: see probe.h. */
 #include "probe.h"
 
+#include "dispatch.h"
 #include "mutant.h"
 #include "replace.h"
 #include "state.h"
@@ -43,7 +44,7 @@ static bool try_one(struct engine *e, struct pool *p, bool suspects)
 	for (uint32_t i = 0; i < p->nslots; i++) {
 		if ((s = first_for(&p->slots[i], suspects)) == NULL)
 			continue;
-		dispatch(e, &p->slots[i], s);
+		dispatch_turn(e, &p->slots[i], s);
 		return true;
 	}
 	return false;

@@ -7,6 +7,7 @@
 
 #include "mutant.h"
 #include "partials.h"
+#include "patience.h"
 #include "state.h"
 
 static struct slice keep(uint8_t **at, struct slice s)

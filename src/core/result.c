@@ -1,4 +1,6 @@
-/* result.c: the end of a request: its result and its dead letter. */
+/* result.c: see result.h. */
+#include "result.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +8,7 @@
 #include "bridgepool/wire/pairs.h"
 #include "mutant.h"
 #include "partials.h"
+#include "slow.h"
 #include "state.h"
 
 /* Above TWIN_ABOVE a result gets a small twin, published instead where the topic's limit turns out to be lower than ours.

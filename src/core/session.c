@@ -8,6 +8,7 @@
 
 #include <xxhash.h>
 
+#include "dispatch.h"
 #include "mutant.h"
 #include "state.h"
 

@@ -6,9 +6,12 @@
 #include <string.h>
 #include <stdio.h>
 
+#include "loss.h"
 #include "mutant.h"
+#include "patience.h"
 #include "pool.h"
 #include "replace.h"
+#include "retry.h"
 #include "state.h"
 
 /* A worker that was READY for so long begins with a clean record when it dies. */

@@ -1,4 +1,6 @@
-/* slow.c: requests that took longer than somebody wants to know of, with all that is needed to see where their time went. */
+/* slow.c: see slow.h. */
+#include "slow.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* view.c: see view.h. */
-#include "bridgepool/core/view.h"
+#include "view.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,6 @@
-/* watch.c: looks once a second at what is no event of its own: back-pressure, partitions that make no progress, and those that
- * were given back and of which nothing is heard any more. */
+/* watch.c: see watch.h. */
+#include "watch.h"
+
 #include "state.h"
 
 static const int64_t watch_us = SECOND_US, stuck_us = 300 * SECOND_US;

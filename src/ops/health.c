@@ -94,14 +94,14 @@ static void ring_put(struct health *h, struct slice value)
 	memcpy(place->value, value.data, value.len);
 }
 
-static bool send(struct health *h, struct slice value)
+static bool emit(struct health *h, struct slice value)
 {
 	return h->emit(h->ctx, slice_of(h->instance_id), value, h->encoding);
 }
 
 void health_retry(struct health *h)
 {
-	while (h->n > 0 && send(h, (struct slice){h->ring[h->first].value, h->ring[h->first].len}))
+	while (h->n > 0 && emit(h, (struct slice){h->ring[h->first].value, h->ring[h->first].len}))
 		free(ring_take(h).value);
 }
 
@@ -169,7 +169,7 @@ void health_event(struct health *h, const struct health_fields *event, int64_t w
 		return;
 	}
 	health_retry(h);
-	if (h->n > 0 || !send(h, buf_slice(&h->scratch)))
+	if (h->n > 0 || !emit(h, buf_slice(&h->scratch)))
 		ring_put(h, buf_slice(&h->scratch));
 }
 
