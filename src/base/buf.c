@@ -99,6 +99,18 @@ struct slice slice_cut(struct slice s, size_t most)
 	return (struct slice){s.data, most};
 }
 
+struct slice slice_copy(uint8_t **at, struct slice s)
+{
+	struct slice copy = {NULL, 0};
+
+	if (s.data == NULL)
+		return copy;
+	copy = (struct slice){*at, s.len};
+	memcpy(*at, s.data, s.len);
+	*at += s.len + 1;
+	return copy;
+}
+
 void buf_init(struct buf *b, size_t limit)
 {
 	*b = (struct buf){.limit = limit};

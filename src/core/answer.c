@@ -16,14 +16,7 @@ static void answered_request(struct engine *e, struct call_entry *c, const struc
 {
 	struct session *s = c->session;
 	struct request *r = c->request;
-	struct outcome o = {
-		.status = STATUS_OK,
-		.result = a->payload,
-		.usage = a->usage,
-		.worker = c->slot,
-		.encoding = r->fields.encoding,
-		.retry_after_ms = TIME_NONE,
-	};
+	struct outcome o = outcome_of(r->fields.encoding, STATUS_OK, NULL, NULL);
 	struct retry_case failed = {
 		.attempts = r->attempts,
 		.max_attempts = e->cfg.max_attempts,
@@ -32,36 +25,27 @@ static void answered_request(struct engine *e, struct call_entry *c, const struc
 		.failure = a->retriable ? FAILURE_RETRIABLE : FAILURE_ERROR,
 		.retry_after_ms = a->retry_after_ms,
 	};
+	bool said_no = false;
 	int64_t delay;
 
 	if (a->kind == ANSWER_ERROR && patience_is_over(e, r) && !MUTANT(60)) {
 		o = patience_outcome(e, r); /* a worker that keeps the time itself may be heard before our own timer */
-		o.worker = c->slot;
-		o.usage = a->usage;
 	} else if (a->kind != ANSWER_OK) {
 		o.status = STATUS_ERROR;
-		o.result = (struct slice){NULL, 0};
 		o.code_said = a->code;
 		o.message_said = a->message.data ? a->message : SLICE("");
 		o.details = a->details;
 		o.retriable = a->retriable;
 		o.retry_after_ms = a->retry_after_ms;
+		said_no = true;
 	} else if (a->payload.len > e->cfg.result_limit) {
-		o = (struct outcome){
-			.status = STATUS_ERROR,
-			.code = "RESULT_TOO_LARGE",
-			.usage = a->usage,
-			.worker = c->slot,
-			.encoding = r->fields.encoding,
-			.retry_after_ms = TIME_NONE,
-			.message = "the worker's result is over limits.result",
-		};
+		o = outcome_of(r->fields.encoding, STATUS_ERROR, "RESULT_TOO_LARGE", "the worker's result is over limits.result");
 	} else {
-		session_ran(s);
-		result_publish(e, r, &o);
-		return;
+		o.result = a->payload;
 	}
-	switch (o.code == NULL ? retry_decide(&failed, &e->random, &delay) : RETRY_FINAL) {
+	o.worker = c->slot;
+	o.usage = a->usage;
+	switch (said_no ? retry_decide(&failed, &e->random, &delay) : RETRY_FINAL) {
 	case RETRY_AGAIN:
 		request_repeat(e, r, delay);
 		c->request = NULL;
@@ -113,11 +97,13 @@ void answer_cleaned_up(struct engine *e, struct call_entry *c, struct slice payl
 {
 	struct session *s = c->session;
 	struct request *r = c->request;
-	struct outcome o = {.status = STATUS_OK, .result = payload, .worker = c->slot, .retry_after_ms = TIME_NONE};
+	struct outcome o;
 	bool recycled = s->ending == END_RECYCLE;
 
 	if (r != NULL) {
-		o.encoding = r->fields.encoding;
+		o = outcome_of(r->fields.encoding, STATUS_OK, NULL, NULL);
+		o.result = payload;
+		o.worker = c->slot;
 		result_publish(e, r, &o);
 	}
 	slot_finish(e, c);

@@ -21,7 +21,7 @@ static struct request *find(const struct partition *p, const struct request *can
 
 static void answer(struct engine *e, struct request *cancel, struct slice id, const char *was)
 {
-	struct outcome o = {.status = STATUS_OK, .encoding = cancel->fields.encoding, .retry_after_ms = TIME_NONE};
+	struct outcome o = outcome_of(cancel->fields.encoding, STATUS_OK, NULL, NULL);
 	struct buf text;
 
 	buf_init(&text, SIZE_MAX);
@@ -37,13 +37,8 @@ static void answer(struct engine *e, struct request *cancel, struct slice id, co
 
 static void not_found(struct engine *e, struct request *cancel)
 {
-	struct outcome o = {
-		.status = STATUS_ERROR,
-		.code = "request_not_found",
-		.encoding = cancel->fields.encoding,
-		.retry_after_ms = TIME_NONE,
-		.message = "no request of this key has that request_id here: it has ended, or never came, or has another key",
-	};
+	const struct outcome o = outcome_of(cancel->fields.encoding, STATUS_ERROR, "request_not_found",
+		"no request of this key has that request_id here: it has ended, or never came, or has another key");
 
 	result_publish(e, cancel, &o);
 }

@@ -145,14 +145,6 @@ static bool still_working(const struct engine *e)
 	return false;
 }
 
-static bool wait_until(struct engine *e, int64_t at)
-{
-	if (e->now >= at)
-		return false;
-	timers_arm(&e->timers, &e->closing.timer, at);
-	return true;
-}
-
 static void release(struct engine *e)
 {
 	struct partition *p;
@@ -184,21 +176,21 @@ void closing_progress(struct engine *e)
 		release(e);
 		return;
 	}
-	if (c->last_commit == 0 && still_working(e) && wait_until(e, c->until))
+	if (c->last_commit == 0 && still_working(e) && timers_wait(&e->timers, &c->timer, c->until, e->now))
 		return;
-	if (c->last_commit == 0 && hooks_run(e) && wait_until(e, c->hooks_until))
+	if (c->last_commit == 0 && hooks_run(e) && timers_wait(&e->timers, &c->timer, c->hooks_until, e->now))
 		return;
 	if (c->hooks_until > e->now) /* what follows counts from the end of the hooks */
 		c->hooks_until = e->now;
 	patience = later(c->until, c->hooks_until) + last_commit_wait_us;
 	if (c->last_commit == 0) {
-		if (e->commit_in_flight != 0 &&
-			wait_until(e, patience)) /* it was under way before the work ended: one more after it */
+		/* it was under way before the work ended: one more after it */
+		if (e->commit_in_flight != 0 && timers_wait(&e->timers, &c->timer, patience, e->now))
 			return;
 		commit_now(e);
 		c->last_commit = e->commit_in_flight;
 	}
-	if (c->last_commit != 0 && e->commit_in_flight == c->last_commit && wait_until(e, patience))
+	if (c->last_commit != 0 && e->commit_in_flight == c->last_commit && timers_wait(&e->timers, &c->timer, patience, e->now))
 		return;
 	release(e);
 }

@@ -78,7 +78,6 @@ static void begin_open(struct engine *e, struct slot *w, struct session *s, stru
 
 	r->run_until = e->now + w->pool->cfg.session_hook_timeout_us;
 	fill_call(e, s, r, &c, epoch);
-	c.session_new = true;
 	slot_begin(e, w, CALL_OPEN_SESSION, s, r, &c);
 	request_arm(e, r);
 }
@@ -113,12 +112,7 @@ static void start_attempt(struct engine *e, struct request *r)
 void dispatch_turn(struct engine *e, struct slot *w, struct session *s)
 {
 	struct request *r = TAILQ_FIRST(&s->requests);
-	struct outcome unknown = {
-		.status = STATUS_ERROR,
-		.code = "session_not_found",
-		.retry_after_ms = TIME_NONE,
-		.message = "there is no such session here: it has ended, or never began",
-	};
+	struct outcome unknown;
 
 	if (s->ending != END_NONE) {
 		begin_cleanup(e, w, s, NULL);
@@ -134,8 +128,8 @@ void dispatch_turn(struct engine *e, struct slot *w, struct session *s)
 		return;
 	}
 	if (ends_nothing(e, s, r)) {
-		unknown.status = MUTANT(43) ? STATUS_OK : STATUS_ERROR;
-		unknown.encoding = r->fields.encoding;
+		unknown = outcome_of(r->fields.encoding, MUTANT(43) ? STATUS_OK : STATUS_ERROR, "session_not_found",
+			"there is no such session here: it has ended, or never began");
 		result_publish(e, r, &unknown);
 		return;
 	}

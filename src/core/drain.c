@@ -97,14 +97,6 @@ static void finish(struct engine *e)
 	}
 }
 
-static bool wait_until(struct engine *e, int64_t at)
-{
-	if (e->now >= at)
-		return false;
-	timers_arm(&e->timers, &e->drain.timer, at);
-	return true;
-}
-
 /* session_hook_timeout, of all pools. */
 static int64_t longest_hook(const struct engine *e)
 {
@@ -121,19 +113,20 @@ void drain_progress(struct engine *e)
 
 	if (!d->active || d->done)
 		return;
-	if (running(e) > 0 && !MUTANT(82) && wait_until(e, d->until))
+	if (running(e) > 0 && !MUTANT(82) && timers_wait(&e->timers, &d->timer, d->until, e->now))
 		return;
 	drop_running(e);
 	if (d->hooks_until == 0)
 		d->hooks_until = e->now + longest_hook(e);
-	if (sessions_left(e) && wait_until(e, d->hooks_until))
+	if (sessions_left(e) && timers_wait(&e->timers, &d->timer, d->hooks_until, e->now))
 		return;
 	if (d->hooks_until > e->now) /* what follows counts from the end of the hooks */
 		d->hooks_until = e->now;
-	if (!outbox_empty(&e->outbox) && wait_until(e, later(d->until, d->hooks_until) + acks_wait_us))
+	if (!outbox_empty(&e->outbox) &&
+		timers_wait(&e->timers, &d->timer, later(d->until, d->hooks_until) + acks_wait_us, e->now))
 		return;
 	commit_now(e);
-	if (commit_pending(e) && wait_until(e, later(d->until, d->hooks_until) + commit_wait_us))
+	if (commit_pending(e) && timers_wait(&e->timers, &d->timer, later(d->until, d->hooks_until) + commit_wait_us, e->now))
 		return;
 	finish(e);
 }

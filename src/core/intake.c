@@ -85,31 +85,20 @@ static void set_deadline(const struct engine *e, struct request *r)
 
 static void reject(struct engine *e, struct request *r, const char *code, const char *message, bool dead)
 {
-	struct outcome o = {
-		.status = STATUS_REJECTED,
-		.code = code,
-		.message = message,
-		.dead = dead,
-		.encoding = r->fields.encoding,
-		.retry_after_ms = TIME_NONE,
-	};
+	struct outcome o = outcome_of(r->fields.encoding, STATUS_REJECTED, code, message);
 
 	fill_request_id(e, r);
+	o.dead = dead;
 	result_publish(e, r, &o);
 }
 
 /* What was asked is right; it cannot be done now. */
 static void reject_for_now(struct engine *e, struct request *r, const char *code, const char *message, int64_t retry_after_ms)
 {
-	struct outcome o = {
-		.status = STATUS_REJECTED,
-		.code = code,
-		.message = message,
-		.retriable = true,
-		.encoding = r->fields.encoding,
-		.retry_after_ms = retry_after_ms,
-	};
+	struct outcome o = outcome_of(r->fields.encoding, STATUS_REJECTED, code, message);
 
+	o.retriable = true;
+	o.retry_after_ms = retry_after_ms;
 	result_publish(e, r, &o);
 }
 
@@ -295,13 +284,7 @@ static bool session_is_full(const struct engine *e, const struct session *s, con
 
 void intake_take(struct engine *e, struct partition *p, struct request *r)
 {
-	struct outcome poison = {
-		.status = STATUS_WORKER_LOST,
-		.code = "POISON",
-		.dead = true,
-		.retry_after_ms = TIME_NONE,
-		.message = "this request killed its worker each time it ran alone, also before this instance took over",
-	};
+	struct outcome poison;
 	char message[512];
 	const char *code;
 	struct session *s;
@@ -335,7 +318,9 @@ void intake_take(struct engine *e, struct partition *p, struct request *r)
 	r->kills = MUTANT(19) ? 0 : partition_kills(p, r->m.source.offset);
 	r->alone = r->kills > 0;
 	if (r->kills >= POISON_KILLS) {
-		poison.encoding = MUTANT(44) ? ENCODING_AVRO : r->fields.encoding;
+		poison = outcome_of(MUTANT(44) ? ENCODING_AVRO : r->fields.encoding, STATUS_WORKER_LOST, "POISON",
+			"this request killed its worker each time it ran alone, also before this instance took over");
+		poison.dead = true;
 		result_publish(e, r, &poison);
 		return;
 	}

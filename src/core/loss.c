@@ -36,12 +36,8 @@ void loss_of_state(struct engine *e, struct session *s)
 static void lost_request(struct engine *e, const struct slot *worker, struct request *r, enum failure failure)
 {
 	const struct session *s = r->session;
-	struct outcome o = {.status = STATUS_WORKER_LOST,
-		.code = "WORKER_LOST",
-		.encoding = r->fields.encoding,
-		.retry_after_ms = TIME_NONE,
-		.worker = worker,
-		.message = "its worker died while it ran; running it again could repeat what it did to its session"};
+	struct outcome o = outcome_of(r->fields.encoding, STATUS_WORKER_LOST, "WORKER_LOST",
+		"its worker died while it ran; running it again could repeat what it did to its session");
 	struct retry_case failed = {
 		.failure = failure,
 		.max_attempts = e->cfg.max_attempts,
@@ -55,6 +51,7 @@ static void lost_request(struct engine *e, const struct slot *worker, struct req
 	};
 	int64_t delay;
 
+	o.worker = worker;
 	if (failure == FAILURE_KILLED || failure == FAILURE_UNBLAMED)
 		r->attempts--;
 	if (failure == FAILURE_LOST_ALONE)

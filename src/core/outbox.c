@@ -94,16 +94,6 @@ void outbox_cleanup(struct engine *e)
 	}
 }
 
-static struct slice keep(uint8_t **at, struct slice s)
-{
-	struct slice kept = {s.data ? *at : NULL, s.len};
-
-	if (s.len > 0)
-		memcpy(*at, s.data, s.len);
-	*at += s.len + 1; /* an empty value is not absent, and never lies at the end */
-	return kept;
-}
-
 struct outgoing *outgoing_new(enum record_kind kind, struct slice key, struct slice value, struct slice headers)
 {
 	struct outgoing *r = xmalloc(sizeof(*r) + key.len + value.len + headers.len + 3);
@@ -111,9 +101,9 @@ struct outgoing *outgoing_new(enum record_kind kind, struct slice key, struct sl
 
 	memset(r, 0, sizeof(*r));
 	r->record.kind = kind;
-	r->record.key = keep(&at, key);
-	r->record.value = keep(&at, value);
-	r->record.headers = keep(&at, headers);
+	r->record.key = slice_copy(&at, key);
+	r->record.value = slice_copy(&at, value);
+	r->record.headers = slice_copy(&at, headers);
 	return r;
 }
 

@@ -59,31 +59,20 @@ bool patience_is_over(const struct engine *e, const struct request *r)
 
 struct outcome patience_outcome(const struct engine *e, const struct request *r)
 {
-	bool ran = r->attempts > 0;
-	struct outcome o = {
-		.status = ran ? STATUS_TIMEOUT : STATUS_EXPIRED,
-		.code = ran ? "TIMEOUT" : "EXPIRED",
-		.encoding = r->fields.encoding,
-		.retry_after_ms = TIME_NONE,
-		.message = ran ? "its time was over before it was answered" : "its time was over before it could run",
-	};
+	enum encoding encoding = r->fields.encoding;
 
-	if (!ran && e->pools[r->pool].circuit.state != CIRCUIT_CLOSED) {
-		o.code = "pool_unavailable";
-		o.message = "its time was over while the workers of its pool failed";
-	}
-	return o;
+	if (r->attempts > 0)
+		return outcome_of(encoding, STATUS_TIMEOUT, "TIMEOUT", "its time was over before it was answered");
+	if (e->pools[r->pool].circuit.state != CIRCUIT_CLOSED)
+		return outcome_of(encoding, STATUS_EXPIRED, "pool_unavailable",
+			"its time was over while the workers of its pool failed");
+	return outcome_of(encoding, STATUS_EXPIRED, "EXPIRED", "its time was over before it could run");
 }
 
 void patience_cancelled(struct engine *e, struct request *r)
 {
-	struct outcome o = {
-		.status = STATUS_CANCELLED,
-		.code = "CANCELLED",
-		.encoding = r->fields.encoding,
-		.retry_after_ms = TIME_NONE,
-		.message = "a request of the command cancel ended it",
-	};
+	struct outcome o = outcome_of(r->fields.encoding, STATUS_CANCELLED, "CANCELLED",
+		"a request of the command cancel ended it");
 
 	end_early(e, r, &o, "cancel");
 }

@@ -10,27 +10,15 @@
 #include "patience.h"
 #include "state.h"
 
-static struct slice keep(uint8_t **at, struct slice s)
-{
-	struct slice kept = {NULL, 0};
-
-	if (s.data == NULL)
-		return kept;
-	kept = (struct slice){*at, s.len};
-	memcpy(*at, s.data, s.len);
-	*at += s.len + 1; /* one byte more, so that an empty value is not absent and never lies at the end */
-	return kept;
-}
-
 struct request *request_new(const struct message *m, int64_t now)
 {
 	struct request *r = xcalloc(1, sizeof(*r) + m->key.len + m->value.len + m->headers.len + 3);
 	uint8_t *at = r->raw;
 
 	r->m = *m;
-	r->m.key = keep(&at, m->key);
-	r->m.value = keep(&at, m->value);
-	r->m.headers = keep(&at, m->headers);
+	r->m.key = slice_copy(&at, m->key);
+	r->m.value = slice_copy(&at, m->value);
+	r->m.headers = slice_copy(&at, m->headers);
 	r->key = r->m.key;
 	r->received = r->since = now;
 	r->deadline = INT64_MAX;

@@ -15,6 +15,17 @@
  * SAID_MAX: bytes of an error's code or message in the headers of a dead letter, and of the usage in a twin. */
 enum { TWIN_ABOVE = 8192, SAID_MAX = 4096, SCRATCH_KEPT = 65536 };
 
+struct outcome outcome_of(enum encoding encoding, enum status status, const char *code, const char *message)
+{
+	return (struct outcome){
+		.status = status,
+		.code = code,
+		.message = message,
+		.encoding = encoding,
+		.retry_after_ms = TIME_NONE,
+	};
+}
+
 static int bucket_of(int64_t us)
 {
 	int i = 0;
@@ -207,18 +218,14 @@ static struct outgoing *make_dead_letter(struct engine *e, const struct request 
 
 void result_part(struct engine *e, struct request *r, struct slice values, uint32_t n, bool ahead)
 {
-	const struct outcome o = {
-		.status = STATUS_OK,
-		.worker = r->session->call->slot,
-		.encoding = r->fields.encoding,
-		.retry_after_ms = TIME_NONE,
-	};
+	struct outcome o = outcome_of(r->fields.encoding, STATUS_OK, NULL, NULL);
 	struct buf *value = scratch(&e->value), *headers = scratch(&e->headers), list;
 	enum encoding as = result_encoding(e, &o);
 	struct outgoing *out;
 	struct result_fields f;
 	char epoch[17];
 
+	o.worker = r->session->call->slot;
 	buf_init(&list, SIZE_MAX);
 	buf_text(&list, "[");
 	buf_add(&list, values);
@@ -261,13 +268,7 @@ void result_publish(struct engine *e, struct request *r, const struct outcome *o
 
 void result_session_lost(struct engine *e, struct request *r, const char *message)
 {
-	struct outcome o = {
-		.status = STATUS_SESSION_LOST,
-		.code = "SESSION_LOST",
-		.message = message,
-		.encoding = r->fields.encoding,
-		.retry_after_ms = TIME_NONE,
-	};
+	struct outcome o = outcome_of(r->fields.encoding, STATUS_SESSION_LOST, "SESSION_LOST", message);
 
 	result_publish(e, r, &o);
 }

@@ -17,8 +17,12 @@ struct outcome {
 	struct slice result, usage;
 	bool dead;                 /* a dead letter too */
 	const struct slot *worker; /* who ran it; NULL: nobody */
-	enum encoding encoding;
+	enum encoding encoding;    /* of its request */
 };
+
+/* As most are: no dead letter, not retriable, nobody ran it, and nothing is said of when to send it again. code, message:
+ * borrowed, NULL: no error. */
+struct outcome outcome_of(enum encoding encoding, enum status status, const char *code, const char *message);
 
 /* values: n of JSON, with commas between them; ahead: see outbox.h */
 void result_part(struct engine *e, struct request *r, struct slice values, uint32_t n, bool ahead);

@@ -51,6 +51,14 @@ void timers_arm(struct timers *t, struct timer *n, int64_t at)
 	sift_up(t, n, t->n);
 }
 
+bool timers_wait(struct timers *t, struct timer *n, int64_t at, int64_t now)
+{
+	if (now >= at)
+		return false;
+	timers_arm(t, n, at);
+	return true;
+}
+
 void timers_disarm(struct timers *t, struct timer *n)
 {
 	size_t place = n->place;

@@ -2,6 +2,7 @@
 #ifndef CORE_TIMERS_H
 #define CORE_TIMERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,10 +27,11 @@ static inline int64_t later(int64_t a, int64_t b)
 #define TIMER_OWNER(timer, type, member) ((type *)(void *)((char *)(timer)-offsetof(type, member)))
 
 void timers_free(struct timers *t);
-void timers_arm(struct timers *t, struct timer *n, int64_t at); /* also moves an armed one */
-void timers_disarm(struct timers *t, struct timer *n);          /* harmless when not armed */
-struct timer *timers_due(struct timers *t, int64_t now);        /* disarmed and returned; NULL: none */
-int64_t timers_next(const struct timers *t);                    /* INT64_MAX: none */
+void timers_arm(struct timers *t, struct timer *n, int64_t at);               /* also moves an armed one */
+bool timers_wait(struct timers *t, struct timer *n, int64_t at, int64_t now); /* armed for `at`; false: it is past already */
+void timers_disarm(struct timers *t, struct timer *n);                        /* harmless when not armed */
+struct timer *timers_due(struct timers *t, int64_t now);                      /* disarmed and returned; NULL: none */
+int64_t timers_next(const struct timers *t);                                  /* INT64_MAX: none */
 void timers_check(const struct timers *t);
 
 #endif

@@ -75,6 +75,19 @@ END_TEST
 
 /* ---- buf ---- */
 
+START_TEST(copies_lie_one_after_another)
+{
+	uint8_t memory[8], *at = memory;
+	struct slice first = slice_copy(&at, SLICE("abc")), absent = slice_copy(&at, (struct slice){NULL, 0}),
+		     empty = slice_copy(&at, SLICE("")), last = slice_copy(&at, SLICE("de"));
+
+	ck_assert(slice_is(first, "abc") && slice_is(empty, "") && slice_is(last, "de"));
+	ck_assert_ptr_eq(first.data, memory);
+	ck_assert_ptr_null(absent.data);
+	ck_assert_ptr_eq(at, memory + sizeof memory);
+}
+END_TEST
+
 START_TEST(a_buffer_stops_at_its_limit)
 {
 	struct buf b;
@@ -282,6 +295,7 @@ int main(void)
 	tcase_add_test(tests, absent_equals_only_absent);
 	tcase_add_loop_test(tests, utf8, 0, (int)(sizeof texts / sizeof *texts));
 	tcase_add_test(tests, utf8_may_hold_nul_and_absent_is_utf8);
+	tcase_add_test(tests, copies_lie_one_after_another);
 	tcase_add_test(tests, a_buffer_stops_at_its_limit);
 	tcase_add_test(tests, what_is_no_character_is_replaced);
 	tcase_add_test(tests, long_formats_are_not_cut);

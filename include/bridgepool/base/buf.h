@@ -19,6 +19,9 @@ bool slice_is(struct slice a, const char *text);
 bool slice_is_utf8(struct slice s);     /* well-formed UTF-8: no surrogates, no overlong forms; NUL is allowed */
 size_t slice_character(struct slice s); /* bytes of the UTF-8 character that it begins with; 0: it begins with none */
 struct slice slice_cut(struct slice s, size_t most); /* its beginning: at most so many bytes, and no UTF-8 character in part */
+/* A copy at *at, which is moved behind it, and one byte further: a copy of an empty value is not absent, and never lies at the
+ * end of its memory. Of an absent one, the absent slice; *at stays. */
+struct slice slice_copy(uint8_t **at, struct slice s);
 
 struct buf {
 	uint8_t *data;
