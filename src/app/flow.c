@@ -36,7 +36,7 @@ struct flow {
 	uv_prepare_t prepare;
 	uv_timer_t timer, beat;
 	int64_t armed_for; /* what `timer` waits for; INT64_MAX: nothing */
-	bool starved;      /* the consumer was told that there is no credit */
+	bool starved;      /* the consumer was told that no message is taken */
 	bool stalled;      /* the last turn found that we had stood still */
 	bool inside;       /* the engine is being called */
 	bool draining, consumer_closed, closing;
@@ -180,13 +180,13 @@ static void on_offsets(void *ctx, const struct committed *c, size_t n)
 	flow_exit(f);
 }
 
-static size_t on_want(void *ctx)
+static bool on_wants(void *ctx)
 {
 	struct flow *f = ctx;
-	size_t credit = engine_credit(f->engine);
+	bool takes = engine_takes(f->engine);
 
-	f->starved = credit == 0;
-	return credit;
+	f->starved = !takes;
+	return takes;
 }
 
 static void on_message(void *ctx, const struct message *m)
@@ -345,8 +345,8 @@ static bool turn_after_stall(struct flow *f, int64_t now)
 	return f->stalled;
 }
 
-/* Once per turn, before the loop waits: time first, then credit, then what all callbacks of the last turn had to say to
- * workers. */
+/* Once per turn, before the loop waits: time first, then whether messages are taken again, then what all callbacks of the last
+ * turn had to say to workers. */
 static void flow_turn(uv_prepare_t *prepare)
 {
 	struct flow *f = prepare->data;
@@ -361,7 +361,7 @@ static void flow_turn(uv_prepare_t *prepare)
 		engine_tick(f->engine, now);
 	flow_exit(f);
 	turn_arm(f, now);
-	if (f->starved && engine_credit(f->engine) > 0) {
+	if (f->starved && engine_takes(f->engine)) {
 		f->starved = false;
 		consumer_kick(f->consumer);
 	}
@@ -427,7 +427,7 @@ static bool open_adapters(struct flow *f, char *errstr, size_t size)
 
 static bool open_kafka(struct flow *f, char *errstr, size_t size)
 {
-	const struct consumer_events cev = {f, on_assigned, on_revoked, on_offsets, on_want, on_message, on_committed, on_fault,
+	const struct consumer_events cev = {f, on_assigned, on_revoked, on_offsets, on_wants, on_message, on_committed, on_fault,
 		on_closed, on_left};
 	const struct producer_events pev = {f, on_delivered, on_fault, on_room};
 

@@ -18,8 +18,6 @@
 #include "state.h"
 #include "watch.h"
 
-enum { CREDIT = 256 };
-
 /* ---- the life of the engine itself ---- */
 
 struct engine *engine_new(const struct engine_config *cfg, const struct port *port, struct codec *codec, uint64_t seed,
@@ -211,9 +209,9 @@ static uint64_t beyond_shares(const struct engine *e)
 	return sum;
 }
 
-size_t engine_credit(const struct engine *e)
+bool engine_takes(const struct engine *e)
 {
-	return e->drain.active || budget_used(&e->budget) - beyond_shares(e) >= e->budget.limit ? 0 : CREDIT;
+	return !e->drain.active && budget_used(&e->budget) - beyond_shares(e) < e->budget.limit;
 }
 
 void engine_receive(struct engine *e, const struct message *m, int64_t now)

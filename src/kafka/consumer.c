@@ -171,7 +171,7 @@ static bool serve_one(struct consumer *c, rd_kafka_queue_t *queue, struct budget
 
 static bool may_take(const struct consumer *c, const struct part *part)
 {
-	return !c->closing && part->state == PART_LIVE && !part->held && c->events.want(c->events.ctx) > 0;
+	return !c->closing && part->state == PART_LIVE && !part->held && c->events.wants(c->events.ctx);
 }
 
 static void serve_kept(struct consumer *c, struct budget *b)
@@ -200,7 +200,7 @@ static void on_serve(void *ctx, struct budget *b)
 		;
 	serve_kept(c, b);
 	hold_look(c);
-	while (!c->closing && c->events.want(c->events.ctx) > 0 && serve_one(c, c->messages, b))
+	while (!c->closing && c->events.wants(c->events.ctx) && serve_one(c, c->messages, b))
 		;
 }
 

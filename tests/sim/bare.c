@@ -235,7 +235,7 @@ uint64_t bare_turn(struct bare *b, uint64_t first, uint64_t sessions, int encodi
 	int64_t since, now = enter(b, &since);
 	uint64_t i = 0;
 
-	for (; i < BARE_TURN && engine_credit(b->engine) > 0; i++)
+	for (; i < BARE_TURN && engine_takes(b->engine); i++)
 		ask(b, (first + i) * STEP % sessions, encoding, now);
 	leave(b, since);
 	answer(b);

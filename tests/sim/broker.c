@@ -39,7 +39,7 @@ static bool anything_to_read(struct world *w, const struct instance *i)
 
 void broker_plan_poll(struct world *w, struct instance *i)
 {
-	if (i->poll_planned || !may_read(i) || !anything_to_read(w, i) || engine_credit(i->engine) == 0)
+	if (i->poll_planned || !may_read(i) || !anything_to_read(w, i) || !engine_takes(i->engine))
 		return;
 	i->poll_planned = true;
 	world_plan(w, i, world_delay(w, 500), (struct event){.kind = EV_POLL});
@@ -79,7 +79,7 @@ void broker_poll(struct world *w, struct instance *i, const struct event *ev)
 		struct asked *r = next_of(w, i, at / MAX_PARTITIONS, (int32_t)(at % MAX_PARTITIONS));
 
 		tried++;
-		for (; r != NULL && many > 0 && may_read(i) && engine_credit(i->engine) > 0; many--, tried = 0) {
+		for (; r != NULL && many > 0 && may_read(i) && engine_takes(i->engine); many--, tried = 0) {
 			deliver(w, i, r);
 			r = next_of(w, i, at / MAX_PARTITIONS, (int32_t)(at % MAX_PARTITIONS));
 		}

@@ -4,7 +4,7 @@
 
 #include "world.h"
 
-void broker_plan_poll(struct world *w, struct instance *i); /* if there is something to read and credit for it */
+void broker_plan_poll(struct world *w, struct instance *i); /* if there is something to read, and it takes messages */
 void broker_poll(struct world *w, struct instance *i, const struct event *ev);
 void broker_land(struct world *w, struct instance *i, const struct event *ev);
 void broker_report(struct world *w, struct instance *i, const struct event *ev);

@@ -162,7 +162,7 @@ void instance_tick(struct world *w, struct instance *i)
 		breach(w, "26: instance %d spins: it wants tick after tick at the same time", i->index);
 	TRACE(w, TICK, i->index, due);
 	engine_tick(instance_enter(w, i), w->now);
-	if (engine_credit(i->engine) == 0 && !i->draining)
+	if (!engine_takes(i->engine) && !i->draining)
 		oracle_starved(w, i);
 	instance_leave(w, i);
 }

@@ -134,7 +134,7 @@ static void check_shares(struct world *w, const struct instance *i, const struct
 	for (unsigned pool = 0; pool < w->k.npools && !i->draining && shared; pool++) {
 		if (!has_nothing(w, s, pool))
 			continue;
-		if (engine_credit(i->engine) == 0)
+		if (!engine_takes(i->engine))
 			breach(w, "27: pool %u of instance %d has nothing in memory, and nothing is read", pool, i->index);
 		for (unsigned k = 0; k < MAX_TPS; k++) {
 			const struct owned *o = &i->own[k / MAX_PARTITIONS][k % MAX_PARTITIONS];

@@ -247,12 +247,12 @@ START_TEST(a_partition_of_which_nothing_is_heard_is_given_up_sooner_when_memory_
 		world_send_to(w, 1, "b", SAY);
 		world_ok(w, world_last(w, CALL_REQUEST));
 	}
-	ck_assert_uint_eq(engine_credit(w->e), 0);
+	ck_assert(!engine_takes(w->e));
 	give_back(w, 1);
 	world_pass(w, 11 * SECOND_US); /* the drain of the revoke is among them */
-	ck_assert_uint_eq(engine_credit(w->e), 0);
+	ck_assert(!engine_takes(w->e));
 	world_pass(w, 3 * SECOND_US);
-	ck_assert_uint_gt(engine_credit(w->e), 0);
+	ck_assert(engine_takes(w->e));
 	ck_assert_uint_eq(w->notes[NOTE_PARTITION_LOST], 2);
 	world_free(w);
 }
@@ -285,7 +285,7 @@ static void fill(struct world *w, const char *json)
 	while (some) {
 		some = false;
 		for (int i = 0; i < WORLD_OTHERS; i++)
-			if (!w->held[i] && engine_credit(w->e) > 0) {
+			if (!w->held[i] && engine_takes(w->e)) {
 				world_send_to(w, i, NULL, json);
 				some = true;
 			}
@@ -305,7 +305,7 @@ START_TEST(a_pool_whose_requests_wait_leaves_the_others_their_share)
 		ck_assert(w->held[i]);
 	for (int round = 0; round < 8; round++)
 		for (int i = WORLD_OTHERS; i < WORLD_PARTITIONS; i++) {
-			ck_assert_uint_gt(engine_credit(w->e), 0);
+			ck_assert(engine_takes(w->e));
 			ck_assert(!w->held[i]);
 			world_send_to(w, i, NULL, json);
 			ck_assert_uint_eq(world_last(w, CALL_REQUEST)->w.pool, 1);
@@ -328,11 +328,11 @@ START_TEST(a_pool_that_has_filled_the_memory_alone_leaves_their_share_to_those_t
 
 	snprintf(json, sizeof(json), "{\"command\":\"say\",\"args\":{\"x\":\"%0890000d\"}}", 1);
 	fill(w, json);
-	ck_assert_uint_eq(engine_credit(w->e), 0);
+	ck_assert(!engine_takes(w->e));
 	world_assign_at(w, WORLD_OTHERS, 0, "");
 	ck_assert(w->held[0] && !w->held[WORLD_OTHERS]);
-	ck_assert_uint_gt(engine_credit(w->e), 0);
-	for (int n = 0; n < 1000 && !w->held[WORLD_OTHERS] && engine_credit(w->e) > 0; n++)
+	ck_assert(engine_takes(w->e));
+	for (int n = 0; n < 1000 && !w->held[WORLD_OTHERS] && engine_takes(w->e); n++)
 		world_send_to(w, WORLD_OTHERS, NULL, json);
 	ck_assert(w->held[WORLD_OTHERS]); /* at its share: it does not take what the first has too much */
 	world_free(w);

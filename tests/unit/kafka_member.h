@@ -113,9 +113,9 @@ static void member_offsets(void *ctx, const struct committed *at, size_t n)
 	}
 }
 
-static size_t member_want(void *ctx)
+static bool member_wants(void *ctx)
 {
-	return ((struct member *)ctx)->credit;
+	return ((struct member *)ctx)->credit > 0;
 }
 
 static void member_copy(char out[MEMBER_TEXT], struct slice s)
@@ -219,7 +219,7 @@ static inline struct member *member_new(uv_loop_t *loop)
 static inline struct member *member_consumer(uv_loop_t *loop, const struct consumer_config *k)
 {
 	struct member *m = member_new(loop);
-	const struct consumer_events ev = {m, member_assigned, member_revoked, member_offsets, member_want, member_message,
+	const struct consumer_events ev = {m, member_assigned, member_revoked, member_offsets, member_wants, member_message,
 		member_committed, member_fault, member_closed, member_left};
 	char why[512] = "";
 

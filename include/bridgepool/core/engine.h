@@ -96,8 +96,8 @@ void engine_clock(struct engine *e, int64_t wall_ms, int64_t now); /* call at ea
 void engine_assigned(struct engine *e, const struct tp *tp, size_t n, int64_t now);
 void engine_offsets(struct engine *e, const struct committed *c, size_t n, int64_t now);
 void engine_revoked(struct engine *e, const struct tp *tp, size_t n, bool lost,
-	int64_t now);                         /* answered by port.release, once, always; lost: within this call */
-size_t engine_credit(const struct engine *e); /* messages it takes now; 0: leave them where they are */
+	int64_t now);                      /* answered by port.release, once, always; lost: within this call */
+bool engine_takes(const struct engine *e); /* messages, now; false: leave them where they are */
 void engine_receive(struct engine *e, const struct message *m, int64_t now); /* copies what it keeps */
 void engine_delivered(struct engine *e, uint64_t serial, enum delivery d, int64_t now);
 /* n == 0: all accepted */

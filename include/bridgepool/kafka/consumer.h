@@ -24,7 +24,7 @@ struct consumer_events {
 	void (*assigned)(void *ctx, const struct tp *tp, size_t n);
 	void (*revoked)(void *ctx, const struct tp *tp, size_t n, bool lost); /* librdkafka stands still until consumer_release */
 	void (*offsets)(void *ctx, const struct committed *c, size_t n);
-	size_t (*want)(void *ctx); /* messages taken now */
+	bool (*wants)(void *ctx); /* messages, now */
 	void (*message)(void *ctx, const struct message *m);
 	void (*committed)(void *ctx, uint64_t commit, const struct tp_fault *faults, size_t n);
 	void (*fault)(void *ctx, enum kafka_fault fault, const char *why);
@@ -51,7 +51,7 @@ void consumer_release(struct consumer *c);
  * fetched ahead and not kept is fetched again afterwards. */
 void consumer_hold(struct consumer *c, struct tp tp, bool on);
 void consumer_commit(struct consumer *c, const struct commit *k); /* asynchronous */
-void consumer_kick(struct consumer *c);                           /* want() may be > 0 again */
+void consumer_kick(struct consumer *c);                           /* wants() may be true again */
 /* leaves the group (a static member does not); `closed` is the last event; then consumer_free */
 void consumer_close(struct consumer *c);
 void consumer_free(struct consumer *c);
