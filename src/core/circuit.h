@@ -12,9 +12,8 @@
 #ifndef CORE_CIRCUIT_H
 #define CORE_CIRCUIT_H
 
+#include "bridgepool/wire/record.h"
 #include "slot.h"
-
-enum circuit_state { CIRCUIT_CLOSED, CIRCUIT_OPEN, CIRCUIT_PROBING };
 
 struct circuit {
 	enum circuit_state state;

@@ -73,7 +73,7 @@ static void view_pool(const struct pool *p, struct pool_snapshot *out)
 		.sessions_lost = p->lost,
 		.starts = p->starts,
 		.exits = p->exits,
-		.circuit = (int)p->circuit.state,
+		.circuit = p->circuit.state,
 		.memory_limit = p->cfg.memory_limit,
 		.recycle_memory = p->cfg.recycle_memory,
 	};

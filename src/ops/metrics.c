@@ -271,10 +271,11 @@ static void states(struct buf *out, const struct snapshot *s)
 	family(out, "pool_circuit_state", "gauge",
 		"1 for the state of the pool's circuit: closed, all is well; open, nothing is run; probing, one request is tried.");
 	for (size_t i = 0; i < s->npools; i++)
-		for (int k = 0; k < 3; k++)
+		for (int k = 0; k < CIRCUIT_STATES; k++)
 			sample(out, "pool_circuit_state",
-				(const struct label[]){{"pool", s->pools[i].name}, {"state", slice_of(circuit_name(k))}, {0}},
-				s->pools[i].circuit == k);
+				(const struct label[]){{"pool", s->pools[i].name},
+					{"state", slice_of(circuit_name((enum circuit_state)k))}, LABELS_END},
+				(int)s->pools[i].circuit == k);
 	family(out, "workers", "gauge", "Workers by state.");
 	for (size_t i = 0; i < s->npools; i++)
 		for (int k = HEALTH_UNKNOWN + 1; k < HEALTH_STATE_COUNT; k++)

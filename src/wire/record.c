@@ -50,6 +50,12 @@ static const char *const kind_names[KIND_COUNT] = {
 	[KIND_HEARTBEAT] = "HEARTBEAT",
 };
 
+static const char *const circuit_names[CIRCUIT_STATES] = {
+	[CIRCUIT_CLOSED] = "closed",
+	[CIRCUIT_OPEN] = "open",
+	[CIRCUIT_PROBING] = "probing",
+};
+
 static const char *const severity_names[SEVERITY_COUNT] = {
 	[SEVERITY_UNKNOWN] = "UNKNOWN",
 	[SEVERITY_INFO] = "INFO",
@@ -67,12 +73,10 @@ const char *status_name(enum status s)
 	return record_name(status_names, COUNT(status_names), s);
 }
 
-const char *circuit_name(int state)
+const char *circuit_name(enum circuit_state s)
 {
-	static const char *const names[] = {"closed", "open", "probing"};
-
-	CHECK(state >= 0 && state < 3);
-	return names[state];
+	CHECK((unsigned)s < COUNT(circuit_names));
+	return circuit_names[s];
 }
 
 const char *health_state_name(enum health_state s)

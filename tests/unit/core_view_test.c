@@ -1,6 +1,5 @@
 /* core_view_test.c: where a request or a session is, since when, and what it waits for, in each place that it can be in. */
 #include "bridgepool/core/view.h"
-#include "circuit.h"
 #include "core_world.h"
 
 static const struct pool_config plain = {0};
@@ -46,10 +45,10 @@ static struct session_view check_session(struct world *w, const char *id, const 
 	return s;
 }
 
-static int circuit_of(struct world *w)
+static enum circuit_state circuit_of(struct world *w)
 {
 	struct snapshot s;
-	int state;
+	enum circuit_state state;
 
 	engine_snapshot(w->e, w->now, &s);
 	state = s.pools[0].circuit;

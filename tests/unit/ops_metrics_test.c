@@ -154,13 +154,13 @@ START_TEST(each_state_has_its_line)
 	static const char *const states[] = {"closed", "open", "probing"};
 	char line[128];
 
-	for (int now = 0; now < 3; now++) {
-		pool.circuit = now;
+	for (int now = 0; now < CIRCUIT_STATES; now++) {
+		pool.circuit = (enum circuit_state)now;
 		partition.held = now == 1;
 		buf_reset(&text);
 		metrics_write(&snapshot, &facts, &text);
 		buf_append(&text, "", 1);
-		for (int k = 0; k < 3; k++) {
+		for (int k = 0; k < CIRCUIT_STATES; k++) {
 			snprintf(line, sizeof line, "bridgepool_pool_circuit_state{pool=\"default\",state=\"%s\"} %d", states[k],
 				k == now);
 			says(line);
@@ -169,7 +169,8 @@ START_TEST(each_state_has_its_line)
 			now == 1);
 		says(line);
 	}
-	pool.circuit = partition.held = 0;
+	pool.circuit = CIRCUIT_CLOSED;
+	partition.held = false;
 }
 END_TEST
 

@@ -54,10 +54,12 @@ enum health_kind {
 	KIND_HEARTBEAT,
 	KIND_COUNT
 };
+/* Of a pool: all is well; nothing is run; one call at a time is tried. */
+enum circuit_state { CIRCUIT_CLOSED, CIRCUIT_OPEN, CIRCUIT_PROBING, CIRCUIT_STATES };
 enum severity { SEVERITY_UNKNOWN, SEVERITY_INFO, SEVERITY_WARN, SEVERITY_ERROR, SEVERITY_COUNT };
 
 const char *status_name(enum status s);             /* "OK" */
-const char *circuit_name(int state);                /* of a pool's circuit: "closed", "open", "probing" */
+const char *circuit_name(enum circuit_state s);     /* "closed" */
 const char *health_state_name(enum health_state s); /* "READY" */
 const char *health_kind_name(enum health_kind k);
 const char *severity_name(enum severity s);
@@ -165,7 +167,7 @@ struct pool_snapshot {
 	size_t nworker_list;
 	/* for metrics */
 	uint64_t memory_limit, recycle_memory; /* of a worker; 0: none */
-	int circuit;                           /* 0 closed, 1 open, 2 probing */
+	enum circuit_state circuit;
 	struct phase_times times[PHASES];
 	struct used_up used;
 	uint64_t parts, partials_dropped;   /* results that are not final; what workers said for them and is in none */
