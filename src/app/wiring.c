@@ -44,7 +44,7 @@ static struct pool_config pool_config(const struct pool_settings *p)
 		.recycle_age_us = p->recycle_age,
 		.recycle_memory = (uint64_t)p->recycle_memory,
 		.recycle_grace_us = p->recycle_grace,
-		.memory_limit = (uint64_t)p->resident_limit,
+		.resident_limit = (uint64_t)p->resident_limit,
 		.concurrency = (uint32_t)p->concurrency,
 		.state = (enum pool_state)p->state,
 		.on_session_loss = (enum session_loss)p->on_session_loss,
@@ -74,7 +74,7 @@ static void share(struct pool_config *c, const struct pool_settings *p, const st
 {
 	if (!shares_apply(p) || (p->recycle_memory && (uint64_t)p->recycle_memory >= shares->limit))
 		return;
-	c->memory_limit = shares->limit;
+	c->resident_limit = shares->limit;
 	if (!p->recycle_memory)
 		c->recycle_memory = shares->recycle;
 }
@@ -196,7 +196,7 @@ struct adapter_config wiring_adapter(const struct pool_settings *p)
 		.pass = strings(&p->pass_environment),
 		.max_frame_bytes = (size_t)p->max_frame_bytes,
 		.stop_grace_us = p->stop_grace,
-		.memory_limit = p->memory,
+		.address_space = p->memory,
 		.open_files = p->open_files,
 		.core_bytes = p->core,
 		.cpu_seconds = (p->cpu + SECOND_US - 1) / SECOND_US,

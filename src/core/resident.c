@@ -16,7 +16,7 @@ static bool holds_too_much(struct engine *e, struct slot *w)
 {
 	const struct pool_config *cfg = &w->pool->cfg;
 
-	if (cfg->memory_limit == 0 || w->resident <= cfg->memory_limit) {
+	if (cfg->resident_limit == 0 || w->resident <= cfg->resident_limit) {
 		w->lent = 0;
 		w->sunk = false;
 		return false;
@@ -72,7 +72,7 @@ void resident_heard(struct engine *e, struct slot *w, uint64_t resident)
 	w->resident = resident;
 	if (holds_too_much(e, w) && !MUTANT(52)) {
 		snprintf(reason, sizeof(reason), "it holds %" PRIu64 " MiB, and resident_limit is %" PRIu64 " MiB",
-			resident >> 20, cfg->memory_limit >> 20);
+			resident >> 20, cfg->resident_limit >> 20);
 		slot_stop(e, w, STOPPED_MEMORY, reason);
 	} else if (cfg->recycle_memory > 0 && resident > cfg->recycle_memory && slot_able(w)) {
 		worn_by_memory(e, w);
@@ -87,7 +87,7 @@ static void limit_sank(struct pool *p)
 
 void resident_retuned(struct pool *p, const struct pool_config *cfg)
 {
-	if (cfg->memory_limit > 0 && (p->cfg.memory_limit == 0 || cfg->memory_limit < p->cfg.memory_limit))
+	if (cfg->resident_limit > 0 && (p->cfg.resident_limit == 0 || cfg->resident_limit < p->cfg.resident_limit))
 		limit_sank(p);
 	if (cfg->recycle_memory != p->cfg.recycle_memory)
 		p->memory_pause_us = 0;

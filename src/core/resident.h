@@ -4,7 +4,7 @@
  *   and that soon         within 10 s of READY, or of the end of a pause: replacing is of no use. So who is younger than
  *                         memory_pause_us stays: 10 s, then twice as long each time, at most 1 h. The first pause is told; who
  *                         goes above it later ends them
- *   above memory_limit    it is killed
+ *   above resident_limit  it is killed
  *   a limit that sank     who holds more then is replaced, not killed: it may hold that, and an eighth more, until its sessions
  *                         have had their time */
 #ifndef CORE_RESIDENT_H

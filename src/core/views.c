@@ -74,7 +74,7 @@ static void view_pool(const struct pool *p, struct pool_snapshot *out)
 		.starts = p->starts,
 		.exits = p->exits,
 		.circuit = p->circuit.state,
-		.memory_limit = p->cfg.memory_limit,
+		.resident_limit = p->cfg.resident_limit,
 		.recycle_memory = p->cfg.recycle_memory,
 	};
 	for (int i = 0; i < END_REASONS; i++)

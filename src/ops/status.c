@@ -94,7 +94,7 @@ static json_t *pool_document(const struct engine *e, uint16_t index, const struc
 	return json_pack("{s:o, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "pool", text(p->name), "state",
 		health_state_name(p->state), "circuit", circuit_name(p->circuit), "places_used", (int)p->slots_used, "places",
 		(int)p->slots_total, "queued", (json_int_t)p->queued, "recycle_memory", (json_int_t)p->recycle_memory,
-		"resident_limit", (json_int_t)p->memory_limit, "starts", (json_int_t)p->starts, "exits",
+		"resident_limit", (json_int_t)p->resident_limit, "starts", (json_int_t)p->starts, "exits",
 		counts_document(p->exited, p->nexited), "sessions", sessions, "requests", requests_document(p), "usage",
 		usage_document(&p->used), "workers", workers_document(e, index, now));
 }

@@ -63,8 +63,8 @@ static char **guard_argv(const struct launch_plan *p, const struct adapter_confi
 	if (c->open_files > 0)
 		argv_add_number(&a, "-f", c->open_files);
 	argv_add_number(&a, "-c", c->core_bytes > 0 ? c->core_bytes : 0);
-	if (c->memory_limit > 0)
-		argv_add_number(&a, "-m", c->memory_limit);
+	if (c->address_space > 0)
+		argv_add_number(&a, "-m", c->address_space);
 	if (c->cpu_seconds > 0)
 		argv_add_number(&a, "-t", c->cpu_seconds);
 	if (c->oom_score > 0)

@@ -146,7 +146,7 @@ static void grow_worker(struct world *w, struct instance *i)
 
 	if (p == NULL)
 		return;
-	most = w->k.pool[p->ref.pool].memory_limit;
+	most = w->k.pool[p->ref.pool].resident_limit;
 	p->greedy |= most > 0 && bytes > most;
 	engine_memory(instance_enter(w, i), p->ref, bytes, w->now);
 	if (p->greedy && !p->stopped)

@@ -44,7 +44,7 @@ static void draw_pool(struct random *r, const struct knobs *k, struct pool_confi
 	p->circuit_pause_us = PICK(r, 20 * MS_US, 500 * MS_US);
 	p->circuit_rejects = one_in(r, 2);
 	p->recycle_memory = one_in(r, 2) ? 0 : MODEL_WORN_BYTES;
-	p->memory_limit = one_in(r, 2) ? 0 : MODEL_MOST_BYTES;
+	p->resident_limit = one_in(r, 2) ? 0 : MODEL_MOST_BYTES;
 	p->concurrency = (uint32_t)PICK(r, 0, 1, 1, 2, 4, 8);
 	p->state = one_in(r, 4) ? POOL_STATE_NONE : POOL_STATE_MEMORY;
 	p->on_session_loss = one_in(r, 3) ? SESSION_LOSS_FAIL : SESSION_LOSS_RUN;

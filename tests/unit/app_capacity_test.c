@@ -134,9 +134,9 @@ static void check_limits(struct machine_memory m, const char *more, int64_t recy
 	struct wiring w = wire(&s, m, more);
 
 	ck_assert_int_eq((int64_t)w.pools[0].recycle_memory, recycle_a);
-	ck_assert_int_eq((int64_t)w.pools[0].memory_limit, limit_a);
+	ck_assert_int_eq((int64_t)w.pools[0].resident_limit, limit_a);
 	ck_assert_int_eq((int64_t)w.pools[1].recycle_memory, recycle_b);
-	ck_assert_int_eq((int64_t)w.pools[1].memory_limit, limit_b);
+	ck_assert_int_eq((int64_t)w.pools[1].resident_limit, limit_b);
 	wiring_free(&w);
 	settings_free(&s);
 }

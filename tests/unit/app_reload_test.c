@@ -295,7 +295,7 @@ static bool same_workers(const struct adapter_config *a, const struct adapter_co
 	       same_list(a->environment, length(a->environment), b->environment, length(b->environment)) &&
 	       same_list(a->pass, length(a->pass), b->pass, length(b->pass)) && strcmp(a->directory, b->directory) == 0 &&
 	       strcmp(a->user, b->user) == 0 && strcmp(a->group, b->group) == 0 && a->max_frame_bytes == b->max_frame_bytes &&
-	       a->memory_limit == b->memory_limit && a->open_files == b->open_files && a->core_bytes == b->core_bytes &&
+	       a->address_space == b->address_space && a->open_files == b->open_files && a->core_bytes == b->core_bytes &&
 	       a->cpu_seconds == b->cpu_seconds && a->stop_grace_us == b->stop_grace_us && a->oom_score == b->oom_score &&
 	       a->may_gain_privileges == b->may_gain_privileges;
 }

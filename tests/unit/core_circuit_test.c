@@ -13,7 +13,7 @@ static struct world *ready(uint32_t failures, bool rejects)
 			.circuit_failures = failures,
 			.circuit_pause_us = 10 * SECOND_US,
 			.circuit_rejects = rejects,
-			.memory_limit = 1 << 20,
+			.resident_limit = 1 << 20,
 		},
 		(struct engine_config){0});
 

@@ -91,7 +91,7 @@ END_TEST
 
 START_TEST(only_the_worker_that_holds_too_much_is_killed)
 {
-	struct world *w = ready((struct pool_config){.size = 2, .memory_limit = 1 << 20});
+	struct world *w = ready((struct pool_config){.size = 2, .resident_limit = 1 << 20});
 	struct slot_ref first;
 
 	world_send(w, "a", SAY);
@@ -412,14 +412,15 @@ END_TEST
 
 static void sink(struct world *w, uint64_t limit)
 {
-	w->pool.memory_limit = limit;
+	w->pool.resident_limit = limit;
 	engine_retune(w->e, &w->cfg, w->now);
 	engine_check(w->e);
 }
 
 START_TEST(who_holds_more_than_a_limit_that_has_sunk_is_replaced_and_not_killed)
 {
-	struct world *w = ready((struct pool_config){.size = 1, .memory_limit = 1000 << 20, .recycle_grace_us = 10 * SECOND_US});
+	struct world *w = ready(
+		(struct pool_config){.size = 1, .resident_limit = 1000 << 20, .recycle_grace_us = 10 * SECOND_US});
 	struct slot_ref old, fresh;
 
 	world_send(w, "a", SAY);
@@ -454,7 +455,7 @@ END_TEST
 
 START_TEST(it_may_not_grow_though_and_once_below_the_limit_it_keeps_to_it)
 {
-	struct world *w = ready((struct pool_config){.size = 2, .memory_limit = 1000 << 20});
+	struct world *w = ready((struct pool_config){.size = 2, .resident_limit = 1000 << 20});
 
 	sink(w, 500 * MIB);
 	engine_memory(w->e, w->calls[0].w, 600 * MIB, w->now);

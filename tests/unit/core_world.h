@@ -213,7 +213,7 @@ static inline struct world *world_new(struct pool_config pool, struct engine_con
 	defaults.recycle_age_us = pool.recycle_age_us;
 	defaults.recycle_memory = pool.recycle_memory;
 	defaults.recycle_grace_us = pool.recycle_grace_us;
-	defaults.memory_limit = pool.memory_limit;
+	defaults.resident_limit = pool.resident_limit;
 	defaults.partial_interval_us = pool.partial_interval_us;
 	defaults.partial_max = pool.partial_max;
 	defaults.partial_bytes_max = pool.partial_bytes_max;

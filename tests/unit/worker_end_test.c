@@ -468,7 +468,7 @@ START_TEST(limits_hold)
 		.command = command,
 		.open_files = 77,
 		.core_bytes = 0,
-		.memory_limit = INT64_C(3) << 30,
+		.address_space = INT64_C(3) << 30,
 	};
 	int leaked = fcntl(0, F_DUPFD, 20); /* not close-on-exec */
 	struct stage s;

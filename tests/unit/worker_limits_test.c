@@ -142,7 +142,7 @@ static void check_all_limits(void)
 	c.open_files = 77;
 	c.core_bytes = 1 << 20;
 	c.cpu_seconds = 1000;
-	c.memory_limit = INT64_C(3) << 30;
+	c.address_space = INT64_C(3) << 30;
 	c.oom_score = 300;
 	c.directory = "/usr";
 	stage_open(&s, &c);

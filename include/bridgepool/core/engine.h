@@ -51,7 +51,7 @@ struct pool_config {
 	uint32_t circuit_failures;
 	int64_t circuit_pause_us; /* the first pause; doubles up to ten times that */
 	bool circuit_rejects;     /* requests that come meanwhile are REJECTED; false: they wait */
-	uint64_t memory_limit;    /* a worker that holds more bytes is killed; 0: none */
+	uint64_t resident_limit;  /* a worker that holds more bytes is killed; 0: none */
 };
 
 struct source_config {

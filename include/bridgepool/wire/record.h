@@ -166,7 +166,7 @@ struct pool_snapshot {
 	struct worker_snapshot *worker_list; /* owned */
 	size_t nworker_list;
 	/* for metrics */
-	uint64_t memory_limit, recycle_memory; /* of a worker; 0: none */
+	uint64_t resident_limit, recycle_memory; /* of a worker; 0: none */
 	enum circuit_state circuit;
 	struct phase_times times[PHASES];
 	struct used_up used;

@@ -29,7 +29,7 @@ struct adapter_config {
 	const char *guard_path;         /* bridgepool-guard; NULL: beside the running program, else the installed one */
 	size_t max_frame_bytes;         /* of a message from a worker; goes into BRIDGEPOOL_MAX_FRAME_BYTES; 0: 16 MiB */
 	int64_t stop_grace_us;          /* between the steps of stopping a worker; goes into BRIDGEPOOL_STOP_GRACE; 0: not told */
-	int64_t memory_limit;           /* bytes of address space per worker (RLIMIT_AS), 0: none */
+	int64_t address_space;          /* bytes per worker (RLIMIT_AS), 0: none */
 	int64_t open_files;             /* RLIMIT_NOFILE, 0: as it is */
 	int64_t core_bytes;             /* RLIMIT_CORE */
 	int64_t cpu_seconds;            /* RLIMIT_CPU, over its life, 0: none */
