@@ -120,7 +120,8 @@ void engine_note_of(struct engine *e, const struct partition *p, struct note *n)
 		engine_note(e, n);
 }
 
-struct slot *engine_slot(struct engine *e, struct slot_ref ref)
+/* NULL and counted: that generation is gone. */
+static struct slot *slot_of(struct engine *e, struct slot_ref ref)
 {
 	struct slot *w;
 
@@ -250,7 +251,7 @@ void engine_started(struct engine *e, struct slot_ref ref, int pid, int64_t now)
 	struct slot *w;
 
 	enter(e, now);
-	w = engine_slot(e, ref);
+	w = slot_of(e, ref);
 	if (w != NULL && w->state == HEALTH_INITIALIZING) {
 		w->pid = pid;
 		slot_ping(e, w, true);
@@ -274,7 +275,7 @@ void engine_answer(struct engine *e, struct slot_ref ref, const struct answer *a
 	char never[64];
 
 	enter(e, now);
-	w = engine_slot(e, ref);
+	w = slot_of(e, ref);
 	if (w == NULL) {
 		leave(e);
 		return;
@@ -311,7 +312,7 @@ void engine_fault(struct engine *e, struct slot_ref ref, enum worker_fault f, st
 	struct slot *w;
 
 	enter(e, now);
-	w = engine_slot(e, ref);
+	w = slot_of(e, ref);
 	if (w != NULL) {
 		struct note n = {.kind = NOTE_WORKER_PROTOCOL, .worker = w->ref, .has_pool = true, .reason = detail};
 
@@ -329,7 +330,7 @@ void engine_gone(struct engine *e, struct slot_ref ref, const struct exit_report
 	struct slot *w;
 
 	enter(e, now);
-	w = engine_slot(e, ref);
+	w = slot_of(e, ref);
 	if (w != NULL)
 		slot_gone(e, w, x);
 	leave(e);
@@ -340,7 +341,7 @@ void engine_memory(struct engine *e, struct slot_ref ref, uint64_t resident, int
 	struct slot *w;
 
 	enter(e, now);
-	w = engine_slot(e, ref);
+	w = slot_of(e, ref);
 	if (w != NULL)
 		resident_heard(e, w, resident);
 	leave(e);

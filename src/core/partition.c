@@ -189,7 +189,8 @@ void partition_receive(struct engine *e, struct partition *p, const struct messa
 	partition_hold(e, p);
 }
 
-void partition_unpark(struct engine *e, struct partition *p)
+/* What fits the window now. */
+static void unpark(struct engine *e, struct partition *p)
 {
 	struct request *r;
 
@@ -226,7 +227,7 @@ void partition_settle(struct engine *e, struct partition *p, int64_t offset)
 	p->dirty = true;
 	e->finished_since_commit++;
 	commit_soon(e);
-	partition_unpark(e, p);
+	unpark(e, p);
 }
 
 uint64_t partition_share_of(const struct engine *e, const struct partition *p)

@@ -67,7 +67,6 @@ struct partition *partition_alive(struct engine *e, struct tp tp); /* tp belongs
 void partition_assigned(struct engine *e, struct tp tp);
 void partition_offsets(struct engine *e, const struct committed *c);
 void partition_receive(struct engine *e, struct partition *p, const struct message *m);
-void partition_unpark(struct engine *e, struct partition *p);                 /* what fits the window now */
 void partition_settle(struct engine *e, struct partition *p, int64_t offset); /* all its records are acknowledged */
 void partition_put_back(struct engine *e, struct partition *p);               /* all that does not run */
 void partition_drop(struct engine *e, struct partition *p);                   /* p is GONE, and found no more */

@@ -116,7 +116,8 @@ static void start_those(struct engine *e, struct pool *p, bool serving)
 			slot_start(e, &p->slots[i]);
 }
 
-void pool_reconcile(struct engine *e, struct pool *p)
+/* Starts what may be started. */
+static void reconcile(struct engine *e, struct pool *p)
 {
 	p->restless = false;
 	if (!e->started || e->drain.active)
@@ -266,7 +267,7 @@ void pool_settle(struct engine *e, struct pool *p)
 	do {
 		replace_stop_empty(e, p);
 		if (p->restless)
-			pool_reconcile(e, p);
+			reconcile(e, p);
 		feed(e, p);
 	} while (p->restless);
 }

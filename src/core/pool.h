@@ -48,7 +48,6 @@ void pool_init(struct pool *p, uint16_t index, const struct pool_config *cfg);
 void pool_cleanup(struct pool *p);
 struct slot *pool_new_slot(struct pool *p); /* ROLE_UNUSED; NULL: there are POOL_SLOTS_MOST */
 void pool_retune(struct engine *e, struct pool *p, const struct pool_config *cfg);
-void pool_reconcile(struct engine *e, struct pool *p); /* starts what may be started */
 /* at the end of a turn: processes in their roles, work to slots that have room */
 void pool_settle(struct engine *e, struct pool *p);
 void pool_judge(struct engine *e, struct pool *p);                        /* the pool's state from its slots' */

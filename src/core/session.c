@@ -222,6 +222,29 @@ static void head_ready(struct engine *e, struct session *s, struct request *head
 	session_set(e, s, SESSION_READY);
 }
 
+static void forget(struct engine *e, struct session *s)
+{
+	uint64_t hash = XXH3_64bits_withSeed(s->key, s->key_len, e->sessions.seed);
+
+	HASH_DELETE(hh, e->sessions.shard[hash % SESSION_SHARDS], s);
+	e->sessions.count--;
+	e->pools[s->pool].live--;
+	leave_home(s);
+}
+
+/* It has no request and no call. */
+static void free_session(struct engine *e, struct session *s)
+{
+	CHECK(TAILQ_EMPTY(&s->requests) && s->call == NULL);
+	leave_line(e, s);
+	session_unbind(e, s);
+	if (s->anonymous)
+		TAILQ_REMOVE(&e->sessions.anonymous, s, of_partition);
+	else
+		forget(e, s);
+	free(s);
+}
+
 void session_next(struct engine *e, struct session *s)
 {
 	struct request *head = TAILQ_FIRST(&s->requests);
@@ -235,31 +258,9 @@ void session_next(struct engine *e, struct session *s)
 	else if (head != NULL)
 		head_ready(e, s, head);
 	else if (useless(e, s))
-		session_free(e, s);
+		free_session(e, s);
 	else
 		session_set(e, s, SESSION_IDLE);
-}
-
-static void forget(struct engine *e, struct session *s)
-{
-	uint64_t hash = XXH3_64bits_withSeed(s->key, s->key_len, e->sessions.seed);
-
-	HASH_DELETE(hh, e->sessions.shard[hash % SESSION_SHARDS], s);
-	e->sessions.count--;
-	e->pools[s->pool].live--;
-	leave_home(s);
-}
-
-void session_free(struct engine *e, struct session *s)
-{
-	CHECK(TAILQ_EMPTY(&s->requests) && s->call == NULL);
-	leave_line(e, s);
-	session_unbind(e, s);
-	if (s->anonymous)
-		TAILQ_REMOVE(&e->sessions.anonymous, s, of_partition);
-	else
-		forget(e, s);
-	free(s);
 }
 
 void sessions_init(struct sessions *t, uint64_t seed)
@@ -310,7 +311,7 @@ void session_end(struct engine *e, struct session *s, enum end_reason why)
 	if (!session_bound(e, s)) { /* no state to clean up; requests that wait begin a new one */
 		session_unbind(e, s);
 		if (s->state == SESSION_IDLE)
-			session_free(e, s);
+			free_session(e, s);
 		return;
 	}
 	set_ending(e, s, why);

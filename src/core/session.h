@@ -76,7 +76,6 @@ void sessions_cleanup(struct sessions *t);        /* frees them all as they are 
 struct slice session_id(const struct session *s); /* absent: anonymous */
 struct session *session_find(const struct sessions *t, uint16_t pool, struct slice id);
 struct session *session_new(struct engine *e, uint16_t pool, struct slice id, struct partition *home); /* absent id: anonymous */
-void session_free(struct engine *e, struct session *s); /* no request, no call, in no line */
 void session_set(struct engine *e, struct session *s, enum session_state to);
 /* the state that follows from its line; frees it when it has none and no state */
 void session_next(struct engine *e, struct session *s);

@@ -27,7 +27,7 @@ static const bool legal[HEALTH_STATE_COUNT][HEALTH_STATE_COUNT] = {
 	[HEALTH_TERMINATING] = {[HEALTH_TERMINATED] = true},
 };
 
-void slot_set(struct engine *e, struct slot *w, enum health_state to, const char *reason)
+static void set(struct engine *e, struct slot *w, enum health_state to, const char *reason)
 {
 	struct note n = {
 		.kind = NOTE_WORKER_STATE,
@@ -61,7 +61,7 @@ void slot_start(struct engine *e, struct slot *w)
 	replace_new_process(e, w);
 	engine_worker_id(e, w->ref, w->name);
 	w->pool->starts++;
-	slot_set(e, w, HEALTH_INITIALIZING, "start");
+	set(e, w, HEALTH_INITIALIZING, "start");
 	timers_arm(&e->timers, &w->timer, e->now + w->pool->cfg.start_timeout_us);
 	e->port.worker_start(e->port.ctx, w->ref);
 }
@@ -130,9 +130,9 @@ enum answer_match slot_match(struct slot *w, uint64_t id, struct call_entry **ou
 static void judge_overdue(struct engine *e, struct slot *w)
 {
 	if (w->overdue > 0 && w->state == HEALTH_READY)
-		slot_set(e, w, HEALTH_DEGRADED, "a run's time is over and its answer still out");
+		set(e, w, HEALTH_DEGRADED, "a run's time is over and its answer still out");
 	else if (w->overdue == 0 && w->state == HEALTH_DEGRADED)
-		slot_set(e, w, HEALTH_READY, "all late answers are in");
+		set(e, w, HEALTH_READY, "all late answers are in");
 	pool_judge(e, w->pool);
 }
 
@@ -203,7 +203,7 @@ static bool first_answer(struct engine *e, struct slot *w, const struct answer *
 	w->capabilities = a->capabilities;
 	snprintf(w->version, sizeof(w->version), "%.*s", (int)version.len, version.data ? (const char *)version.data : "");
 	w->ready_at = e->now;
-	slot_set(e, w, HEALTH_READY, "its first ping was answered");
+	set(e, w, HEALTH_READY, "its first ping was answered");
 	slot_feed_later(w);
 	replace_ready(e, w);
 	circuit_worker_ready(e, w);
@@ -274,7 +274,7 @@ void slot_stop(struct engine *e, struct slot *w, enum stop_reason why, const cha
 	w->places_at_stop = w->places;
 	if (tells_fault(why))
 		snprintf(w->fault, sizeof(w->fault), "%s", reason);
-	slot_set(e, w, HEALTH_TERMINATING, reason);
+	set(e, w, HEALTH_TERMINATING, reason);
 	pool_judge(e, w->pool);
 	if (gently && talking)
 		slot_begin(e, w, CALL_SHUTDOWN, NULL, NULL, &shutdown);
@@ -424,7 +424,7 @@ void slot_gone(struct engine *e, struct slot *w, const struct exit_report *x)
 	w->pool->exits++;
 	w->pool->exited[counted(w)]++;
 	w->pool->lost += w->bound;
-	slot_set(e, w, HEALTH_TERMINATED, reason);
+	set(e, w, HEALTH_TERMINATED, reason);
 	w->pool->bound -= w->bound;
 	w->bound = 0;
 	w->pid = 0;

@@ -4,8 +4,8 @@
  *        ^                          |                         |
  *        +---------gone-------------+------ TERMINATING <-----+  (stop ordered, or a fault seen; its last word is awaited)
  *
- * slot_set is the only writer of `state`. The in-flight table holds every call whose answer is awaited; requests, open_session
- * and cleanup_session take a place, pings, cancels and shutdown do not. */
+ * slot.c: set() is the only writer of `state`. The in-flight table holds every call whose answer is awaited; requests,
+ * open_session and cleanup_session take a place, pings, cancels and shutdown do not. */
 #ifndef CORE_SLOT_H
 #define CORE_SLOT_H
 
@@ -90,7 +90,6 @@ struct slot {
 };
 
 void slot_start(struct engine *e, struct slot *w);
-void slot_set(struct engine *e, struct slot *w, enum health_state to, const char *reason);
 bool slot_able(const struct slot *w); /* it can run something */
 bool slot_has_room(const struct slot *w);
 void slot_feed_later(struct slot *w);

@@ -57,7 +57,6 @@ static inline int64_t wall_ms(const struct engine *e)
 	return e->now / MS_US + e->wall_offset_ms;
 }
 
-struct slot *engine_slot(struct engine *e, struct slot_ref w); /* NULL and counted: that generation is gone */
 void engine_note(struct engine *e, const struct note *n);
 /* One that names a partition, which it sets. Of what was given back nothing is told. */
 void engine_note_of(struct engine *e, const struct partition *p, struct note *n);
