@@ -1,6 +1,5 @@
-/* mutant.h: planted bugs for the simulator's own test. MUTANT(n) is false, except in the build that tests/sim makes for this,
- * where
- * --mutant chooses one of them. Their names are in tests/sim/CMakeLists.txt. */
+/* mutant.h: planted bugs for the simulator's own test. MUTANT(n) is false, except in the build that tests/sim makes for this;
+ * there --mutant chooses one of them. Their names are in tests/sim/CMakeLists.txt. */
 #ifndef CORE_MUTANT_H
 #define CORE_MUTANT_H
 

@@ -1,10 +1,15 @@
 /* replace.h: which process of a pool serves, which waits, warm, to serve, and which leaves.
  *
- *   a serving one dies     a READY spare takes its place in the same turn; the dead one's slot starts the next spare
- *   a serving one is worn  (runs, age, memory: see resident.h, a roll) a successor is started beside it; when that is READY, and
- * a spare one too if any are wanted, the worn one leaves: no new sessions, its own for recycle_grace, then they are ended;
- * stopped when it is empty more are wanted        slots start them, unused ones or new ones fewer are wanted       those that are
- * not up are given up first, then the highest slots leave as worn ones do, without successors
+ * When a serving one dies, a READY spare takes its place in the same turn, and the dead one's slot starts the next spare.
+ *
+ * When a serving one is worn (runs, age, memory: see resident.h, a roll), a successor is started beside it, and once that is
+ * READY, and a spare one too if any are wanted, the worn one leaves: it gets no new sessions, keeps its own for recycle_grace,
+ * after which they are ended, and is stopped when it is empty.
+ *
+ * When more are wanted, slots start them: unused ones, or new ones.
+ *
+ * When fewer are wanted, those that are not up are given up first, then the highest slots leave as worn ones do, without
+ * successors.
  *
  * Never more than size + spare + 1 live, beside those that leave because the pool is smaller now: that is what memory is reckoned
  * for. So with `spare` workers so many may leave at a time, else one, and one spare is always there for whoever dies.
