@@ -128,13 +128,16 @@ static int64_t next_done(const struct window *w, int64_t from)
 
 void window_map(const struct window *w, struct offsetmap *m)
 {
-	int64_t high = w->base;
+	int64_t high = w->base, at;
 
 	memset(m, 0, sizeof(*m));
 	m->base = w->base;
 	for (int64_t o = next_done(w, w->base); o < w->top; o = next_done(w, o + 1)) {
-		m->bits[(o - w->base + MUTANT(13)) / 8] |= (uint8_t)(1u << ((o - w->base + MUTANT(13)) % 8));
-		high = o + 1 + MUTANT(13);
+		at = o - w->base;
+		if (MUTANT(13))
+			at++;
+		m->bits[at / 8] |= (uint8_t)(1u << (at % 8));
+		high = w->base + at + 1;
 	}
 	m->span = (uint32_t)(high - w->base);
 }
