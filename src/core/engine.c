@@ -15,6 +15,7 @@
 #include "partials.h"
 #include "replace.h"
 #include "resident.h"
+#include "result.h"
 #include "state.h"
 #include "watch.h"
 
@@ -45,6 +46,7 @@ struct engine *engine_new(const struct engine_config *cfg, const struct port *po
 	e->drain.timer.fire = drain_timer_fired;
 	e->gone_timer.fire = partition_gone_fired;
 	e->watch_timer.fire = watch_timer_fired;
+	result_count_dead(&e->dead_letters);
 	e->pools = xcalloc(cfg->npools, sizeof(*e->pools));
 	for (size_t i = 0; i < cfg->npools; i++)
 		pool_init(&e->pools[i], (uint16_t)i, &cfg->pools[i]);

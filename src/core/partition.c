@@ -296,7 +296,7 @@ void partition_drop(struct engine *e, struct partition *p)
 	outbox_kill(e, p->tp);
 	while ((r = TAILQ_FIRST(&p->requests)) != NULL) {
 		if (r->place == PLACE_RUNNING)
-			patience_orphan(e, r->session->call, "its partition went to another instance");
+			patience_orphan(e, r->session->call, "its partition was taken away");
 		else
 			request_drop(e, r);
 	}
@@ -317,7 +317,7 @@ static void tell_ended(struct engine *e, const struct partition *p)
 		.worker = {.pool = e->cfg.sources[p->tp.topic].pool},
 		.has_pool = true,
 		.count = (int64_t)p->ended,
-		.reason = SLICE("their partition went to another instance"),
+		.reason = SLICE("the group took their partition away, or began it anew"),
 	};
 
 	if (p->ended > 0)

@@ -57,16 +57,29 @@ bool patience_is_over(const struct engine *e, const struct request *r)
 	return e->now >= r->run_until || e->now >= r->deadline;
 }
 
+/* Whoever reads it must know which of the times to look at. */
+static const char *what_is_over(const struct engine *e, const struct request *r)
+{
+	const struct call_entry *c = r->place == PLACE_RUNNING ? r->session->call : NULL;
+
+	if (e->now >= r->deadline)
+		return "its own time, timeout_ms or deadline, was over before it was answered";
+	if (c != NULL && c->kind != CALL_REQUEST)
+		return "a hook of its session took longer than session_hook_timeout of its pool";
+	return "one run took longer than request_timeout of its pool";
+}
+
 struct outcome patience_outcome(const struct engine *e, const struct request *r)
 {
 	enum encoding encoding = r->fields.encoding;
 
 	if (r->attempts > 0)
-		return outcome_of(encoding, STATUS_TIMEOUT, "TIMEOUT", "its time was over before it was answered");
+		return outcome_of(encoding, STATUS_TIMEOUT, "TIMEOUT", what_is_over(e, r));
 	if (e->pools[r->pool].circuit.state != CIRCUIT_CLOSED)
 		return outcome_of(encoding, STATUS_EXPIRED, "pool_unavailable",
-			"its time was over while the workers of its pool failed");
-	return outcome_of(encoding, STATUS_EXPIRED, "EXPIRED", "its time was over before it could run");
+			"its own time, timeout_ms or deadline, was over while the workers of its pool failed");
+	return outcome_of(encoding, STATUS_EXPIRED, "EXPIRED",
+		"its own time, timeout_ms or deadline, was over before it could run");
 }
 
 void patience_cancelled(struct engine *e, struct request *r)

@@ -12,8 +12,9 @@
 #include "state.h"
 
 /* Above TWIN_ABOVE a result gets a small twin, published instead where the topic's limit turns out to be lower than ours.
- * SAID_MAX: bytes of an error's code or message in the headers of a dead letter, and of the usage in a twin. */
-enum { TWIN_ABOVE = 8192, SAID_MAX = 4096, SCRATCH_KEPT = 65536 };
+ * SAID_MAX: bytes of an error's code or message in the headers of a dead letter, and of the usage in a twin; NOTED_MAX: in a
+ * note. */
+enum { TWIN_ABOVE = 8192, SAID_MAX = 4096, NOTED_MAX = 300, SCRATCH_KEPT = 65536 };
 
 struct outcome outcome_of(enum encoding encoding, enum status status, const char *code, const char *message)
 {
@@ -24,6 +25,25 @@ struct outcome outcome_of(enum encoding encoding, enum status status, const char
 		.encoding = encoding,
 		.retry_after_ms = TIME_NONE,
 	};
+}
+
+/* All codes under which dead letters are counted. They count from 0 on: of a counter that begins with 1 a monitoring system sees
+ * no increase. */
+static const char *const dead_codes[] = {
+	"INVALID_ENCODING",
+	"INVALID_RECORD",
+	"POISON",
+	"TOO_LARGE",
+	"UNKNOWN_SCHEMA",
+	"UNSUPPORTED_ENCODING",
+	"WORKER_LOST",
+	"worker",
+};
+
+void result_count_dead(struct tally *t)
+{
+	for (size_t i = 0; i < sizeof(dead_codes) / sizeof(*dead_codes); i++)
+		tally_begin(t, slice_of(dead_codes[i]));
 }
 
 static int bucket_of(int64_t us)
@@ -242,6 +262,30 @@ void result_part(struct engine *e, struct request *r, struct slice values, uint3
 	outbox_add_part(e, out, r->partition->tp, ahead);
 }
 
+/* Refused or given up: who watches the log sees it too, and where to find it. */
+static void tell_refusal(struct engine *e, const struct request *r, const struct outcome *o)
+{
+	struct result_fields f = {0};
+	struct buf text;
+	struct note n = {
+		.kind = o->status == STATUS_REJECTED ? NOTE_REQUEST_REJECTED : NOTE_REQUEST_DEAD,
+		.count = r->m.source.offset,
+	};
+
+	if (o->status != STATUS_REJECTED && !o->dead)
+		return;
+	fill_error(&f, o);
+	buf_init(&text, SIZE_MAX);
+	buf_add(&text, slice_cut(r->fields.request_id, NOTED_MAX));
+	buf_text(&text, ": ");
+	buf_add(&text, slice_cut(f.error.code, NOTED_MAX));
+	buf_text(&text, ": ");
+	buf_add(&text, slice_cut(f.error.message, NOTED_MAX));
+	n.reason = buf_slice(&text);
+	engine_note_of(e, r->partition, &n);
+	buf_free(&text);
+}
+
 void result_publish(struct engine *e, struct request *r, const struct outcome *o)
 {
 	struct partition *p = r->partition;
@@ -256,6 +300,7 @@ void result_publish(struct engine *e, struct request *r, const struct outcome *o
 		e->pools[r->pool].duration[bucket_of(e->now - r->since)]++;
 	request_spend(e, r);
 	count_request(e, r, o);
+	tell_refusal(e, r, o);
 	if (dead != NULL)
 		outbox_add(e, dead, t);
 	outbox_add(e, make_result(e, r, o), t);

@@ -4,6 +4,7 @@
 #define CORE_RESULT_H
 
 #include "request.h"
+#include "tally.h"
 
 struct slot;
 
@@ -23,6 +24,8 @@ struct outcome {
 /* As most are: no dead letter, not retriable, nobody ran it, and nothing is said of when to send it again. code, message:
  * borrowed, NULL: no error. */
 struct outcome outcome_of(enum encoding encoding, enum status status, const char *code, const char *message);
+
+void result_count_dead(struct tally *t); /* its names: the codes of dead letters */
 
 /* values: n of JSON, with commas between them; ahead: see outbox.h */
 void result_part(struct engine *e, struct request *r, struct slice values, uint32_t n, bool ahead);

@@ -32,6 +32,12 @@ static struct tally_row *add(struct tally *t, struct slice name)
 	return row;
 }
 
+void tally_begin(struct tally *t, struct slice name)
+{
+	CHECK(find(t, name) == NULL);
+	add(t, name);
+}
+
 bool tally_knows(const struct tally *t, struct slice name)
 {
 	return name.data != NULL && find(t, name) != NULL;

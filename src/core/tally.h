@@ -15,6 +15,7 @@ struct tally {
 	size_t n;
 };
 
+void tally_begin(struct tally *t, struct slice name); /* it counts by itself, from 0 on; it is not there yet */
 void tally_add(struct tally *t, struct slice name, enum status status);
 bool tally_knows(const struct tally *t, struct slice name);         /* it counts by itself already */
 struct command_count *tally_view(const struct tally *t, size_t *n); /* new: the caller frees it and its names */

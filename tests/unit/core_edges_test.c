@@ -627,6 +627,51 @@ START_TEST(records_that_come_back_in_any_order_go_out_in_that_of_their_birth)
 }
 END_TEST
 
+static void receive_bytes(struct world *w, struct slice value)
+{
+	struct message m = {
+		.source = {w->tp[0], w->next_offset[0]++},
+		.timestamp_ms = -1,
+		.key = SLICE("a"),
+		.value = value,
+		.headers = {"", 0},
+	};
+
+	engine_receive(w->e, &m, w->now);
+	engine_check(w->e);
+}
+
+/* Whoever watches their increase sees also the first. */
+START_TEST(dead_letters_are_counted_under_codes_that_are_there_from_the_beginning)
+{
+	static const uint8_t confluent[] = {0, 0, 0, 0, 7, 1}, unknown[] = {0xC3, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+	struct world *w = ready(plain, usual);
+	struct snapshot first, last;
+	static char large[2 << 20];
+	uint64_t n = 0;
+
+	engine_snapshot(w->e, w->now, &first);
+	ck_assert_uint_gt(first.ndead_letters, 0);
+	receive_bytes(w, SLICE("hello"));
+	receive_bytes(w, SLICE("{\"command\":"));
+	receive_bytes(w, (struct slice){confluent, sizeof(confluent)});
+	receive_bytes(w, (struct slice){unknown, sizeof(unknown)});
+	receive_bytes(w, (struct slice){large, sizeof(large)});
+	engine_snapshot(w->e, w->now, &last);
+	ck_assert_uint_eq(last.ndead_letters, first.ndead_letters);
+	for (size_t i = 0; i < last.ndead_letters; i++) {
+		ck_assert_str_eq(last.dead_letters[i].name, first.dead_letters[i].name);
+		ck_assert_uint_eq(first.dead_letters[i].requests[0], 0);
+		n += last.dead_letters[i].requests[0];
+	}
+	ck_assert_uint_eq(n, 5);
+	ck_assert_uint_eq(w->notes[NOTE_REQUEST_REJECTED], 5);
+	snapshot_free(&first);
+	snapshot_free(&last);
+	world_free(w);
+}
+END_TEST
+
 /* Brokers take any time from a producer, by default. */
 START_TEST(a_record_from_the_end_of_time_has_no_end_of_its_own)
 {
@@ -965,6 +1010,7 @@ int main(void)
 	tcase_add_test(t, a_request_that_killed_a_worker_elsewhere_and_kills_one_here_is_poison);
 	tcase_add_test(t, a_request_that_killed_two_workers_elsewhere_does_not_run);
 	tcase_add_test(t, who_was_in_flight_at_the_fault_is_not_alone_when_others_are_answered_after_it);
+	tcase_add_test(t, dead_letters_are_counted_under_codes_that_are_there_from_the_beginning);
 	tcase_add_test(t, a_record_from_the_end_of_time_has_no_end_of_its_own);
 	tcase_add_test(t, a_record_that_comes_back_at_once_is_not_sent_at_once);
 	tcase_add_test(t, records_that_come_back_in_any_order_go_out_in_that_of_their_birth);

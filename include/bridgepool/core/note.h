@@ -30,6 +30,8 @@ enum note_kind {
 	NOTE_BACKPRESSURE,       /* tp, from/to say on (DEGRADED) or off (READY), reason */
 	/* tp, reason = session ID: it was seen in two partitions; once per session; count = requests of such sessions so far */
 	NOTE_AFFINITY_VIOLATION,
+	NOTE_REQUEST_REJECTED, /* tp, count = offset, reason: its ID, and why */
+	NOTE_REQUEST_DEAD,     /* the same: it has a dead letter, though it was good when it came */
 	NOTE_REQUEST_SLOW, /* pool in worker.pool, tp, count = milliseconds in all, reason: which one, and where its time went */
 	/* worker, tp, count = offset, reason: the bound that one run of a request has reached; once per run */
 	NOTE_PARTIALS_DROPPED,
