@@ -64,6 +64,9 @@ static const struct note_row rows[NOTE_KINDS] = {
 	[NOTE_REQUEST_POISON] = {"request_poison",
 		"a request killed its worker again and will not run any more; count is its offset", LOG_WARN, KIND_UNKNOWN,
 		false},
+	[NOTE_BATCHES_SMALLER] = {"batches_smaller",
+		"a topic takes each record, but not many as one: its max.message.bytes is below batch.size; count says how many bytes are sent at once from now on",
+		LOG_WARN, KIND_UNKNOWN, false},
 	[NOTE_DELIVERY_REFUSED] = {"delivery_refused",
 		"the broker takes no records for a topic (missing, forbidden, or max.message.bytes is too small): they are kept and sent again; "
 		"count says how many wait",

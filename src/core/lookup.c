@@ -202,9 +202,11 @@ static void look_at_all(struct lookup *l)
 			look_at_request(l, r);
 	for (out = o->sent; out != NULL; out = out->hh.next)
 		look_at_record(l, out);
-	for (int k = 0; k < RECORD_KINDS; k++)
-		TAILQ_FOREACH (out, &o->lane[k].pending, line)
-			look_at_record(l, out);
+	for (int k = 0; k < RECORD_KINDS; k++) {
+		for (int line = 0; line < LANE_LINES; line++)
+			TAILQ_FOREACH (out, &o->lane[k].lines[line], line)
+				look_at_record(l, out);
+	}
 }
 
 bool engine_view_request(const struct engine *e, struct slice id, int64_t now, struct request_view *out)

@@ -6,7 +6,6 @@
 
 #include "bridgepool/wire/pairs.h"
 #include "mutant.h"
-#include "retry.h"
 #include "state.h"
 
 enum { KEY_KEPT = 1024 };                       /* bytes of a key that every topic takes */
@@ -14,18 +13,10 @@ static const int64_t full_wait_us = 10 * MS_US; /* the producer's queue was full
 static const int64_t again_most_us = SECOND_US;
 static const int64_t refused_wait_us = SECOND_US, refused_most_us = 30 * SECOND_US;
 
-static void lane_fired(struct engine *e, struct timer *t)
-{
-	(void)e; /* armed meant closed; the pump at the end of every turn goes on */
-	(void)t;
-}
-
 void outbox_init(struct outbox *o)
 {
-	for (int k = 0; k < RECORD_KINDS; k++) {
-		TAILQ_INIT(&o->lane[k].pending);
-		o->lane[k].again.fire = lane_fired;
-	}
+	for (int k = 0; k < RECORD_KINDS; k++)
+		lane_init(&o->lane[k]);
 }
 
 /* PENDING -> SENT -> PENDING ..., SENT -> DEAD; it is freed from any of them. */
@@ -48,14 +39,8 @@ static void free_outgoing(struct engine *e, struct outgoing *r)
 		budget_release(&e->budget, kind_of(r), r->charge);
 	e->outbox.n[r->state]--;
 	free(r->twin);
+	free(r->made_key);
 	free(r);
-}
-
-static void leave_pending(struct lane *lane, struct outgoing *r)
-{
-	if (lane->returned == r)
-		lane->returned = TAILQ_NEXT(r, line);
-	TAILQ_REMOVE(&lane->pending, r, line);
 }
 
 /* One record of the offset is settled, by acknowledgement or because nobody wants it any more. */
@@ -75,16 +60,23 @@ static void close_ticket(struct engine *e, struct ticket *t, bool wanted)
 		free(t);
 }
 
+/* One that is PENDING. */
+static void forget(struct engine *e, struct outgoing *r)
+{
+	lane_remove(&e->outbox.lane[r->record.kind], r);
+	close_ticket(e, r->ticket, false);
+	free_outgoing(e, r);
+}
+
 void outbox_cleanup(struct engine *e)
 {
 	struct outbox *o = &e->outbox;
 	struct outgoing *r, *next;
 
 	for (int k = 0; k < RECORD_KINDS; k++) {
-		while ((r = TAILQ_FIRST(&o->lane[k].pending)) != NULL) {
-			leave_pending(&o->lane[k], r);
-			close_ticket(e, r->ticket, false);
-			free_outgoing(e, r);
+		for (int l = 0; l < LANE_LINES; l++) {
+			while ((r = TAILQ_FIRST(&o->lane[k].lines[l])) != NULL)
+				forget(e, r);
 		}
 	}
 	HASH_ITER (hh, o->sent, r, next) {
@@ -129,7 +121,7 @@ static void add(struct engine *e, struct outgoing *r, struct tp tp)
 	budget_charge(&e->budget, kind_of(r), r->charge);
 	r->state = OUTBOX_PENDING;
 	o->n[OUTBOX_PENDING]++;
-	TAILQ_INSERT_TAIL(&o->lane[r->record.kind].pending, r, line);
+	lane_add(&o->lane[r->record.kind], r);
 }
 
 void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t)
@@ -159,15 +151,18 @@ static void pump_lane(struct engine *e, struct lane *lane)
 	struct outbox *o = &e->outbox;
 	struct outgoing *r, *next;
 
-	for (r = TAILQ_FIRST(&lane->pending); r != NULL && lane->again.place == 0; r = next) {
+	for (r = TAILQ_FIRST(&lane->lines[LANE_PENDING]); r != NULL && lane->again.place == 0; r = next) {
 		next = TAILQ_NEXT(r, line);
 		if (!ours(e, r))
 			continue;
+		if (!lane_may_send(lane, r))
+			return;
 		if (!e->port.produce(e->port.ctx, &r->record)) {
-			timers_arm(&e->timers, &lane->again, e->now + full_wait_us);
+			lane_wait(e, lane, full_wait_us);
 			return;
 		}
-		leave_pending(lane, r);
+		lane_remove(lane, r);
+		lane_sent(lane, r);
 		move(o, r, OUTBOX_SENT);
 		HASH_ADD(hh, o->sent, record.serial, sizeof(r->record.serial), r);
 	}
@@ -179,56 +174,63 @@ void outbox_pump(struct engine *e)
 		pump_lane(e, &e->outbox.lane[k]);
 }
 
-/* In order of birth. Many come back at once when a topic refuses them, in that order mostly: the next one's place is near the
- * last one's. */
 static void pend_again(struct engine *e, struct outgoing *r)
 {
-	struct lane *lane = &e->outbox.lane[r->record.kind];
-	struct outgoing *after = lane->returned != NULL ? lane->returned : TAILQ_FIRST(&lane->pending), *before;
-
-	while (after != NULL && after->record.serial < r->record.serial)
-		after = TAILQ_NEXT(after, line);
-	while (after != NULL && (before = TAILQ_PREV(after, outgoing_line, line)) != NULL &&
-		before->record.serial > r->record.serial)
-		after = before;
-	if (after != NULL)
-		TAILQ_INSERT_BEFORE(after, r, line);
-	else
-		TAILQ_INSERT_TAIL(&lane->pending, r, line);
-	lane->returned = r;
+	lane_return(&e->outbox.lane[r->record.kind], r);
 	move(&e->outbox, r, OUTBOX_PENDING);
-}
-
-static void pause_lane(struct engine *e, struct lane *lane, int64_t least, int64_t most)
-{
-	lane->refusals++;
-	timers_arm(&e->timers, &lane->again, e->now + retry_backoff(least, most, lane->refusals, &e->random));
 }
 
 /* Not at once: whatever it was that failed, to send as fast as it fails helps nobody. */
 static void came_back(struct engine *e, struct outgoing *r)
 {
-	struct lane *lane = &e->outbox.lane[r->record.kind];
-
 	pend_again(e, r);
-	if (lane->again.place == 0)
-		pause_lane(e, lane, full_wait_us, again_most_us);
+	lane_pause(e, &e->outbox.lane[r->record.kind], full_wait_us, again_most_us);
+}
+
+static void tell_refused(struct engine *e, const struct outgoing *r, const char *results, const char *dead_letters)
+{
+	struct note n = {
+		.kind = NOTE_DELIVERY_REFUSED,
+		.reason = slice_of(r->record.kind == RECORD_RESULT ? results : dead_letters),
+		.count = (int64_t)e->outbox.n[OUTBOX_PENDING],
+	};
+
+	engine_note(e, &n);
 }
 
 static void refused(struct engine *e, struct outgoing *r)
 {
-	struct lane *lane = &e->outbox.lane[r->record.kind];
-	struct note n = {
-		.kind = NOTE_DELIVERY_REFUSED,
-		.reason = slice_of(r->record.kind == RECORD_RESULT ? "results" : "dead letters"),
-	};
-
 	pend_again(e, r);
-	if (lane->again.place != 0)
+	if (lane_pause(e, &e->outbox.lane[r->record.kind], refused_wait_us, refused_most_us))
+		tell_refused(e, r, "results", "dead letters");
+}
+
+/* A topic that is compacted takes no record without a key: it gets one that is its request's place, which nothing else has. */
+static bool make_key(struct engine *e, struct outgoing *r)
+{
+	char id[MADE_ID];
+
+	if (r->record.key.data != NULL)
+		return false;
+	request_made_id(e, (struct source){r->ticket->tp, r->ticket->offset}, id);
+	r->made_key = xstrdup(id);
+	r->record.key = slice_of(r->made_key);
+	return true;
+}
+
+/* Alone, so it is this one that is not taken: the others go on without it. */
+static void invalid(struct engine *e, struct outgoing *r)
+{
+	struct lane *lane = &e->outbox.lane[r->record.kind];
+
+	if (make_key(e, r)) {
+		lane_suspect(lane, r, false);
+		pend_again(e, r);
 		return;
-	pause_lane(e, lane, refused_wait_us, refused_most_us);
-	n.count = (int64_t)e->outbox.n[OUTBOX_PENDING];
-	engine_note(e, &n);
+	}
+	lane_lay_aside(e, lane, r);
+	move(&e->outbox, r, OUTBOX_PENDING);
+	tell_refused(e, r, "results: some for what is in them", "dead letters: some for what is in them");
 }
 
 static void drop_body(struct outgoing *r)
@@ -281,6 +283,29 @@ static bool shrink(struct outgoing *r)
 	return can;
 }
 
+static void judged(struct engine *e, struct outgoing *r, enum delivery d, bool alone)
+{
+	if (alone)
+		r->suspect_in = 0; /* this is its own verdict */
+	switch (d) {
+	case DELIVERY_AGAIN: came_back(e, r); return;
+	case DELIVERY_TOO_LARGE:
+	case DELIVERY_INVALID:
+		if (!alone && !MUTANT(94)) {
+			lane_suspect(&e->outbox.lane[r->record.kind], r, d == DELIVERY_TOO_LARGE);
+			pend_again(e, r);
+		} else if (d == DELIVERY_INVALID) {
+			invalid(e, r);
+		} else if (shrink(r)) {
+			pend_again(e, r);
+		} else {
+			refused(e, r);
+		}
+		return;
+	default: refused(e, r);
+	}
+}
+
 /* A part is sent once: what it held is in none now. */
 static void lose_part(struct engine *e, const struct outgoing *r, enum delivery d)
 {
@@ -288,11 +313,26 @@ static void lose_part(struct engine *e, const struct outgoing *r, enum delivery 
 		e->pools[r->pool].partials_dropped += r->values;
 }
 
+static void taken(struct engine *e, struct lane *lane, const struct outgoing *r, bool alone)
+{
+	struct note n = {
+		.kind = NOTE_BATCHES_SMALLER,
+		.reason = slice_of(r->record.kind == RECORD_RESULT ? "results" : "dead letters"),
+	};
+
+	lane->refusals = 0;
+	if (!alone || !lane_learn(lane, r))
+		return;
+	n.count = (int64_t)lane->most;
+	engine_note(e, &n);
+}
+
 void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
 {
 	struct outbox *o = &e->outbox;
 	struct outgoing *r;
 	struct lane *lane;
+	bool alone;
 
 	HASH_FIND(hh, o->sent, &serial, sizeof(serial), r);
 	if (r == NULL) {
@@ -301,20 +341,16 @@ void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
 	}
 	HASH_DEL(o->sent, r);
 	lane = &o->lane[r->record.kind];
+	alone = lane_reported(lane, r);
+	if (d == DELIVERY_OK)
+		taken(e, lane, r, alone);
 	if (r->state == OUTBOX_DEAD || d == DELIVERY_OK || r->ticket == NULL || (MUTANT(4) && d == DELIVERY_AGAIN)) {
-		if (d == DELIVERY_OK)
-			lane->refusals = 0;
 		lose_part(e, r, d);
 		close_ticket(e, r->ticket, r->state == OUTBOX_SENT);
 		free_outgoing(e, r);
 		return;
 	}
-	if (d == DELIVERY_TOO_LARGE && shrink(r))
-		pend_again(e, r);
-	else if (d == DELIVERY_AGAIN)
-		came_back(e, r);
-	else
-		refused(e, r);
+	judged(e, r, d, alone);
 }
 
 static bool of(const struct outgoing *r, struct tp tp)
@@ -331,13 +367,12 @@ void outbox_kill(struct engine *e, struct tp tp)
 		if (r->state == OUTBOX_SENT && of(r, tp) && !MUTANT(38))
 			move(o, r, OUTBOX_DEAD);
 	for (int k = 0; k < RECORD_KINDS; k++) {
-		for (r = TAILQ_FIRST(&o->lane[k].pending); r != NULL; r = next) {
-			next = TAILQ_NEXT(r, line);
-			if (!of(r, tp))
-				continue;
-			leave_pending(&o->lane[k], r);
-			close_ticket(e, r->ticket, false);
-			free_outgoing(e, r);
+		for (int l = 0; l < LANE_LINES; l++) {
+			for (r = TAILQ_FIRST(&o->lane[k].lines[l]); r != NULL; r = next) {
+				next = TAILQ_NEXT(r, line);
+				if (of(r, tp))
+					forget(e, r);
+			}
 		}
 	}
 }
@@ -347,28 +382,40 @@ bool outbox_empty(const struct outbox *o)
 	return o->n[OUTBOX_PENDING] == 0 && o->n[OUTBOX_SENT] == 0;
 }
 
+static void check_line(const struct lane *lane, enum lane_line in, enum record_kind kind, size_t *n, uint64_t *charged,
+	uint64_t *parts)
+{
+	const struct outgoing *r;
+	uint64_t last = 0;
+
+	TAILQ_FOREACH (r, &lane->lines[in], line) {
+		CHECK(r->state == OUTBOX_PENDING && r->record.kind == kind && r->in == in &&
+			(r->ticket == NULL || r->ticket->open > 0));
+		CHECK(in == LANE_ASIDE || r->record.serial > last);
+		last = r->record.serial;
+		n[r->state]++;
+		*(r->values > 0 ? parts : charged) -= r->charge;
+	}
+}
+
 void outbox_check(const struct outbox *o, uint64_t charged, uint64_t parts)
 {
-	size_t n[OUTBOX_STATES] = {0};
+	size_t n[OUTBOX_STATES] = {0}, flying[RECORD_KINDS] = {0};
 	const struct outgoing *r;
 
 	for (int k = 0; k < RECORD_KINDS; k++) {
-		uint64_t last = 0;
-
-		TAILQ_FOREACH (r, &o->lane[k].pending, line) {
-			CHECK(r->state == OUTBOX_PENDING && (int)r->record.kind == k && r->record.serial > last &&
-				(r->ticket == NULL || r->ticket->open > 0));
-			last = r->record.serial;
-			n[r->state]++;
-			*(r->values > 0 ? &parts : &charged) -= r->charge;
-		}
+		for (int l = 0; l < LANE_LINES; l++)
+			check_line(&o->lane[k], (enum lane_line)l, (enum record_kind)k, n, &charged, &parts);
 	}
 	for (r = o->sent; r != NULL; r = r->hh.next) {
 		CHECK(r->state != OUTBOX_PENDING);
 		n[r->state]++;
+		flying[r->record.kind] += r->flying;
 		*(r->values > 0 ? &parts : &charged) -= r->charge;
 	}
 	CHECK(charged == 0 && parts == 0);
+	for (int k = 0; k < RECORD_KINDS; k++)
+		CHECK(flying[k] == o->lane[k].flying && (o->lane[k].only == NULL || o->lane[k].only->flying == flying[k]));
 	for (int k = 0; k < OUTBOX_STATES; k++)
 		CHECK(n[k] == o->n[k]);
 }

@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "bridgepool/core/port.h"
+#include "lane.h"
 #include "timers.h"
 #include "uthash_setup.h"
 
@@ -25,6 +26,7 @@ struct ticket {
 struct outgoing {
 	UT_hash_handle hh;          /* SENT and DEAD, by serial */
 	TAILQ_ENTRY(outgoing) line; /* PENDING */
+	enum lane_line in;          /* which of its lane's */
 	struct record record;
 	struct ticket *ticket;   /* NULL: of a part, which no offset waits for, and which is not sent again */
 	struct tp tp;            /* of its request */
@@ -38,16 +40,13 @@ struct outgoing {
 	size_t twin_len;
 	size_t foreign_len; /* of a dead letter: the headers that came with the request, before ours */
 	bool shrunk;        /* published without what was too large */
-	uint8_t bytes[];    /* key, value and headers, one after another */
-};
-
-TAILQ_HEAD(outgoing_line, outgoing);
-
-struct lane {
-	struct outgoing_line pending;
-	struct outgoing *returned; /* in `pending`: the place of the last report that brought one back, or NULL */
-	struct timer again; /* armed: the queue was full, a record came back or the topic refused; nothing is sent before */
-	uint32_t refusals;  /* in a row */
+	char *made_key;     /* owned: what it is published under where its topic takes none without a key, or NULL */
+	/* lane.c: bytes while it is sent; the lane's round in which it is sent alone, 0: not; for its size, else for what is in
+	 * it */
+	size_t flying;
+	uint32_t suspect_in;
+	bool suspect_size;
+	uint8_t bytes[]; /* key, value and headers, one after another */
 };
 
 struct outbox {

@@ -12,7 +12,8 @@ enum error_class {
 	ERROR_TOPIC,        /* topic or partition does not exist */
 	ERROR_FORBIDDEN,    /* authorisation or authentication */
 	ERROR_TOO_LARGE,    /* the record */
-	ERROR_REFUSED,      /* the record, for good */
+	ERROR_INVALID,      /* the record, or another of its batch, for what is in it */
+	ERROR_REFUSED,      /* what the topic does not take, whatever is in it */
 	ERROR_STALE,        /* this membership of the group is over */
 	ERROR_METADATA_SIZE /* of a commit */
 };

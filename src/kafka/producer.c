@@ -89,7 +89,7 @@ static void explain(struct producer *p, rd_kafka_resp_err_t err, const char *top
 		handle_error(&p->handle, err, why);
 	if (!serial)
 		say_lost(p, topic, rd_kafka_err2str(err));
-	else if (faults_class(err) == ERROR_REFUSED || faults_class(err) == ERROR_OTHER)
+	else if (faults_class(err) == ERROR_INVALID || faults_class(err) == ERROR_REFUSED || faults_class(err) == ERROR_OTHER)
 		say_unwritten(p, topic, err);
 }
 

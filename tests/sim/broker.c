@@ -109,11 +109,34 @@ static struct sent *sent_find(struct instance *i, uint64_t serial)
 	return NULL;
 }
 
-static enum delivery verdict_for(struct world *w, const struct record *r, bool *lands)
+/* A batch is what is on its way together; the last of it is judged for all that is wrong with it. */
+static enum delivery judge_batch(const struct world *w, const struct instance *i, const struct sent *new)
 {
+	size_t bytes = 0, n = 0;
+	bool keyless = false;
+	const struct sent *s;
+
+	TAILQ_FOREACH (s, &i->sent, line) {
+		if (s->record.kind != new->record.kind || s->landed)
+			continue;
+		n++;
+		bytes += s->record.value.len;
+		keyless |= s->record.key.data == NULL;
+	}
+	if (w->k.needs_key && keyless)
+		return DELIVERY_INVALID;
+	return w->k.small_batches && n > 1 && bytes > w->k.output_limit ? DELIVERY_TOO_LARGE : DELIVERY_OK;
+}
+
+static enum delivery verdict_for(struct world *w, const struct sent *s, bool *lands)
+{
+	const struct record *r = &s->record;
+
 	*lands = false;
 	if (r->value.len > w->k.output_limit)
 		return DELIVERY_TOO_LARGE;
+	if (s->batch != DELIVERY_OK)
+		return s->batch;
 	if (w->refused[r->kind])
 		return DELIVERY_REFUSED;
 	if (!w->quiet && world_chance(w, w->k.again_permille))
@@ -136,6 +159,7 @@ bool broker_produce(struct world *w, struct instance *i, const struct record *r)
 	s->sum = sum_of(r);
 	s->asked = oracle_produced(w, i, r);
 	TAILQ_INSERT_TAIL(&i->sent, s, line);
+	s->batch = judge_batch(w, i, s);
 	at = w->now + world_delay(w, w->k.delivery_us);
 	if (at < i->last_land[r->kind])
 		at = i->last_land[r->kind]; /* one connection: in order */
@@ -152,7 +176,7 @@ static void land(struct world *w, struct instance *i, struct sent *s)
 		breach(w, "record %llu of instance %d was changed while the producer had it",
 			(unsigned long long)s->record.serial, i->index);
 	s->landed = true;
-	s->verdict = verdict_for(w, &s->record, &lands);
+	s->verdict = verdict_for(w, s, &lands);
 	if (lands)
 		oracle_landed(w, i, s->record.serial);
 }

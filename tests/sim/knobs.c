@@ -161,6 +161,8 @@ static void draw_broker(struct random *r, struct knobs *k)
 	k->empty_permille = (unsigned)PICK(r, 0, 700, 1000);
 	if (k->faultless)
 		return;
+	k->small_batches = k->output_limit == 9000 && k->report_us > 0;
+	k->needs_key = k->offsets_us == SECOND_US;
 	k->metadata_limit = (size_t)PICK(r, 4096, 4096, 4096, 24);
 	k->again_permille = some(r, 50);
 	k->landed_again_permille = some(r, 30);

@@ -82,6 +82,8 @@ struct knobs {
 
 	int64_t delivery_us, report_us;
 	unsigned again_permille, landed_again_permille, queue_full_permille;
+	bool small_batches;  /* ..which takes no more than that at once either */
+	bool needs_key;      /* output topics take no record without a key, nor what came with one */
 	size_t output_limit; /* bytes of a record's value that an output topic takes */
 
 	unsigned empty_permille;         /* assignments that bring nothing, and are told */

@@ -18,7 +18,7 @@ void oracle_note(struct world *w, struct instance *i, const struct note *n)
 {
 	TRACE(w, NOTE, i->index, n->kind, n->worker.generation ? n->worker.slot : -1, n->tp.epoch ? n->tp.partition : -1,
 		n->count);
-	w->notes += n->kind != NOTE_PARTIALS_DROPPED;
+	w->notes += n->kind != NOTE_PARTIALS_DROPPED && n->kind != NOTE_REQUEST_REJECTED && n->kind != NOTE_REQUEST_DEAD;
 	if (n->kind >= NOTE_KINDS)
 		breach(w, "22: note %d is in no table", n->kind);
 	if (n->kind == NOTE_CIRCUIT)
@@ -47,7 +47,8 @@ void oracle_headers(struct world *w, const struct asked *r, struct slice headers
 		breach(w, "a header of record %u does not go on", r->index);
 }
 
-/* Without faults there is something to tell about the lives of workers, partitions and instances, and nothing per request. */
+/* Without faults there is something to tell about the lives of workers, partitions and instances, and nothing per request but
+ * what is refused, given up or left out of it. */
 static void check_notes(struct world *w)
 {
 	uint64_t life = 6 * w->starts + w->lives * (20 + 3 * MAX_TPS) + 4 * w->group.generation * MAX_TPS;

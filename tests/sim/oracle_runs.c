@@ -38,8 +38,8 @@ static bool publishes_at_once(const struct world *w)
 	const struct knobs *k = &w->k;
 
 	return k->queue_full_permille == 0 && k->again_permille == 0 && k->landed_again_permille == 0 && !k->clock_steps &&
-	       (k->chaos_us == 0 || !k->chaos[CHAOS_REFUSE]) && k->output_limit > 2 * OFFSETMAP_SPAN_MAX &&
-	       oracle_parks_nothing(w);
+	       !k->small_batches && !k->needs_key && (k->chaos_us == 0 || !k->chaos[CHAOS_REFUSE]) &&
+	       k->output_limit > 2 * OFFSETMAP_SPAN_MAX && oracle_parks_nothing(w);
 }
 
 static void plan_prompt_check(struct world *w, struct instance *i, const struct asked *r, int64_t delay)

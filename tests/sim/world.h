@@ -227,8 +227,9 @@ struct sent { /* a record that the producer has */
 	TAILQ_ENTRY(sent) line;
 	struct record record;
 	int asked;
-	bool landed;  /* its verdict is out */
-	uint64_t sum; /* of its bytes */
+	bool landed;         /* its verdict is out */
+	uint64_t sum;        /* of its bytes */
+	enum delivery batch; /* what is wrong with its batch: that is, with what was on its way with it; DELIVERY_OK: nothing */
 	enum delivery verdict;
 };
 

@@ -830,6 +830,104 @@ START_TEST(a_result_over_the_limit_is_an_error_and_a_dead_letter_tells_only_the_
 }
 END_TEST
 
+/* The newest records of the world, from `first` on, all reported alike. */
+static void report_from(struct world *w, size_t first, enum delivery d)
+{
+	size_t n = w->nrecords;
+
+	for (size_t i = first; i < n; i++) {
+		w->acked[i] = true;
+		engine_delivered(w->e, w->records[i].serial, d, w->now);
+	}
+	engine_check(w->e);
+}
+
+static void send_three(struct world *w, const char *middle_key)
+{
+	world_send(w, "a", "{\"command\":\"ping\"}"); /* refused at once: a result for each */
+	world_send(w, middle_key, "{\"command\":\"ping\"}");
+	world_send(w, "c", "{\"command\":\"ping\"}");
+	ck_assert_uint_eq(w->nrecords, 3);
+}
+
+/* A broker says of a batch what it may mean of one record, or of none. */
+START_TEST(records_of_a_batch_that_is_too_large_are_sent_alone_and_then_less_at_a_time)
+{
+	struct world *w = ready(plain, usual);
+
+	send_three(w, "b");
+	report_from(w, 0, DELIVERY_TOO_LARGE);
+	ck_assert_uint_eq(w->nrecords, 4); /* the first, alone */
+	ck_assert_uint_eq(w->records[3].serial, w->records[0].serial);
+	ck_assert_uint_eq(w->notes[NOTE_BATCHES_SMALLER], 0);
+	report_from(w, 3, DELIVERY_OK);
+	ck_assert_uint_eq(w->notes[NOTE_BATCHES_SMALLER], 1);
+	ck_assert_int_eq(w->note_count[NOTE_BATCHES_SMALLER], 131072);
+	ck_assert_uint_eq(w->nrecords, 6); /* the others together: so much is less than before */
+	report_from(w, 4, DELIVERY_TOO_LARGE);
+	ck_assert_uint_eq(w->nrecords, 7);
+	report_from(w, 6, DELIVERY_OK);
+	ck_assert_int_eq(w->note_count[NOTE_BATCHES_SMALLER], 65536);
+	ck_assert_uint_eq(w->nrecords, 8);
+	report_from(w, 7, DELIVERY_OK);
+	for (size_t i = 0; i < w->nrecords; i++)
+		ck_assert_str_eq(world_code(w, i), "RESERVED_COMMAND");
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_record_that_no_topic_takes_without_a_key_gets_one_and_those_of_its_batch_go_on)
+{
+	struct world *w = ready(plain, usual);
+
+	send_three(w, NULL);
+	report_from(w, 0, DELIVERY_INVALID);
+	report_from(w, 3, DELIVERY_OK);
+	report_from(w, 4, DELIVERY_INVALID);
+	ck_assert_uint_eq(w->nrecords, 6); /* one after the other */
+	ck_assert_uint_eq(w->records[5].serial, w->records[1].serial);
+	ck_assert_msg(slice_is(w->records[5].key, "requests-0-1"), "%.*s", (int)w->records[5].key.len,
+		(const char *)w->records[5].key.data);
+	report_from(w, 5, DELIVERY_OK);
+	ck_assert_uint_eq(w->nrecords, 7);
+	report_from(w, 6, DELIVERY_OK);
+	world_pass(w, SECOND_US);
+	ck_assert_int_eq(w->commits[w->ncommits - 1].base, 3);
+	ck_assert_uint_eq(w->notes[NOTE_DELIVERY_REFUSED], 0);
+	world_free(w);
+}
+END_TEST
+
+START_TEST(a_record_that_is_refused_alone_is_laid_aside_and_holds_nobody_up)
+{
+	struct world *w = ready(plain, usual);
+
+	send_three(w, "b");
+	report_from(w, 0, DELIVERY_INVALID);
+	report_from(w, 3, DELIVERY_INVALID); /* the first is not taken, alone */
+	ck_assert_uint_eq(w->notes[NOTE_DELIVERY_REFUSED], 1);
+	report_from(w, 4, DELIVERY_OK);
+	report_from(w, 5, DELIVERY_OK);
+	world_send(w, "d", "{\"command\":\"ping\"}");
+	ck_assert_uint_eq(w->nrecords, 7);
+	report_from(w, 6, DELIVERY_OK);
+	ck_assert_uint_eq(w->nrecords, 7);
+	world_pass(w, 2 * SECOND_US);
+	ck_assert_uint_eq(w->nrecords, 8); /* tried again */
+	ck_assert_uint_eq(w->records[7].serial, w->records[0].serial);
+	report_from(w, 7, DELIVERY_INVALID);
+	world_pass(w, 5 * SECOND_US);
+	ck_assert_uint_eq(w->nrecords, 9);
+	report_from(w, 8, DELIVERY_OK); /* mended */
+	world_committed(w); /* what was asked for meanwhile */
+	world_pass(w, SECOND_US);
+	ck_assert_int_eq(w->commits[w->ncommits - 1].base, 4);
+	engine_revoked(w->e, &w->tp[0], 1, true, w->now);
+	engine_check(w->e);
+	world_free(w);
+}
+END_TEST
+
 static void too_large(struct world *w, enum record_kind kind)
 {
 	size_t i = w->nrecords;
@@ -1011,6 +1109,9 @@ int main(void)
 	tcase_add_test(t, a_request_that_killed_two_workers_elsewhere_does_not_run);
 	tcase_add_test(t, who_was_in_flight_at_the_fault_is_not_alone_when_others_are_answered_after_it);
 	tcase_add_test(t, dead_letters_are_counted_under_codes_that_are_there_from_the_beginning);
+	tcase_add_test(t, records_of_a_batch_that_is_too_large_are_sent_alone_and_then_less_at_a_time);
+	tcase_add_test(t, a_record_that_no_topic_takes_without_a_key_gets_one_and_those_of_its_batch_go_on);
+	tcase_add_test(t, a_record_that_is_refused_alone_is_laid_aside_and_holds_nobody_up);
 	tcase_add_test(t, a_record_from_the_end_of_time_has_no_end_of_its_own);
 	tcase_add_test(t, a_record_that_comes_back_at_once_is_not_sent_at_once);
 	tcase_add_test(t, records_that_come_back_in_any_order_go_out_in_that_of_their_birth);

@@ -104,6 +104,7 @@ START_TEST(error_codes_mean_something)
 	ck_assert_int_eq(faults_delivery(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED), DELIVERY_REFUSED);
 	ck_assert_int_eq(faults_delivery(RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE), DELIVERY_REFUSED);
 	ck_assert_int_eq(faults_delivery(RD_KAFKA_RESP_ERR__INVALID_ARG), DELIVERY_REFUSED);
+	ck_assert_int_eq(faults_delivery(RD_KAFKA_RESP_ERR_INVALID_RECORD), DELIVERY_INVALID);
 	ck_assert_int_eq(faults_delivery(RD_KAFKA_RESP_ERR__PURGE_QUEUE), DELIVERY_AGAIN);
 	ck_assert_int_eq(faults_delivery(RD_KAFKA_RESP_ERR__TRANSPORT), DELIVERY_AGAIN);
 	ck_assert_int_eq(faults_commit(RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION), COMMIT_STALE);

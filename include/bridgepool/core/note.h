@@ -36,6 +36,7 @@ enum note_kind {
 	/* worker, tp, count = offset, reason: the bound that one run of a request has reached; once per run */
 	NOTE_PARTIALS_DROPPED,
 	NOTE_REQUEST_POISON,   /* tp, count = offset, reason */
+	NOTE_BATCHES_SMALLER,  /* reason: which records; count = bytes that are on their way at most from now on */
 	NOTE_DELIVERY_REFUSED, /* reason: topic missing or forbidden; count = records waiting */
 	NOTE_COMMIT_REFUSED,   /* tp, reason */
 	NOTE_KINDS

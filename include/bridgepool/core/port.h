@@ -34,7 +34,8 @@ struct record {
 enum delivery {
 	DELIVERY_OK,
 	DELIVERY_AGAIN,     /* not written, may be later: the engine sends it again */
-	DELIVERY_TOO_LARGE, /* never fits this topic */
+	DELIVERY_TOO_LARGE, /* its batch does not fit this topic, nor it itself if it was alone */
+	DELIVERY_INVALID,   /* the topic does not take what is in it, or in another record of its batch */
 	DELIVERY_REFUSED    /* topic missing or forbidden: needs a person; the engine keeps it and tries again slowly */
 };
 
