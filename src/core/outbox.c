@@ -51,7 +51,7 @@ static void free_outgoing(struct engine *e, struct outgoing *r)
 	free(r);
 }
 
-static void leave_pending(struct lane *lane, struct outgoing *r)
+static void leave_pending(struct record_lane *lane, struct outgoing *r)
 {
 	if (lane->returned == r)
 		lane->returned = TAILQ_NEXT(r, line);
@@ -154,7 +154,7 @@ static bool ours(struct engine *e, const struct outgoing *r)
 	return p->state == PARTITION_ACTIVE || p->state == PARTITION_CLOSING;
 }
 
-static void pump_lane(struct engine *e, struct lane *lane)
+static void pump_lane(struct engine *e, struct record_lane *lane)
 {
 	struct outbox *o = &e->outbox;
 	struct outgoing *r, *next;
@@ -183,7 +183,7 @@ void outbox_pump(struct engine *e)
  * last one's. */
 static void pend_again(struct engine *e, struct outgoing *r)
 {
-	struct lane *lane = &e->outbox.lane[r->record.kind];
+	struct record_lane *lane = &e->outbox.lane[r->record.kind];
 	struct outgoing *after = lane->returned != NULL ? lane->returned : TAILQ_FIRST(&lane->pending), *before;
 
 	while (after != NULL && after->record.serial < r->record.serial)
@@ -199,7 +199,7 @@ static void pend_again(struct engine *e, struct outgoing *r)
 	move(&e->outbox, r, OUTBOX_PENDING);
 }
 
-static void pause_lane(struct engine *e, struct lane *lane, int64_t least, int64_t most)
+static void pause_lane(struct engine *e, struct record_lane *lane, int64_t least, int64_t most)
 {
 	lane->refusals++;
 	timers_arm(&e->timers, &lane->again, e->now + retry_backoff(least, most, lane->refusals, &e->random));
@@ -208,7 +208,7 @@ static void pause_lane(struct engine *e, struct lane *lane, int64_t least, int64
 /* Not at once: whatever it was that failed, to send as fast as it fails helps nobody. */
 static void came_back(struct engine *e, struct outgoing *r)
 {
-	struct lane *lane = &e->outbox.lane[r->record.kind];
+	struct record_lane *lane = &e->outbox.lane[r->record.kind];
 
 	pend_again(e, r);
 	if (lane->again.place == 0)
@@ -217,7 +217,7 @@ static void came_back(struct engine *e, struct outgoing *r)
 
 static void refused(struct engine *e, struct outgoing *r)
 {
-	struct lane *lane = &e->outbox.lane[r->record.kind];
+	struct record_lane *lane = &e->outbox.lane[r->record.kind];
 	struct note n = {
 		.kind = NOTE_DELIVERY_REFUSED,
 		.reason = slice_of(r->record.kind == RECORD_RESULT ? "results" : "dead letters"),
@@ -292,7 +292,7 @@ void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
 {
 	struct outbox *o = &e->outbox;
 	struct outgoing *r;
-	struct lane *lane;
+	struct record_lane *lane;
 
 	HASH_FIND(hh, o->sent, &serial, sizeof(serial), r);
 	if (r == NULL) {

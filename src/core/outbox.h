@@ -43,7 +43,7 @@ struct outgoing {
 
 TAILQ_HEAD(outgoing_line, outgoing);
 
-struct lane {
+struct record_lane {
 	struct outgoing_line pending;
 	struct outgoing *returned; /* in `pending`: the place of the last report that brought one back, or NULL */
 	struct timer again; /* armed: the queue was full, a record came back or the topic refused; nothing is sent before */
@@ -52,7 +52,7 @@ struct lane {
 
 struct outbox {
 	struct outgoing *sent;
-	struct lane lane[RECORD_KINDS];
+	struct record_lane lane[RECORD_KINDS];
 	uint64_t last_serial;
 	size_t n[OUTBOX_STATES];
 };
