@@ -433,9 +433,9 @@ bool engine_idle(const struct engine *e)
 	return true;
 }
 
-void engine_worker_id(const struct engine *e, struct slot_ref w, char out[96])
+void engine_worker_id(const struct engine *e, struct slot_ref w, char out[WORKER_ID_MAX])
 {
-	snprintf(out, 96, "%.60s/%u.%u", engine_pool_name(e, w.pool), w.slot, w.generation);
+	slot_ref_text(out, engine_pool_name(e, w.pool), w);
 }
 
 const char *engine_pool_name(const struct engine *e, uint16_t pool)

@@ -293,7 +293,7 @@ static void answer_request(struct mock *m, struct scripted_worker *w, const stru
 {
 	char id[WORKER_ID_MAX];
 
-	worker_id_write(id, m->pool_name, w->slot);
+	slot_ref_text(id, m->pool_name, w->slot);
 	write_head(out, c, true);
 	buf_text(out, "\"result\":{\"echo\":");
 	buf_add(out, c->args.data && c->args.len ? c->args : SLICE("{}"));
