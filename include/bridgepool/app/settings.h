@@ -4,6 +4,13 @@
 
 #include "bridgepool/base/config.h"
 
+/* Topics where the configuration names none. */
+#define DEFAULT_REQUESTS "bridgepool.requests"
+#define DEFAULT_RESULTS "bridgepool.results"
+#define DEFAULT_HEALTH "bridgepool.health"
+#define DEFAULT_DEAD_LETTERS "bridgepool.dead-letters"
+extern const char *const settings_topics[]; /* these four; NULL at its end */
+
 struct pool_settings {
 	char *name, *adapter, *directory, *user, *group, *script;
 	struct config_strings command, environment, pass_environment;
