@@ -19,7 +19,7 @@ struct note_row {
 const struct note_row *notes_row(enum note_kind kind);
 /* draining: we are stopping, so that workers end is as it should be. */
 enum log_level notes_level(const struct note *n, bool draining);
-enum severity notes_severity(const struct note *n, bool draining);
+enum severity notes_severity(const struct note *n, bool draining); /* as notes_event has it; for tests */
 
 /* "pool/slot.generation" */
 void notes_worker_id(const struct settings *s, struct slot_ref w, char out[WORKER_ID_MAX]);

@@ -20,7 +20,7 @@ void log_setup(enum log_level least, enum log_format format)
 	line_format = format;
 }
 
-bool log_wanted(enum log_level level)
+static bool wanted(enum log_level level)
 {
 	return level >= least_level;
 }
@@ -56,7 +56,7 @@ void log_line(enum log_level level, const char *event, const char *format, ...)
 	va_list args;
 	ssize_t written;
 
-	if (!log_wanted(level))
+	if (!wanted(level))
 		return;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
