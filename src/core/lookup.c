@@ -125,6 +125,7 @@ static void view_record(const struct lookup *l, const struct outgoing *r)
 		.topic = from->topic,
 		.source = {r->tp, r->ticket->offset},
 		.age_ms = TIME_NONE,
+		.since_ms = TIME_NONE,
 		.left_ms = TIME_NONE,
 		.waits_for = r->record.kind == RECORD_RESULT ? "the broker to acknowledge its result"
 							     : "the broker to acknowledge its dead letter"};

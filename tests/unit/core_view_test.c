@@ -324,7 +324,7 @@ START_TEST(for_the_broker_and_a_dead_letter)
 	ck_assert_uint_eq(w->nrecords, 2);
 	dead = w->kinds[0] == RECORD_DEAD_LETTER ? 0 : 1;
 	engine_delivered(w->e, w->records[1 - dead].serial, DELIVERY_OK, w->now);
-	check_request(w, "r", "answered", "the broker to acknowledge its dead letter", 0);
+	check_request(w, "r", "answered", "the broker to acknowledge its dead letter", TIME_NONE);
 	engine_delivered(w->e, w->records[dead].serial, DELIVERY_OK, w->now);
 	ck_assert(!engine_view_request(w->e, SLICE("r"), w->now, &r));
 	world_free(w);

@@ -47,7 +47,8 @@ struct request_view {
 	const char *topic;
 	char worker[WORKER_ID_MAX]; /* "": none */
 	uint32_t attempts;
-	/* since it was read, TIME_NONE: not known any more; in its place; until its time is over, TIME_NONE: no limit */
+	/* since it was read, TIME_NONE: not known any more; in its place, TIME_NONE: not known, as of a dead letter; until its
+	 * time is over, TIME_NONE: no limit */
 	int64_t age_ms, since_ms, left_ms;
 	size_t same_id; /* requests here that have this ID; of them this is the one that is nearest to its answer */
 	char kept[257]; /* what `session` borrows of an answered one: do not copy the view */
