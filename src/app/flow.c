@@ -260,7 +260,7 @@ static void on_left(void *ctx)
 static void on_started(void *ctx, struct slot_ref w, int pid)
 {
 	struct flow *f = ctx;
-	char id[96];
+	char id[WORKER_ID_MAX];
 	int64_t now;
 
 	notes_worker_id(f->settings, w, id);

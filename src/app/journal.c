@@ -120,7 +120,7 @@ static struct log_limit *worker_limit(struct journal *j, struct slot_ref w)
 void journal_line(struct journal *j, struct slot_ref w, struct slice line)
 {
 	unsigned dropped;
-	char id[96];
+	char id[WORKER_ID_MAX];
 
 	if (!log_allow(worker_limit(j, w), WORKER_BURST, WORKER_PER_US, clock_mono_us(), &dropped))
 		return;

@@ -125,14 +125,14 @@ static const char *topic_name(const struct settings *s, uint32_t topic)
 	return ((const struct source_settings *)s->sources.items)[topic].topic;
 }
 
-void notes_worker_id(const struct settings *s, struct slot_ref w, char out[96])
+void notes_worker_id(const struct settings *s, struct slot_ref w, char out[WORKER_ID_MAX])
 {
-	snprintf(out, 96, "%.64s/%u.%" PRIu32, pool_name(s, w.pool), w.slot, w.generation);
+	slot_ref_text(out, pool_name(s, w.pool), w);
 }
 
 static void text_place(const struct settings *s, const struct note *n, struct buf *out)
 {
-	char id[96];
+	char id[WORKER_ID_MAX];
 
 	if (n->worker.generation) {
 		notes_worker_id(s, n->worker, id);

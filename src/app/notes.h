@@ -19,15 +19,15 @@ struct note_row {
 const struct note_row *notes_row(enum note_kind kind);
 /* draining: we are stopping, so that workers end is as it should be. */
 enum log_level notes_level(const struct note *n, bool draining);
-enum severity notes_severity(const struct note *n, bool draining);
+enum severity notes_severity(const struct note *n, bool draining); /* as notes_event has it; for tests */
 
 /* "pool/slot.generation" */
-void notes_worker_id(const struct settings *s, struct slot_ref w, char out[96]);
+void notes_worker_id(const struct settings *s, struct slot_ref w, char out[WORKER_ID_MAX]);
 /* The line without time, level and event: the sentence, then key=value. Appends. */
 void notes_text(const struct settings *s, const struct note *n, struct buf *out);
 /* Room for what an event says and the note has only as numbers. */
 struct note_words {
-	char worker_id[96], place[320];
+	char worker_id[WORKER_ID_MAX], place[320];
 };
 /* Fills kind, severity, pool, worker, states, reason and count. out borrows words, n and s. */
 void notes_event(const struct settings *s, const struct note *n, bool draining, struct note_words *words,

@@ -64,18 +64,11 @@ static void on_answer(void *ctx, struct slot_ref w, const struct answer *a)
 
 static void on_fault(void *ctx, struct slot_ref w, enum worker_fault f, struct slice detail)
 {
-	static const char *const words[] = {
-		[FAULT_EXEC] = "it could not be started",
-		[FAULT_START] = "it could not be started this time",
-		[FAULT_EOF] = "it closed its standard output",
-		[FAULT_WRITE] = "it closed its standard input",
-		[FAULT_FRAME] = "it wrote something that is no frame to its standard output",
-	};
 	struct probe *p = ctx;
 
 	(void)w;
 	if (!*p->fault)
-		snprintf(p->fault, sizeof p->fault, "%s%s%.*s", words[f], detail.len ? ": " : "", (int)detail.len,
+		snprintf(p->fault, sizeof p->fault, "%s%s%.*s", worker_fault_text(f), detail.len ? ": " : "", (int)detail.len,
 			detail.len ? (const char *)detail.data : "");
 }
 

@@ -14,6 +14,8 @@
 
 enum { TOPIC_MAX = 249, POOL_NAME_MAX = 48, INSTANCE_MAX = 79, FRAME_MARGIN = 64 * 1024 };
 
+const char *const settings_topics[] = {DEFAULT_REQUESTS, DEFAULT_RESULTS, DEFAULT_HEALTH, DEFAULT_DEAD_LETTERS, NULL};
+
 #define TOP(path, type, member, dflt, range, reload, help)                                        \
 	{                                                                                         \
 		path, type, offsetof(struct settings, member), 0, dflt, range, reload, help, NULL \
@@ -43,11 +45,11 @@ static const struct config_key table[] = {
 		"Brokers to begin with, as host:port,host:port."),
 	TOP("kafka.group", CONFIG_STRING, kafka.group, "\"bridgepool\"", NULL, RELOAD_RESTART,
 		"Consumer group; instances of one group share the partitions."),
-	TOP("kafka.results", CONFIG_STRING, kafka.results, "\"bridgepool.results\"", NULL, RELOAD_RESTART,
+	TOP("kafka.results", CONFIG_STRING, kafka.results, "\"" DEFAULT_RESULTS "\"", NULL, RELOAD_RESTART,
 		"Topic that results go to."),
-	TOP("kafka.health", CONFIG_STRING, kafka.health, "\"bridgepool.health\"", NULL, RELOAD_RESTART,
+	TOP("kafka.health", CONFIG_STRING, kafka.health, "\"" DEFAULT_HEALTH "\"", NULL, RELOAD_RESTART,
 		"Topic that health events go to."),
-	TOP("kafka.dead_letters", CONFIG_STRING, kafka.dead_letters, "\"bridgepool.dead-letters\"", NULL, RELOAD_RESTART,
+	TOP("kafka.dead_letters", CONFIG_STRING, kafka.dead_letters, "\"" DEFAULT_DEAD_LETTERS "\"", NULL, RELOAD_RESTART,
 		"Topic that requests go to which cannot be read or were given up."),
 	TOP("kafka.properties", CONFIG_STRINGS, kafka.properties, "[ ]", NULL, RELOAD_RESTART,
 		"Properties of librdkafka for all clients, each as \"name=value\", such as \"security.protocol=SSL\"."),
@@ -62,7 +64,7 @@ static const struct config_key table[] = {
 
 	{"sources[]", CONFIG_LIST, offsetof(struct settings, sources), sizeof(struct source_settings), "( { } )", NULL,
 		RELOAD_RESTART, "Request topics, a group for each.", NULL},
-	SOURCE(topic, CONFIG_STRING, "\"bridgepool.requests\"", RELOAD_RESTART, "Topic that requests are read from."),
+	SOURCE(topic, CONFIG_STRING, "\"" DEFAULT_REQUESTS "\"", RELOAD_RESTART, "Topic that requests are read from."),
 	{"sources[].pool", CONFIG_STRING, offsetof(struct source_settings, pool), 0, "\"\"", NULL, RELOAD_RESTART,
 		"Pool that runs requests which name none. Empty: the pool \"default\", or else the first.", "\"default\""},
 	SOURCE(commands, CONFIG_STRINGS, "[ \"*\" ]", RELOAD_LIVE,
@@ -433,7 +435,7 @@ static void check_settings(const void *out, struct config_report *r)
 	if (s->pools.n == 0)
 		config_fault(r, "pools", "empty; write at least one: pools = ( { command = %s; } );", COMMAND_EXAMPLE);
 	if (s->sources.n == 0)
-		config_fault(r, "sources", "empty; leave the key out for one source, bridgepool.requests");
+		config_fault(r, "sources", "empty; leave the key out for one source, " DEFAULT_REQUESTS);
 	for (size_t i = 0; i < s->pools.n; i++)
 		check_pool(s, i, r);
 	for (size_t i = 0; i < s->sources.n; i++)

@@ -8,7 +8,8 @@ static bool has_processes(const struct pool_settings *p)
 	return strcmp(p->adapter, "process") == 0;
 }
 
-uint64_t shares_most(const struct pool_settings *p)
+/* Workers that may live at once: spare ones too, and one that replaces another. */
+static uint64_t most(const struct pool_settings *p)
 {
 	return (uint64_t)(p->size + p->spare) + 1;
 }
@@ -17,7 +18,7 @@ double shares_own(const struct pool_settings *p)
 {
 	int64_t one = p->resident_limit && (!p->memory || p->resident_limit < p->memory) ? p->resident_limit : p->memory;
 
-	return has_processes(p) ? (double)one * (double)shares_most(p) : 0;
+	return has_processes(p) ? (double)one * (double)most(p) : 0;
 }
 
 bool shares_apply(const struct pool_settings *p)
@@ -35,7 +36,7 @@ struct shares shares_of(const struct settings *s, const struct machine_memory *m
 
 		left -= shares_own(p);
 		if (shares_apply(p))
-			out.workers += shares_most(p);
+			out.workers += most(p);
 	}
 	if (!m->group || out.workers == 0)
 		return out;

@@ -18,8 +18,6 @@ struct shares {
 /* The control group's limit, without limits.memory, SHARE_DAEMON and what workers with limits of their own may use, in equal
  * parts. */
 struct shares shares_of(const struct settings *s, const struct machine_memory *m);
-/* workers that may live at once: spare ones too, and one that replaces another */
-uint64_t shares_most(const struct pool_settings *p);
 bool shares_apply(const struct pool_settings *p); /* this pool's workers are among them */
 double shares_own(const struct pool_settings
 		*p); /* what its workers may use together by limits of their own; 0: none. 1000 of any size fit in a double. */

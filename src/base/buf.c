@@ -134,6 +134,17 @@ static bool reserve(struct buf *b, size_t more)
 	return true;
 }
 
+bool buf_room(struct buf *b, size_t n)
+{
+	if (n > b->limit - b->len)
+		return false;
+	if (b->capacity - b->len < n) {
+		b->data = xrealloc(b->data, b->len + n);
+		b->capacity = b->len + n;
+	}
+	return true;
+}
+
 bool buf_append(struct buf *b, const void *p, size_t n)
 {
 	if (!reserve(b, n))

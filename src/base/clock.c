@@ -20,6 +20,13 @@ int64_t clock_wall_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+int clock_left_ms(int64_t until_us, int most_ms)
+{
+	int64_t left = (until_us - clock_mono_us()) / MS_US;
+
+	return left < 1 ? 1 : left > most_ms ? most_ms : (int)left;
+}
+
 /* Not snprintf(): each call to a worker carries one. Returns where the next goes: behind `after`. */
 static char *put_digits(char *at, int value, int width, char after)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bridgepool/base/check.h"
+#include "bridgepool/base/man.h"
 
 enum { WIDTH = 100 };
 
@@ -49,21 +50,6 @@ void config_reference(const struct config_key *keys, size_t n, struct buf *out)
 			buf_printf(out, "  %s = %s\n      %s", key->path, key->dflt, key->help);
 		range_of(key, out);
 		buf_text(out, "\n");
-	}
-}
-
-/* A line of man(7): backslashes, dashes and a leading dot mean something else there. */
-static void man_text(const char *text, struct buf *out)
-{
-	if (*text == '.' || *text == '\'')
-		buf_text(out, "\\&");
-	for (; *text; text++) {
-		if (*text == '\\')
-			buf_text(out, "\\e");
-		else if (*text == '-')
-			buf_text(out, "\\-");
-		else
-			buf_append(out, text, 1);
 	}
 }
 

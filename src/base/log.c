@@ -8,7 +8,7 @@
 
 #include "bridgepool/base/clock.h"
 
-enum { LINE_MAX_BYTES = 4096 };
+enum { LOG_LINE_MAX = 4096 };
 
 static enum log_level least_level = LOG_INFO;
 static enum log_format line_format = LOG_TEXT;
@@ -20,7 +20,7 @@ void log_setup(enum log_level least, enum log_format format)
 	line_format = format;
 }
 
-bool log_wanted(enum log_level level)
+static bool wanted(enum log_level level)
 {
 	return level >= least_level;
 }
@@ -30,7 +30,7 @@ static void escape(const char *text, enum log_format format, struct buf *out)
 {
 	size_t left = strlen(text);
 
-	while (left > 0 && out->len < LINE_MAX_BYTES - 16) {
+	while (left > 0 && out->len < LOG_LINE_MAX - 16) {
 		unsigned char c = (unsigned char)*text;
 		size_t n = slice_character((struct slice){text, left});
 
@@ -51,18 +51,18 @@ static void escape(const char *text, enum log_format format, struct buf *out)
 
 void log_line(enum log_level level, const char *event, const char *format, ...)
 {
-	char text[LINE_MAX_BYTES], at[25];
+	char text[LOG_LINE_MAX], at[25];
 	struct buf line;
 	va_list args;
 	ssize_t written;
 
-	if (!log_wanted(level))
+	if (!wanted(level))
 		return;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	clock_format_ms(clock_wall_ms(), at);
-	buf_init(&line, (size_t)LINE_MAX_BYTES * 2);
+	buf_init(&line, (size_t)LOG_LINE_MAX * 2);
 	buf_printf(&line,
 		line_format == LOG_JSON ? "{\"at\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"message\":\"" : "%s %-5s %s ", at,
 		level_names[level], event);

@@ -11,7 +11,7 @@
 
 enum { TOPICS = CLI_PRIVATE, PARTITIONS, TOPICS_MAX = 64 };
 
-static const char default_topics[] = "bridgepool.requests,bridgepool.results,bridgepool.health,bridgepool.dead-letters";
+static const char default_topics[] = DEFAULT_REQUESTS "," DEFAULT_RESULTS "," DEFAULT_HEALTH "," DEFAULT_DEAD_LETTERS;
 
 static const struct cli_option options[] = {
 	{TOPICS, "topics", "A,B,...", "topics that are there from the start (default: our four)"},

@@ -82,12 +82,11 @@ static void say_log(const struct demo *d)
 
 static bool demo_open(struct demo *d, const char *dir, char *errstr, size_t size)
 {
-	static const char *const topics[] = {story_requests, story_results, story_health, "bridgepool.dead-letters", NULL};
 	char *argv[] = {(char[]){"bridgepool"}, (char[]){"run"}, (char[]){"-c"}, d->place.config, NULL};
 
 	if (!place_prepare(&d->place, dir, errstr, size))
 		return false;
-	d->broker = embedded_start(topics, PARTITIONS, errstr, size);
+	d->broker = embedded_start(settings_topics, PARTITIONS, errstr, size);
 	if (!d->broker || !place_configure(&d->place, embedded_brokers(d->broker), errstr, size))
 		return false;
 	d->logged = child_start(&d->daemon, argv, d->place.log, errstr, size);

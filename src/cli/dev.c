@@ -348,13 +348,10 @@ static void prepare_environment(const struct dev *d)
 
 static bool dev_open(struct dev *d, char *errstr, size_t size)
 {
-	static const char *const topics[] = {"bridgepool.requests", "bridgepool.results", "bridgepool.health",
-		"bridgepool.dead-letters", NULL};
-
 	prepare_environment(d);
 	if (!find_watched(d, errstr, size) || !make_directory(d, errstr, size))
 		return false;
-	d->broker = embedded_start(topics, PARTITIONS, errstr, size);
+	d->broker = embedded_start(settings_topics, PARTITIONS, errstr, size);
 	if (!d->broker || !write_configuration(d, errstr, size))
 		return false;
 	d->sources = dev_sources_watch(&d->loop, d->watched, d->patterns, on_saved, d, errstr, size);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LINE_MAX_BYTES = 16384, WORD_MAX = 128 };
+enum { DEV_LINE_MAX = 16384, WORD_MAX = 128 };
 
 /* A line of the log: time, level, event, text. */
 struct entry {
@@ -110,14 +110,14 @@ static void on_bytes(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
 	for (ssize_t i = 0; i < n; i++) {
 		if (bytes->base[i] == '\n')
 			take_line(l);
-		else if (l->line.len < LINE_MAX_BYTES)
+		else if (l->line.len < DEV_LINE_MAX)
 			buf_append(&l->line, &bytes->base[i], 1);
 	}
 }
 
 void dev_log_read(struct dev_log *l, uv_loop_t *loop, int fd)
 {
-	buf_init(&l->line, LINE_MAX_BYTES + 1);
+	buf_init(&l->line, DEV_LINE_MAX + 1);
 	uv_pipe_init(loop, &l->pipe, 0);
 	l->pipe.data = l;
 	l->open = true;

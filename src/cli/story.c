@@ -7,12 +7,11 @@
 
 #include <jansson.h>
 
+#include "bridgepool/app/settings.h"
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
 
 enum { READY_MS = 30 * 1000, REPLY_MS = 15 * 1000, SLICE_MS = 20, FOLLOW_MS = 15 * 1000, EVENT_MS = 5000, REASON = 768 };
-
-const char story_requests[] = "bridgepool.requests", story_results[] = "bridgepool.results", story_health[] = "bridgepool.health";
 
 /* One request of the story, and what must come of it. */
 struct line {
@@ -334,7 +333,8 @@ void story_tell(struct story *s)
 
 bool story_open(struct story *s, const char *brokers, char *errstr, size_t size)
 {
-	const struct requester_config rc = {brokers, NULL, story_requests, story_results, ENCODING_JSON, FOLLOW_MS, TIME_NONE};
+	const struct requester_config rc = {brokers, NULL, DEFAULT_REQUESTS, DEFAULT_RESULTS, ENCODING_JSON, FOLLOW_MS,
+		TIME_NONE};
 	const struct client_config cc = {brokers, NULL};
 	const struct codec_config codec = {.max_request = 1 << 20};
 	int code;
@@ -343,7 +343,7 @@ bool story_open(struct story *s, const char *brokers, char *errstr, size_t size)
 	s->requester = requester_open(&rc, &code, errstr, size);
 	s->codec = s->requester ? codec_new(&codec, errstr, size) : NULL;
 	s->watcher = s->codec ? client_new(&cc, errstr, size) : NULL;
-	return s->watcher && client_follow(s->watcher, story_health, true, FOLLOW_MS, errstr, size);
+	return s->watcher && client_follow(s->watcher, DEFAULT_HEALTH, true, FOLLOW_MS, errstr, size);
 }
 
 void story_close(struct story *s)

@@ -9,8 +9,6 @@
 #include "requester.h"
 #include "terminal.h"
 
-extern const char story_requests[], story_results[], story_health[]; /* topics */
-
 /* The first four are the demo's and are only borrowed. */
 struct story {
 	const struct terminal *terminal;

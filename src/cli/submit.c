@@ -210,7 +210,7 @@ static int submit_talk(struct submit *s, const struct settings *settings)
 		.properties = (const char *const *)settings->kafka.properties.items,
 		.requests = s->topic              ? s->topic
 			    : settings->sources.n ? sources[0].topic
-						  : "bridgepool.requests",
+						  : DEFAULT_REQUESTS,
 		.results = s->results ? s->results : settings->kafka.results,
 		.encoding = s->encoding,
 		.reach_ms = (int)within(s->timeout_ms, REACH_LEAST_MS, REACH_MS),
@@ -237,7 +237,7 @@ static const struct cli_option options[] = {
 	CLI_OPTION_BROKERS,
 	CLI_OPTION_CONFIG,
 	CLI_OPTION_SET,
-	{'t', "topic", "TOPIC", "request topic (default: the first source's, else bridgepool.requests)"},
+	{'t', "topic", "TOPIC", "request topic (default: the first source's, else " DEFAULT_REQUESTS ")"},
 	{RESULTS, "results", "TOPIC", "where results are awaited (default: kafka.results)"},
 	{'S', "session", "ID", "the session; none: any worker, no order"},
 	{EPOCH, "epoch", "TOKEN", "the session_epoch that must still live, else the answer is SESSION_LOST"},

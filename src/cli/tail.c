@@ -176,7 +176,7 @@ static const char *topic_of(const struct settings *s, const char *word)
 	if (strcmp(word, "dead-letters") == 0)
 		return s->kafka.dead_letters;
 	if (strcmp(word, "requests") == 0)
-		return s->sources.n ? sources[0].topic : "bridgepool.requests";
+		return s->sources.n ? sources[0].topic : DEFAULT_REQUESTS;
 	return word;
 }
 

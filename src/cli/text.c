@@ -3,21 +3,17 @@
 
 #include <stdio.h>
 
+#include "bridgepool/base/base64.h"
 #include "bridgepool/wire/json.h"
 #include "bridgepool/wire/pairs.h"
 
 static void add_base64(struct slice bytes, struct buf *out)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const uint8_t *in = bytes.data;
+	char four[BASE64_LEN(3) + 1];
 
-	for (size_t i = 0; i < bytes.len; i += 3) {
-		size_t left = bytes.len - i;
-		uint32_t three = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0u);
-		char four[4] = {digits[three >> 18], digits[three >> 12 & 63], left > 1 ? digits[three >> 6 & 63] : '=',
-			left > 2 ? digits[three & 63] : '='};
-		buf_append(out, four, sizeof four);
-	}
+	for (size_t i = 0; i < bytes.len; i += 3)
+		buf_append(out, four, base64_encode(in + i, bytes.len - i < 3 ? bytes.len - i : 3, four));
 }
 
 void text_bytes(struct slice bytes, struct buf *out)

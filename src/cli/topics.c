@@ -127,7 +127,7 @@ static bool each_topic(struct topics *t, bool (*each)(struct topics *t, const ch
 	for (size_t i = 0; i < s->sources.n; i++)
 		good = each(t, sources[i].topic, &roles[ROLE_REQUESTS]) && good;
 	if (!s->sources.n)
-		good = each(t, "bridgepool.requests", &roles[ROLE_REQUESTS]);
+		good = each(t, DEFAULT_REQUESTS, &roles[ROLE_REQUESTS]);
 	good = each(t, s->kafka.results, &roles[ROLE_RESULTS]) && good;
 	good = each(t, s->kafka.health, &roles[ROLE_HEALTH]) && good;
 	return each(t, s->kafka.dead_letters, &roles[ROLE_DEAD_LETTERS]) && good;

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "bridgepool/base/check.h"
+#include "bridgepool/base/man.h"
 #include "bridgepool/kafka/admin.h"
 #include "cli.h"
 #include "commands.h"
@@ -64,43 +65,25 @@ static int run_version(int argc, char **argv)
 
 /* ---- man ---- */
 
-/* Text for man(7): backslashes and leading dots must not be read as requests. */
-static void man_text(const char *text)
+static void man_command(const struct cli_command *c, struct buf *out)
 {
-	bool start = true;
-
-	for (; *text; text++) {
-		if (start && (*text == '.' || *text == '\''))
-			fputs("\\&", stdout);
-		if (*text == '\\')
-			fputs("\\e", stdout);
-		else if (*text == '-')
-			fputs("\\-", stdout);
-		else
-			putchar(*text);
-		start = *text == '\n';
-	}
-}
-
-static void man_command(const struct cli_command *c)
-{
-	printf(".SS bridgepool %s [options] %s\n", c->name, c->operands);
-	man_text(c->summary);
-	printf(".\n");
+	buf_printf(out, ".SS bridgepool %s [options] %s\n", c->name, c->operands);
+	man_text(c->summary, out);
+	buf_text(out, ".\n");
 	for (const struct cli_option *o = c->options; o && o->name; o++) {
-		printf(".TP\n.B ");
+		buf_text(out, ".TP\n.B ");
 		if (o->id < CLI_SET)
-			printf("\\-%c, ", o->id);
-		printf("\\-\\-");
-		man_text(o->name);
-		printf("%s%s\n", o->arg ? " " : "", o->arg ? o->arg : "");
-		man_text(o->help);
-		printf("\n");
+			buf_printf(out, "\\-%c, ", o->id);
+		buf_text(out, "\\-\\-");
+		man_text(o->name, out);
+		buf_printf(out, "%s%s\n", o->arg ? " " : "", o->arg ? o->arg : "");
+		man_text(o->help, out);
+		buf_text(out, "\n");
 	}
 	if (c->more) {
-		printf(".PP\n");
-		man_text(c->more);
-		printf("\n");
+		buf_text(out, ".PP\n");
+		man_text(c->more, out);
+		buf_text(out, "\n");
 	}
 }
 
@@ -114,23 +97,25 @@ static int run_man(int argc, char **argv)
 
 	if (!cli_parse(&a, &command_man, argc, argv, &code))
 		return code;
-	printf(".TH BRIDGEPOOL 1 \"\" \"bridgepool %s\" \"bridgepool manual\"\n.SH NAME\nbridgepool \\- run program requests from Kafka on warm "
-	       "workers\n.SH SYNOPSIS\n.B bridgepool\n.I COMMAND\n[options]\n.SH COMMANDS\n",
+	buf_init(&man, 512 * 1024);
+	buf_printf(&man,
+		".TH BRIDGEPOOL 1 \"\" \"bridgepool %s\" \"bridgepool manual\"\n.SH NAME\nbridgepool \\- run program requests from Kafka on warm "
+		"workers\n.SH SYNOPSIS\n.B bridgepool\n.I COMMAND\n[options]\n.SH COMMANDS\n",
 		BRIDGEPOOL_VERSION);
 	for (const struct cli_command *const *c = cli_commands; *c; c++)
 		if (!(*c)->hidden)
-			man_command(*c);
-	printf(".SH CONFIGURATION\n");
-	buf_init(&man, 256 * 1024);
+			man_command(*c, &man);
+	buf_text(&man, ".SH CONFIGURATION\n");
 	config_man(keys, n, &man);
-	fwrite(man.data, 1, man.len, stdout);
-	buf_free(&man);
-	printf(".SH EXIT STATUS\n");
+	buf_text(&man, ".SH EXIT STATUS\n");
 	man_text(
 		"0 done; 1 a request did not end OK (submit), a topic was not created (topics), something went otherwise than told (demo),\n"
 		"or output could not be written; 64 usage; 69 no broker; 70 internal, or stopped at once; 75 not all results came in\n"
-		"time (submit), nobody was heard (watch --once); 78 configuration, topics or workers must be mended; 130 interrupted (submit, demo).\n");
-	printf(".SH FILES\n.I ./bridgepool.cfg\n.br\n.I /etc/bridgepool/bridgepool.cfg\n");
+		"time (submit), nobody was heard (watch --once); 78 configuration, topics or workers must be mended; 130 interrupted (submit, demo).\n",
+		&man);
+	buf_text(&man, ".SH FILES\n.I ./bridgepool.cfg\n.br\n.I /etc/bridgepool/bridgepool.cfg\n");
+	fwrite(man.data, 1, man.len, stdout);
+	buf_free(&man);
 	return EXIT_OK;
 }
 

@@ -12,7 +12,7 @@
 /* The request names a state that does not live here. */
 static bool names_dead_epoch(const struct engine *e, const struct session *s, const struct request *r)
 {
-	char live[17];
+	char live[EPOCH_TEXT_SIZE];
 
 	if (r->fields.session_epoch.data == NULL || !session_keeps_state(e, s) || MUTANT(32))
 		return false;
@@ -33,7 +33,7 @@ bool dispatch_settles(const struct engine *e, const struct session *s)
 	return s->ending == END_NONE && r != NULL && (names_dead_epoch(e, s, r) || ends_nothing(e, s, r));
 }
 
-static void fill_call(struct engine *e, struct session *s, struct request *r, struct call *c, char epoch[17])
+static void fill_call(struct engine *e, struct session *s, struct request *r, struct call *c, char epoch[EPOCH_TEXT_SIZE])
 {
 	int64_t until = r->run_until < r->deadline ? r->run_until : r->deadline;
 
@@ -58,7 +58,7 @@ static void fill_call(struct engine *e, struct session *s, struct request *r, st
 void dispatch_run(struct engine *e, struct slot *w, struct session *s, struct request *r)
 {
 	struct call c = {0};
-	char epoch[17];
+	char epoch[EPOCH_TEXT_SIZE];
 
 	r->run_until = e->now + w->pool->cfg.request_timeout_us;
 	r->began = MUTANT(91) ? s->fresh : s->untold;
@@ -74,7 +74,7 @@ void dispatch_run(struct engine *e, struct slot *w, struct session *s, struct re
 static void begin_open(struct engine *e, struct slot *w, struct session *s, struct request *r)
 {
 	struct call c = {.session_new = true};
-	char epoch[17];
+	char epoch[EPOCH_TEXT_SIZE];
 
 	r->run_until = e->now + w->pool->cfg.session_hook_timeout_us;
 	fill_call(e, s, r, &c, epoch);
@@ -87,7 +87,7 @@ static void begin_cleanup(struct engine *e, struct slot *w, struct session *s, s
 {
 	struct call c = {.session_id = session_id(s), .remaining_ms = TIME_NONE};
 	struct call_entry *entry;
-	char epoch[17];
+	char epoch[EPOCH_TEXT_SIZE];
 
 	if (r != NULL)
 		session_end(e, s, END_CLIENT); /* it takes no room from now on, whether or not its request waits for the end */

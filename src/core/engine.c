@@ -303,13 +303,6 @@ void engine_answer(struct engine *e, struct slot_ref ref, const struct answer *a
 
 void engine_fault(struct engine *e, struct slot_ref ref, enum worker_fault f, struct slice detail, int64_t now)
 {
-	static const char *const reasons[] = {
-		[FAULT_EXEC] = "it could not be started",
-		[FAULT_START] = "it could not be started this time",
-		[FAULT_EOF] = "its stdout ended",
-		[FAULT_WRITE] = "its stdin broke",
-		[FAULT_FRAME] = "its stdout is no stream of frames",
-	};
 	char reason[256];
 	struct slot *w;
 
@@ -320,7 +313,7 @@ void engine_fault(struct engine *e, struct slot_ref ref, enum worker_fault f, st
 
 		if (f == FAULT_FRAME && w->state != HEALTH_TERMINATING) /* told once */
 			engine_note(e, &n);
-		snprintf(reason, sizeof(reason), "%s%s%.*s", reasons[f], detail.len ? ": " : "",
+		snprintf(reason, sizeof(reason), "%s%s%.*s", worker_fault_text(f), detail.len ? ": " : "",
 			(int)(detail.len < 200 ? detail.len : 200), detail.len ? (const char *)detail.data : "");
 		slot_stop(e, w, f == FAULT_FRAME || f == FAULT_EXEC ? STOPPED_FAULT : STOPPED_CRASH, reason);
 	}
@@ -433,9 +426,9 @@ bool engine_idle(const struct engine *e)
 	return true;
 }
 
-void engine_worker_id(const struct engine *e, struct slot_ref w, char out[96])
+void engine_worker_id(const struct engine *e, struct slot_ref w, char out[WORKER_ID_MAX])
 {
-	snprintf(out, 96, "%.60s/%u.%u", engine_pool_name(e, w.pool), w.slot, w.generation);
+	slot_ref_text(out, engine_pool_name(e, w.pool), w);
 }
 
 const char *engine_pool_name(const struct engine *e, uint16_t pool)

@@ -125,6 +125,7 @@ static void view_record(const struct lookup *l, const struct outgoing *r)
 		.topic = from->topic,
 		.source = {r->tp, r->ticket->offset},
 		.age_ms = TIME_NONE,
+		.since_ms = TIME_NONE,
 		.left_ms = TIME_NONE,
 		.waits_for = r->record.kind == RECORD_RESULT ? "the broker to acknowledge its result"
 							     : "the broker to acknowledge its dead letter"};
@@ -203,8 +204,8 @@ static void look_at_all(struct lookup *l)
 	for (out = o->sent; out != NULL; out = out->hh.next)
 		look_at_record(l, out);
 	for (int k = 0; k < RECORD_KINDS; k++) {
-		for (int line = 0; line < LANE_LINES; line++)
-			TAILQ_FOREACH (out, &o->lane[k].lines[line], line)
+		for (int line = 0; line < OUTLET_LINES; line++)
+			TAILQ_FOREACH (out, &o->outlet[k].lines[line], line)
 				look_at_record(l, out);
 	}
 }

@@ -16,7 +16,7 @@ static const int64_t refused_wait_us = SECOND_US, refused_most_us = 30 * SECOND_
 void outbox_init(struct outbox *o)
 {
 	for (int k = 0; k < RECORD_KINDS; k++)
-		lane_init(&o->lane[k]);
+		outlet_init(&o->outlet[k]);
 }
 
 /* PENDING -> SENT -> PENDING ..., SENT -> DEAD; it is freed from any of them. */
@@ -63,7 +63,7 @@ static void close_ticket(struct engine *e, struct ticket *t, bool wanted)
 /* One that is PENDING. */
 static void forget(struct engine *e, struct outgoing *r)
 {
-	lane_remove(&e->outbox.lane[r->record.kind], r);
+	outlet_remove(&e->outbox.outlet[r->record.kind], r);
 	close_ticket(e, r->ticket, false);
 	free_outgoing(e, r);
 }
@@ -74,8 +74,8 @@ void outbox_cleanup(struct engine *e)
 	struct outgoing *r, *next;
 
 	for (int k = 0; k < RECORD_KINDS; k++) {
-		for (int l = 0; l < LANE_LINES; l++) {
-			while ((r = TAILQ_FIRST(&o->lane[k].lines[l])) != NULL)
+		for (int l = 0; l < OUTLET_LINES; l++) {
+			while ((r = TAILQ_FIRST(&o->outlet[k].lines[l])) != NULL)
 				forget(e, r);
 		}
 	}
@@ -121,7 +121,7 @@ static void add(struct engine *e, struct outgoing *r, struct tp tp)
 	budget_charge(&e->budget, kind_of(r), r->charge);
 	r->state = OUTBOX_PENDING;
 	o->n[OUTBOX_PENDING]++;
-	lane_add(&o->lane[r->record.kind], r);
+	outlet_add(&o->outlet[r->record.kind], r);
 }
 
 void outbox_add(struct engine *e, struct outgoing *r, struct ticket *t)
@@ -146,23 +146,23 @@ static bool ours(struct engine *e, const struct outgoing *r)
 	return p->state == PARTITION_ACTIVE || p->state == PARTITION_CLOSING;
 }
 
-static void pump_lane(struct engine *e, struct lane *lane)
+static void pump_outlet(struct engine *e, struct outlet *outlet)
 {
 	struct outbox *o = &e->outbox;
 	struct outgoing *r, *next;
 
-	for (r = TAILQ_FIRST(&lane->lines[LANE_PENDING]); r != NULL && lane->again.place == 0; r = next) {
+	for (r = TAILQ_FIRST(&outlet->lines[OUTLET_PENDING]); r != NULL && outlet->again.place == 0; r = next) {
 		next = TAILQ_NEXT(r, line);
 		if (!ours(e, r))
 			continue;
-		if (!lane_may_send(lane, r))
+		if (!outlet_may_send(outlet, r))
 			return;
 		if (!e->port.produce(e->port.ctx, &r->record)) {
-			lane_wait(e, lane, full_wait_us);
+			outlet_wait(e, outlet, full_wait_us);
 			return;
 		}
-		lane_remove(lane, r);
-		lane_sent(lane, r);
+		outlet_remove(outlet, r);
+		outlet_sent(outlet, r);
 		move(o, r, OUTBOX_SENT);
 		HASH_ADD(hh, o->sent, record.serial, sizeof(r->record.serial), r);
 	}
@@ -171,12 +171,12 @@ static void pump_lane(struct engine *e, struct lane *lane)
 void outbox_pump(struct engine *e)
 {
 	for (int k = 0; k < RECORD_KINDS; k++)
-		pump_lane(e, &e->outbox.lane[k]);
+		pump_outlet(e, &e->outbox.outlet[k]);
 }
 
 static void pend_again(struct engine *e, struct outgoing *r)
 {
-	lane_return(&e->outbox.lane[r->record.kind], r);
+	outlet_return(&e->outbox.outlet[r->record.kind], r);
 	move(&e->outbox, r, OUTBOX_PENDING);
 }
 
@@ -184,7 +184,7 @@ static void pend_again(struct engine *e, struct outgoing *r)
 static void came_back(struct engine *e, struct outgoing *r)
 {
 	pend_again(e, r);
-	lane_pause(e, &e->outbox.lane[r->record.kind], full_wait_us, again_most_us);
+	outlet_pause(e, &e->outbox.outlet[r->record.kind], full_wait_us, again_most_us);
 }
 
 static void tell_refused(struct engine *e, const struct outgoing *r, const char *results, const char *dead_letters)
@@ -201,7 +201,7 @@ static void tell_refused(struct engine *e, const struct outgoing *r, const char 
 static void refused(struct engine *e, struct outgoing *r)
 {
 	pend_again(e, r);
-	if (lane_pause(e, &e->outbox.lane[r->record.kind], refused_wait_us, refused_most_us))
+	if (outlet_pause(e, &e->outbox.outlet[r->record.kind], refused_wait_us, refused_most_us))
 		tell_refused(e, r, "results", "dead letters");
 }
 
@@ -221,14 +221,14 @@ static bool make_key(struct engine *e, struct outgoing *r)
 /* Alone, so it is this one that is not taken: the others go on without it. */
 static void invalid(struct engine *e, struct outgoing *r)
 {
-	struct lane *lane = &e->outbox.lane[r->record.kind];
+	struct outlet *outlet = &e->outbox.outlet[r->record.kind];
 
 	if (make_key(e, r)) {
-		lane_suspect(lane, r, false);
+		outlet_suspect(outlet, r, false);
 		pend_again(e, r);
 		return;
 	}
-	lane_lay_aside(e, lane, r);
+	outlet_lay_aside(e, outlet, r);
 	move(&e->outbox, r, OUTBOX_PENDING);
 	tell_refused(e, r, "results: some for what is in them", "dead letters: some for what is in them");
 }
@@ -292,7 +292,7 @@ static void judged(struct engine *e, struct outgoing *r, enum delivery d, bool a
 	case DELIVERY_TOO_LARGE:
 	case DELIVERY_INVALID:
 		if (!alone && !MUTANT(94)) {
-			lane_suspect(&e->outbox.lane[r->record.kind], r, d == DELIVERY_TOO_LARGE);
+			outlet_suspect(&e->outbox.outlet[r->record.kind], r, d == DELIVERY_TOO_LARGE);
 			pend_again(e, r);
 		} else if (d == DELIVERY_INVALID) {
 			invalid(e, r);
@@ -313,17 +313,17 @@ static void lose_part(struct engine *e, const struct outgoing *r, enum delivery 
 		e->pools[r->pool].partials_dropped += r->values;
 }
 
-static void taken(struct engine *e, struct lane *lane, const struct outgoing *r, bool alone)
+static void taken(struct engine *e, struct outlet *outlet, const struct outgoing *r, bool alone)
 {
 	struct note n = {
 		.kind = NOTE_BATCHES_SMALLER,
 		.reason = slice_of(r->record.kind == RECORD_RESULT ? "results" : "dead letters"),
 	};
 
-	lane->refusals = 0;
-	if (!alone || !lane_learn(lane, r))
+	outlet->refusals = 0;
+	if (!alone || !outlet_learn(outlet, r))
 		return;
-	n.count = (int64_t)lane->most;
+	n.count = (int64_t)outlet->most;
 	engine_note(e, &n);
 }
 
@@ -331,7 +331,7 @@ void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
 {
 	struct outbox *o = &e->outbox;
 	struct outgoing *r;
-	struct lane *lane;
+	struct outlet *outlet;
 	bool alone;
 
 	HASH_FIND(hh, o->sent, &serial, sizeof(serial), r);
@@ -340,10 +340,10 @@ void outbox_delivered(struct engine *e, uint64_t serial, enum delivery d)
 		return;
 	}
 	HASH_DEL(o->sent, r);
-	lane = &o->lane[r->record.kind];
-	alone = lane_reported(lane, r);
+	outlet = &o->outlet[r->record.kind];
+	alone = outlet_reported(outlet, r);
 	if (d == DELIVERY_OK)
-		taken(e, lane, r, alone);
+		taken(e, outlet, r, alone);
 	if (r->state == OUTBOX_DEAD || d == DELIVERY_OK || r->ticket == NULL || (MUTANT(4) && d == DELIVERY_AGAIN)) {
 		lose_part(e, r, d);
 		close_ticket(e, r->ticket, r->state == OUTBOX_SENT);
@@ -367,8 +367,8 @@ void outbox_kill(struct engine *e, struct tp tp)
 		if (r->state == OUTBOX_SENT && of(r, tp) && !MUTANT(38))
 			move(o, r, OUTBOX_DEAD);
 	for (int k = 0; k < RECORD_KINDS; k++) {
-		for (int l = 0; l < LANE_LINES; l++) {
-			for (r = TAILQ_FIRST(&o->lane[k].lines[l]); r != NULL; r = next) {
+		for (int l = 0; l < OUTLET_LINES; l++) {
+			for (r = TAILQ_FIRST(&o->outlet[k].lines[l]); r != NULL; r = next) {
 				next = TAILQ_NEXT(r, line);
 				if (of(r, tp))
 					forget(e, r);
@@ -382,16 +382,16 @@ bool outbox_empty(const struct outbox *o)
 	return o->n[OUTBOX_PENDING] == 0 && o->n[OUTBOX_SENT] == 0;
 }
 
-static void check_line(const struct lane *lane, enum lane_line in, enum record_kind kind, size_t *n, uint64_t *charged,
+static void check_line(const struct outlet *outlet, enum outlet_line in, enum record_kind kind, size_t *n, uint64_t *charged,
 	uint64_t *parts)
 {
 	const struct outgoing *r;
 	uint64_t last = 0;
 
-	TAILQ_FOREACH (r, &lane->lines[in], line) {
+	TAILQ_FOREACH (r, &outlet->lines[in], line) {
 		CHECK(r->state == OUTBOX_PENDING && r->record.kind == kind && r->in == in &&
 			(r->ticket == NULL || r->ticket->open > 0));
-		CHECK(in == LANE_ASIDE || r->record.serial > last);
+		CHECK(in == OUTLET_ASIDE || r->record.serial > last);
 		last = r->record.serial;
 		n[r->state]++;
 		*(r->values > 0 ? parts : charged) -= r->charge;
@@ -404,8 +404,8 @@ void outbox_check(const struct outbox *o, uint64_t charged, uint64_t parts)
 	const struct outgoing *r;
 
 	for (int k = 0; k < RECORD_KINDS; k++) {
-		for (int l = 0; l < LANE_LINES; l++)
-			check_line(&o->lane[k], (enum lane_line)l, (enum record_kind)k, n, &charged, &parts);
+		for (int l = 0; l < OUTLET_LINES; l++)
+			check_line(&o->outlet[k], (enum outlet_line)l, (enum record_kind)k, n, &charged, &parts);
 	}
 	for (r = o->sent; r != NULL; r = r->hh.next) {
 		CHECK(r->state != OUTBOX_PENDING);
@@ -415,7 +415,7 @@ void outbox_check(const struct outbox *o, uint64_t charged, uint64_t parts)
 	}
 	CHECK(charged == 0 && parts == 0);
 	for (int k = 0; k < RECORD_KINDS; k++)
-		CHECK(flying[k] == o->lane[k].flying && (o->lane[k].only == NULL || o->lane[k].only->flying == flying[k]));
+		CHECK(flying[k] == o->outlet[k].flying && (o->outlet[k].only == NULL || o->outlet[k].only->flying == flying[k]));
 	for (int k = 0; k < OUTBOX_STATES; k++)
 		CHECK(n[k] == o->n[k]);
 }

@@ -1,15 +1,15 @@
 /* outbox.h: records from birth to acknowledgement, and per offset how many are still open.
  *
- * A record is PENDING (in its lane's line, in order of birth), SENT (its bytes are borrowed by the producer), or DEAD (sent, but
- * its partition is no longer ours: freed at its report). One lane per kind, so that a missing dead-letter topic does not hold
- * results up. */
+ * A record is PENDING (in its outlet's line, in order of birth), SENT (its bytes are borrowed by the producer), or DEAD (sent,
+ * but its partition is no longer ours: freed at its report). One outlet per kind, so that a missing dead-letter topic does not
+ * hold results up. */
 #ifndef CORE_OUTBOX_H
 #define CORE_OUTBOX_H
 
 #include <sys/queue.h>
 
 #include "bridgepool/core/port.h"
-#include "lane.h"
+#include "outlet.h"
 #include "timers.h"
 #include "uthash_setup.h"
 
@@ -26,7 +26,7 @@ struct ticket {
 struct outgoing {
 	UT_hash_handle hh;          /* SENT and DEAD, by serial */
 	TAILQ_ENTRY(outgoing) line; /* PENDING */
-	enum lane_line in;          /* which of its lane's */
+	enum outlet_line in;        /* which of its outlet's */
 	struct record record;
 	struct ticket *ticket;   /* NULL: of a part, which no offset waits for, and which is not sent again */
 	struct tp tp;            /* of its request */
@@ -41,8 +41,8 @@ struct outgoing {
 	size_t foreign_len; /* of a dead letter: the headers that came with the request, before ours */
 	bool shrunk;        /* published without what was too large */
 	char *made_key;     /* owned: what it is published under where its topic takes none without a key, or NULL */
-	/* lane.c: bytes while it is sent; the lane's round in which it is sent alone, 0: not; for its size, else for what is in
-	 * it */
+	/* outlet.c: bytes while it is sent; the outlet's round in which it is sent alone, 0: not; for its size, else for what is
+	 * in it */
 	size_t flying;
 	uint32_t suspect_in;
 	bool suspect_size;
@@ -51,7 +51,7 @@ struct outgoing {
 
 struct outbox {
 	struct outgoing *sent;
-	struct lane lane[RECORD_KINDS];
+	struct outlet outlet[RECORD_KINDS];
 	uint64_t last_serial;
 	size_t n[OUTBOX_STATES];
 };

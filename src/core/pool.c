@@ -47,7 +47,7 @@ struct slot *pool_new_slot(struct pool *p)
 	w->state = HEALTH_TERMINATED;
 	w->timer.fire = slot_timer_fired;
 	w->wear_timer.fire = replace_timer_fired;
-	snprintf(w->name, sizeof(w->name), "%.60s/%u.0", p->cfg.name, w->ref.slot); /* until its first start */
+	slot_ref_text(w->name, p->cfg.name, w->ref); /* until its first start */
 	TAILQ_INIT(&w->ready);
 	TAILQ_INIT(&w->sessions);
 	p->by_state[HEALTH_TERMINATED]++;

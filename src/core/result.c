@@ -108,7 +108,8 @@ static void fill_error(struct result_fields *f, const struct outcome *o)
 	f->error.details = o->details;
 }
 
-static void fill(struct engine *e, struct request *r, const struct outcome *o, struct result_fields *f, char epoch[17])
+static void fill(struct engine *e, struct request *r, const struct outcome *o, struct result_fields *f,
+	char epoch[EPOCH_TEXT_SIZE])
 {
 	const struct session *s = r->session;
 
@@ -189,7 +190,7 @@ static struct outgoing *make_result(struct engine *e, struct request *r, const s
 	struct buf *value = scratch(&e->value), *headers = scratch(&e->headers);
 	struct outgoing *out;
 	struct result_fields f;
-	char epoch[17];
+	char epoch[EPOCH_TEXT_SIZE];
 
 	fill(e, r, o, &f, epoch);
 	CHECK(codec_write_result(e->codec, &f, as, value));
@@ -243,7 +244,7 @@ void result_part(struct engine *e, struct request *r, struct slice values, uint3
 	enum encoding as = result_encoding(e, &o);
 	struct outgoing *out;
 	struct result_fields f;
-	char epoch[17];
+	char epoch[EPOCH_TEXT_SIZE];
 
 	o.worker = r->session->call->slot;
 	buf_init(&list, SIZE_MAX);

@@ -20,7 +20,7 @@ const char *end_reason_name(enum end_reason why)
 	return end_reasons[why];
 }
 
-void epoch_text(uint64_t epoch, char out[17])
+void epoch_text(uint64_t epoch, char out[EPOCH_TEXT_SIZE])
 {
 	for (int i = 15; i >= 0; i--, epoch >>= 4)
 		out[i] = "0123456789abcdef"[epoch & 15];
@@ -329,7 +329,7 @@ bool session_keeps_state(const struct engine *e, const struct session *s)
 void session_tell(struct engine *e, const struct session *s, const char *what)
 {
 	struct note n = {.kind = NOTE_SESSION, .worker = s->at, .has_pool = true};
-	char text[SESSION_ID_MAX + 64], epoch[17];
+	char text[SESSION_ID_MAX + 64], epoch[EPOCH_TEXT_SIZE];
 
 	if (!e->cfg.tell_sessions)
 		return;

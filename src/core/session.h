@@ -90,6 +90,6 @@ bool session_keeps_state(const struct engine *e, const struct session *s);      
 void session_tell(struct engine *e, const struct session *s, const char *what); /* if somebody wants to hear of single ones */
 void session_ran(struct session *s);                                            /* a request of it has run to its end */
 const char *end_reason_name(enum end_reason why);
-void epoch_text(uint64_t epoch, char out[17]);
+void epoch_text(uint64_t epoch, char out[EPOCH_TEXT_SIZE]);
 
 #endif

@@ -65,8 +65,8 @@ struct slot {
 	uint32_t places_at_stop; /* before any answer that came after its fault */
 	uint32_t overdue;        /* calls whose request ended before the answer */
 	uint32_t capabilities;
-	char version[64], name[96]; /* of the process: what it said, and what we call it */
-	char fault[256];            /* STOPPED_CRASH, _FAULT, _MEMORY: what it did */
+	char version[64], name[WORKER_ID_MAX]; /* of the process: what it said, and what we call it */
+	char fault[256];                       /* STOPPED_CRASH, _FAULT, _MEMORY: what it did */
 	struct session_line ready;
 	struct session *reserved; /* waits for the slot to be empty: runs alone */
 	bool solo;                /* the call in flight wants nothing beside it */

@@ -41,10 +41,10 @@ size_t engine_view_workers(const struct engine *e, uint16_t pool, int64_t now, s
 	return n;
 }
 
-static void worker_of(const struct engine *e, const struct session *s, char out[96])
+static void worker_of(const struct engine *e, const struct session *s, char out[WORKER_ID_MAX])
 {
 	if (session_bound(e, s))
-		memcpy(out, e->pools[s->pool].slots[s->at.slot].name, 96);
+		memcpy(out, e->pools[s->pool].slots[s->at.slot].name, WORKER_ID_MAX);
 	else
 		out[0] = '\0';
 }

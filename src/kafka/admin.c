@@ -123,13 +123,6 @@ static enum topic_state state_of(rd_kafka_resp_err_t err)
 	}
 }
 
-static int left_ms(int64_t until_us, int most_ms)
-{
-	int64_t left = (until_us - clock_mono_us()) / MS_US;
-
-	return left < 1 ? 1 : left > most_ms ? most_ms : (int)left;
-}
-
 /* An election or a broker that is just starting passes: asked again until the time is over. */
 bool admin_topic(struct admin *a, const char *topic, int timeout_ms, struct topic_info *out)
 {
@@ -138,7 +131,7 @@ bool admin_topic(struct admin *a, const char *topic, int timeout_ms, struct topi
 
 	*out = (struct topic_info){.state = TOPIC_UNKNOWN};
 	for (;;) {
-		err = ask_topic(a, topic, left_ms(until, ASK_MOST_MS), out);
+		err = ask_topic(a, topic, clock_left_ms(until, ASK_MOST_MS), out);
 		out->state = state_of(err);
 		if (out->state != TOPIC_UNKNOWN || clock_mono_us() >= until)
 			break;
@@ -158,7 +151,7 @@ static rd_kafka_event_t *await_event(rd_kafka_queue_t *queue, int timeout_ms)
 	rd_kafka_event_t *event = NULL;
 
 	while (!event && clock_mono_us() < until)
-		event = rd_kafka_queue_poll(queue, left_ms(until, timeout_ms + 1000));
+		event = rd_kafka_queue_poll(queue, clock_left_ms(until, timeout_ms + 1000));
 	return event;
 }
 
@@ -245,7 +238,7 @@ static bool await_topic(struct admin *a, const struct topic_spec *t, int64_t unt
 	unsigned good = 0;
 
 	do {
-		admin_topic(a, t->name, left_ms(until, ASK_MOST_MS), &info);
+		admin_topic(a, t->name, clock_left_ms(until, ASK_MOST_MS), &info);
 		good = info.state == TOPIC_OK ? good + 1 : 0;
 		if (!good)
 			usleep(RETRY_US);

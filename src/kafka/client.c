@@ -3,6 +3,7 @@
  * Reader and writer are made when they are first used. The reader belongs to no group and commits nothing. */
 #include "bridgepool/kafka/client.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,13 +123,6 @@ static bool open_reader(struct client *c, char *errstr, size_t size)
 	return c->reader != NULL;
 }
 
-static int left_ms(int64_t until_us)
-{
-	int64_t left = (until_us - clock_mono_us()) / MS_US;
-
-	return left > 0 ? (int)left : 1;
-}
-
 static rd_kafka_topic_partition_list_t *list_partitions(const struct rd_kafka_metadata_topic *t, int64_t offset)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(t->partition_cnt);
@@ -142,7 +136,7 @@ static rd_kafka_resp_err_t ask_partitions(struct client *c, int64_t until, int64
 {
 	rd_kafka_topic_t *rkt = rd_kafka_topic_new(c->reader, c->topic, NULL);
 	const struct rd_kafka_metadata *metadata;
-	rd_kafka_resp_err_t err = rd_kafka_metadata(c->reader, 0, rkt, &metadata, left_ms(until));
+	rd_kafka_resp_err_t err = rd_kafka_metadata(c->reader, 0, rkt, &metadata, clock_left_ms(until, INT_MAX));
 
 	rd_kafka_topic_destroy(rkt);
 	if (err)
@@ -162,7 +156,7 @@ static rd_kafka_resp_err_t ask_offsets(struct client *c, int64_t until, int64_t 
 
 	if (err)
 		return err;
-	err = rd_kafka_offsets_for_times(c->reader, *list, left_ms(until));
+	err = rd_kafka_offsets_for_times(c->reader, *list, clock_left_ms(until, INT_MAX));
 	for (int i = 0; !err && i < (*list)->cnt; i++)
 		err = (*list)->elems[i].err;
 	if (err) {
@@ -307,7 +301,7 @@ bool client_read(struct client *c, int timeout_ms, struct client_record *out, ch
 	do {
 		if (c->message)
 			rd_kafka_message_destroy(c->message);
-		c->message = rd_kafka_consumer_poll(c->reader, left_ms(until));
+		c->message = rd_kafka_consumer_poll(c->reader, clock_left_ms(until, INT_MAX));
 		if (!c->message)
 			continue;
 		if (!c->message->err) {

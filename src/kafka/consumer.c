@@ -155,11 +155,11 @@ bool consumer_event(struct consumer *c, rd_kafka_event_t *event)
 }
 
 /* False: the queue is empty, or this wake-up has done enough. */
-static bool serve_one(struct consumer *c, rd_kafka_queue_t *queue, struct budget *b)
+static bool serve_one(struct consumer *c, rd_kafka_queue_t *queue, struct work *work)
 {
 	rd_kafka_event_t *event;
 
-	if (c->closing || !budget_take(b))
+	if (c->closing || !work_take(work))
 		return false;
 	event = rd_kafka_queue_poll(queue, 0);
 	if (!event)
@@ -174,12 +174,12 @@ static bool may_take(const struct consumer *c, const struct part *part)
 	return !c->closing && part->state == PART_LIVE && !part->held && c->events.wants(c->events.ctx);
 }
 
-static void serve_kept(struct consumer *c, struct budget *b)
+static void serve_kept(struct consumer *c, struct work *work)
 {
 	struct kept *k;
 
 	for (struct part *p = NULL; c->nkept > 0 && (p = parts_next(c->parts, p));)
-		while (!STAILQ_EMPTY(&p->kept) && may_take(c, p) && budget_take(b)) {
+		while (!STAILQ_EMPTY(&p->kept) && may_take(c, p) && work_take(work)) {
 			k = kept_take(&p->kept);
 			c->nkept--;
 			p->kept_bytes -= k->bytes;
@@ -189,18 +189,18 @@ static void serve_kept(struct consumer *c, struct budget *b)
 		}
 }
 
-static void on_serve(void *ctx, struct budget *b)
+static void on_serve(void *ctx, struct work *work)
 {
 	struct consumer *c = ctx;
 
 	rebalance_retry(c);
 	doubts_ask(c);
 	commits_refused(c);
-	while (serve_one(c, c->control, b))
+	while (serve_one(c, c->control, work))
 		;
-	serve_kept(c, b);
+	serve_kept(c, work);
 	hold_look(c);
-	while (!c->closing && c->events.wants(c->events.ctx) && serve_one(c, c->messages, b))
+	while (!c->closing && c->events.wants(c->events.ctx) && serve_one(c, c->messages, work))
 		;
 }
 

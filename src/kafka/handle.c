@@ -8,8 +8,8 @@
 #include "bridgepool/base/clock.h"
 
 enum {
-	PROBE_TIMEOUT_MS = 1000,
-	PROBE_EVERY_MS = 1000,
+	ASK_TIMEOUT_MS = 1000,
+	ASK_EVERY_MS = 1000,
 	LOG_BURST = 5,
 	FAULT_BURST = 3,
 };
@@ -37,7 +37,7 @@ static void handle_log(struct handle *h, rd_kafka_event_t *event)
  * An error of a connection says little: the other brokers may be up, and an idle client hears nothing when they come back. So
  * an error is only a reason to ask. */
 
-struct probe {
+struct question {
 	struct lane_job job;
 	struct handle *handle;
 	rd_kafka_resp_err_t err;
@@ -56,42 +56,42 @@ static void handle_reach(struct handle *h, enum reach_state to)
 		h->events.fault(h->events.ctx, KAFKA_REACHABLE, "");
 }
 
-static void run_probe(struct lane_job *job)
+static void run_question(struct lane_job *job)
 {
-	struct probe *p = (struct probe *)job;
+	struct question *q = (struct question *)job;
 	const struct rd_kafka_metadata *metadata;
 
-	p->err = rd_kafka_metadata(p->handle->rk, 0, NULL, &metadata, PROBE_TIMEOUT_MS);
-	if (!p->err)
+	q->err = rd_kafka_metadata(q->handle->rk, 0, NULL, &metadata, ASK_TIMEOUT_MS);
+	if (!q->err)
 		rd_kafka_metadata_destroy(metadata);
 }
 
-static void probe_done(struct lane_job *job)
+static void question_done(struct lane_job *job)
 {
-	struct probe *p = (struct probe *)job;
-	struct handle *h = p->handle;
-	bool good = !p->err;
+	struct question *q = (struct question *)job;
+	struct handle *h = q->handle;
+	bool good = !q->err;
 
-	free(p);
-	h->probing = false;
+	free(q);
+	h->asking = false;
 	if (h->closing)
 		return;
 	handle_reach(h, good ? REACH_GOOD : REACH_AWAY);
 	if (!good) {
-		h->probe_at_us = clock_mono_us() + PROBE_EVERY_MS * MS_US;
-		wake_within(h->wake, PROBE_EVERY_MS);
+		h->ask_at_us = clock_mono_us() + ASK_EVERY_MS * MS_US;
+		wake_within(h->wake, ASK_EVERY_MS);
 	}
 }
 
-static void handle_probe(struct handle *h)
+static void handle_ask(struct handle *h)
 {
-	struct probe *p = xcalloc(1, sizeof *p);
+	struct question *q = xcalloc(1, sizeof *q);
 
-	p->job = (struct lane_job){run_probe, probe_done, NULL};
-	p->handle = h;
-	h->probing = true;
-	h->probe_at_us = 0;
-	lane_post(h->lane, &p->job);
+	q->job = (struct lane_job){run_question, question_done, NULL};
+	q->handle = h;
+	h->asking = true;
+	h->ask_at_us = 0;
+	lane_post(h->lane, &q->job);
 }
 
 static void handle_suspect(struct handle *h, const char *why)
@@ -100,7 +100,7 @@ static void handle_suspect(struct handle *h, const char *why)
 		return;
 	snprintf(h->reach_why, sizeof h->reach_why, "%s", why);
 	handle_reach(h, REACH_SUSPECT);
-	handle_probe(h);
+	handle_ask(h);
 }
 
 /* ---- errors ---- */
@@ -238,14 +238,14 @@ static void handle_end(struct handle *h)
 	lane_post(h->lane, &e->job);
 }
 
-static void on_serve(void *ctx, struct budget *b)
+static void on_serve(void *ctx, struct work *work)
 {
 	struct handle *h = ctx;
 
-	if (h->probe_at_us && !h->probing && clock_mono_us() >= h->probe_at_us)
-		handle_probe(h);
+	if (h->ask_at_us && !h->asking && clock_mono_us() >= h->ask_at_us)
+		handle_ask(h);
 	h->serving = true;
-	h->events.serve(h->events.ctx, b);
+	h->events.serve(h->events.ctx, work);
 	h->serving = false;
 	if (h->closing)
 		handle_end(h);

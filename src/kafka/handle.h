@@ -17,7 +17,7 @@ enum reach_state { REACH_GOOD, REACH_SUSPECT, REACH_AWAY };
 
 struct handle_events {
 	void *ctx;
-	void (*serve)(void *ctx, struct budget *b); /* drains the queues */
+	void (*serve)(void *ctx, struct work *work); /* drains the queues */
 	void (*fault)(void *ctx, enum kafka_fault fault, const char *why);
 	void (*leave)(void *ctx);  /* in the side thread, before the client is destroyed: gives back what was taken from it */
 	void (*closed)(void *ctx); /* the last event: the struct may be freed */
@@ -32,8 +32,8 @@ struct handle {
 	const char *name; /* for log lines */
 	bool closing, serving;
 	enum reach_state reach; /* handle_reach is its only writer */
-	bool probing;
-	int64_t probe_at_us;
+	bool asking;
+	int64_t ask_at_us;
 	char reach_why[256];
 	struct log_limit log_limit, refusal_limit, fault_limits[KAFKA_FATAL + 1];
 };

@@ -8,27 +8,6 @@
 
 enum { TIMEOUT_MS = 5000 };
 
-struct positions *positions_new(rd_kafka_t *rk, size_t n, void (*done)(struct lane_job *job), void *ctx)
-{
-	struct positions *p = xcalloc(1, sizeof *p);
-
-	p->job = (struct lane_job){positions_run, done, NULL};
-	p->rk = rk;
-	p->ctx = ctx;
-	p->at = xcalloc(n ? n : 1, sizeof *p->at);
-	p->n = n;
-	p->committed_too = true;
-	return p;
-}
-
-void positions_free(struct positions *p)
-{
-	for (size_t i = 0; i < p->n; i++)
-		free(p->at[i].metadata);
-	free(p->at);
-	free(p);
-}
-
 static rd_kafka_topic_partition_list_t *list_of(const struct positions *p, int64_t offset)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)p->n);
@@ -87,7 +66,7 @@ static bool any_good(const struct positions *p)
 	return false;
 }
 
-void positions_run(struct lane_job *job)
+static void positions_run(struct lane_job *job)
 {
 	struct positions *p = (struct positions *)job;
 
@@ -97,6 +76,27 @@ void positions_run(struct lane_job *job)
 		ask_end(p, RD_KAFKA_OFFSET_BEGINNING);
 	if (any_good(p))
 		ask_end(p, RD_KAFKA_OFFSET_END);
+}
+
+struct positions *positions_new(rd_kafka_t *rk, size_t n, void (*done)(struct lane_job *job), void *ctx)
+{
+	struct positions *p = xcalloc(1, sizeof *p);
+
+	p->job = (struct lane_job){positions_run, done, NULL};
+	p->rk = rk;
+	p->ctx = ctx;
+	p->at = xcalloc(n ? n : 1, sizeof *p->at);
+	p->n = n;
+	p->committed_too = true;
+	return p;
+}
+
+void positions_free(struct positions *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		free(p->at[i].metadata);
+	free(p->at);
+	free(p);
 }
 
 int64_t position_start(const struct position *p, const char **why)

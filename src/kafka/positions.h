@@ -29,7 +29,6 @@ struct positions {
 };
 
 struct positions *positions_new(rd_kafka_t *rk, size_t n, void (*done)(struct lane_job *job), void *ctx);
-void positions_run(struct lane_job *job);
 void positions_free(struct positions *p);
 
 /* Where to start. *why: NULL, or what is wrong with the committed offset; then its map does not count. */

@@ -114,11 +114,11 @@ static void forget_reports(struct producer *p)
 	p->reports = NULL;
 }
 
-static void take_reports(struct producer *p, struct budget *b)
+static void take_reports(struct producer *p, struct work *work)
 {
 	const rd_kafka_message_t *m;
 
-	while (p->reports && !p->closing && budget_take(b)) {
+	while (p->reports && !p->closing && work_take(work)) {
 		m = rd_kafka_event_message_next(p->reports);
 		if (m)
 			take_report(p, m);
@@ -316,17 +316,17 @@ static void tell_room(struct producer *p)
 		p->events.room(p->events.ctx);
 }
 
-static void on_serve(void *ctx, struct budget *b)
+static void on_serve(void *ctx, struct work *work)
 {
 	struct producer *p = ctx;
 	rd_kafka_event_t *event;
 
 	tell_refused(p);
-	take_reports(p, b);
-	while (!p->closing && budget_take(b) && (event = rd_kafka_queue_poll(p->queue, 0))) {
+	take_reports(p, work);
+	while (!p->closing && work_take(work) && (event = rd_kafka_queue_poll(p->queue, 0))) {
 		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR) {
 			p->reports = event;
-			take_reports(p, b);
+			take_reports(p, work);
 			continue;
 		}
 		handle_event(&p->handle, event);

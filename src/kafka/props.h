@@ -29,7 +29,8 @@ bool props_take(const struct props *p, const char *line, char *errstr, size_t si
 /* "cooperative-sticky" loses assignments in older librdkafka. False: errstr says so. */
 bool props_assignor_fits(const char *strategy, int library_version, char *errstr, size_t size);
 
-const char *const *props_consumer_owned(void); /* names, NULL-terminated */
+/* For tests: names, NULL-terminated. */
+const char *const *props_consumer_owned(void);
 const char *const *props_producer_owned(void);
 
 #endif

@@ -10,8 +10,8 @@
 #include "bridgepool/base/clock.h"
 
 enum {
-	BUDGET_EVENTS = 256,
-	BUDGET_US = 2000,
+	WORK_EVENTS = 256,
+	WORK_US = 2000,
 	TICK_MS = 1000, /* an idle consumer that never polls is thrown out of its group at max.poll.interval.ms */
 };
 
@@ -20,18 +20,18 @@ struct wake {
 	uv_timer_t timer;
 	int fd;
 	bool stopped;
-	void (*serve)(void *ctx, struct budget *b);
+	void (*serve)(void *ctx, struct work *work);
 	void (*closed)(void *ctx);
 	void *ctx;
 };
 
-bool budget_take(struct budget *b)
+bool work_take(struct work *work)
 {
-	if (b->spent || b->left == 0 || clock_mono_us() >= b->until_us) {
-		b->spent = true;
+	if (work->spent || work->left == 0 || clock_mono_us() >= work->until_us) {
+		work->spent = true;
 		return false;
 	}
-	b->left--;
+	work->left--;
 	return true;
 }
 
@@ -45,12 +45,12 @@ void wake_signal(struct wake *w)
 
 static void wake_run(struct wake *w)
 {
-	struct budget b = {BUDGET_EVENTS, clock_mono_us() + BUDGET_US, false};
+	struct work work = {WORK_EVENTS, clock_mono_us() + WORK_US, false};
 
 	if (w->stopped)
 		return;
-	w->serve(w->ctx, &b);
-	if (b.spent && !w->stopped)
+	w->serve(w->ctx, &work);
+	if (work.spent && !w->stopped)
 		wake_signal(w);
 }
 
@@ -72,7 +72,7 @@ static void on_tick(uv_timer_t *timer)
 	wake_run(timer->data);
 }
 
-struct wake *wake_new(uv_loop_t *loop, void (*serve)(void *ctx, struct budget *b), void *ctx)
+struct wake *wake_new(uv_loop_t *loop, void (*serve)(void *ctx, struct work *work), void *ctx)
 {
 	struct wake *w = xcalloc(1, sizeof *w);
 

@@ -8,18 +8,18 @@
 #include <uv.h>
 
 /* What one wake-up may do. */
-struct budget {
+struct work {
 	unsigned left;
 	int64_t until_us;
 	bool spent;
 };
 
-bool budget_take(struct budget *b); /* false: enough for this wake-up; it goes on in the next turn of the loop */
+bool work_take(struct work *work); /* false: enough for this wake-up; it goes on in the next turn of the loop */
 
 struct wake;
 
 /* serve is called when a watched queue has something, when signalled, and at least once a second. */
-struct wake *wake_new(uv_loop_t *loop, void (*serve)(void *ctx, struct budget *b), void *ctx);
+struct wake *wake_new(uv_loop_t *loop, void (*serve)(void *ctx, struct work *work), void *ctx);
 /* Only for queues that are not forwarded. librdkafka tells only that a queue is no longer empty: serve drains it, or leaves the
  * rest knowingly and signals later. */
 void wake_watch(struct wake *w, rd_kafka_queue_t *queue);

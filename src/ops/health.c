@@ -13,7 +13,7 @@ enum {
 	ID_LIMIT = 512
 };
 
-struct kept {
+struct ring_event {
 	void *value;
 	size_t len;
 };
@@ -26,7 +26,7 @@ struct health {
 	void *ctx;
 	int64_t sequence; /* of the newest event */
 	struct buf scratch;
-	struct kept *ring;
+	struct ring_event *ring;
 	size_t size, first, n, bytes;
 	uint64_t dropped;
 };
@@ -65,9 +65,9 @@ void health_free(struct health *h)
 
 /* ---- the ring ---- */
 
-static struct kept ring_take(struct health *h)
+static struct ring_event ring_take(struct health *h)
 {
-	struct kept oldest = h->ring[h->first];
+	struct ring_event oldest = h->ring[h->first];
 
 	CHECK(h->n > 0);
 	h->first = (h->first + 1) % h->size;
@@ -78,7 +78,7 @@ static struct kept ring_take(struct health *h)
 
 static void ring_put(struct health *h, struct slice value)
 {
-	struct kept *place;
+	struct ring_event *place;
 
 	if (h->size == 0) {
 		h->dropped++;
@@ -90,7 +90,7 @@ static void ring_put(struct health *h, struct slice value)
 	}
 	place = &h->ring[(h->first + h->n++) % h->size];
 	h->bytes += value.len;
-	*place = (struct kept){xmalloc(value.len), value.len};
+	*place = (struct ring_event){xmalloc(value.len), value.len};
 	memcpy(place->value, value.data, value.len);
 }
 

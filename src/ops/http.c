@@ -26,8 +26,8 @@ enum {
 };
 
 /* A connection. The library's own limit is one of silence only: who sends a byte now and then would stay for ever. */
-struct client {
-	LIST_ENTRY(client) all;
+struct visitor {
+	LIST_ENTRY(visitor) all;
 	int fd;
 	uint64_t until; /* by the loop's clock */
 };
@@ -37,7 +37,7 @@ struct http {
 	void *ctx;
 	void (*answer)(void *ctx, const struct http_query *q, struct http_answer *a);
 	uint64_t request_ms, answer_ms;
-	LIST_HEAD(, client) clients;
+	LIST_HEAD(, visitor) visitors;
 	unsigned opened; /* connections so far */
 	char address[80];
 	uv_poll_t poll;
@@ -153,47 +153,47 @@ static int open_socket(struct http *h, const char *listen_on, char *errstr, size
 
 /* ---- connections ---- */
 
-static void client_open(struct http *h, struct MHD_Connection *connection, void **kept)
+static void visitor_open(struct http *h, struct MHD_Connection *connection, void **kept)
 {
-	struct client *c = xcalloc(1, sizeof *c);
+	struct visitor *v = xcalloc(1, sizeof *v);
 
-	c->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-	c->until = uv_now(h->timer.loop) + h->request_ms;
-	LIST_INSERT_HEAD(&h->clients, c, all);
+	v->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	v->until = uv_now(h->timer.loop) + h->request_ms;
+	LIST_INSERT_HEAD(&h->visitors, v, all);
 	h->opened++;
-	*kept = c;
+	*kept = v;
 }
 
 static void on_connection(void *ctx, struct MHD_Connection *connection, void **kept, enum MHD_ConnectionNotificationCode what)
 {
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		client_open(ctx, connection, kept);
+		visitor_open(ctx, connection, kept);
 		return;
 	}
-	LIST_REMOVE((struct client *)*kept, all);
+	LIST_REMOVE((struct visitor *)*kept, all);
 	free(*kept);
 }
 
 /* Its request is complete. It has no other: who is answered at once is not read any further. */
-static void client_asked(const struct http *h, struct MHD_Connection *connection)
+static void visitor_asked(const struct http *h, struct MHD_Connection *connection)
 {
-	struct client *c = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+	struct visitor *v = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 
-	c->until = uv_now(h->timer.loop) + h->answer_ms;
+	v->until = uv_now(h->timer.loop) + h->answer_ms;
 }
 
-/* The library finds its socket closed, as if the client had gone. Returns when the next one's time is over; UINT64_MAX:
+/* The library finds its socket closed, as if the visitor had gone. Returns when the next one's time is over; UINT64_MAX:
  * nobody's. */
 static uint64_t end_overdue(const struct http *h)
 {
 	uint64_t now = uv_now(h->timer.loop), next = UINT64_MAX;
-	const struct client *c;
+	const struct visitor *v;
 
-	LIST_FOREACH (c, &h->clients, all) {
-		if (c->until <= now)
-			shutdown(c->fd, SHUT_RDWR);
-		else if (c->until - now < next)
-			next = c->until - now;
+	LIST_FOREACH (v, &h->visitors, all) {
+		if (v->until <= now)
+			shutdown(v->fd, SHUT_RDWR);
+		else if (v->until - now < next)
+			next = v->until - now;
 	}
 	return next;
 }
@@ -226,7 +226,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
 	struct http_answer a = {HTTP_OK, "text/plain; charset=utf-8", &body};
 
 	(void)version, (void)upload, (void)upload_size, (void)state;
-	client_asked(h, connection);
+	visitor_asked(h, connection);
 	buf_init(&body, BODY_LIMIT);
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
 		buf_text(&body, "only GET and HEAD\n");
@@ -276,7 +276,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct http *h = poll->data;
 	unsigned before = h->opened;
-	bool nobody = LIST_EMPTY(&h->clients);
+	bool nobody = LIST_EMPTY(&h->visitors);
 
 	(void)status, (void)events;
 	serve(h);
@@ -314,7 +314,7 @@ struct http *http_new(struct uv_loop_s *loop, const struct http_config *c, char 
 	h->answer = c->answer;
 	h->request_ms = c->request_ms ? c->request_ms : REQUEST_MS;
 	h->answer_ms = c->answer_ms ? c->answer_ms : ANSWER_MS;
-	LIST_INIT(&h->clients);
+	LIST_INIT(&h->visitors);
 	if (fd >= 0)
 		h->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
 			MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,

@@ -170,8 +170,8 @@ bool status_write_request(const struct engine *e, int64_t now, const char *id, s
 
 	if (!engine_view_request(e, slice_of(id), now, &r))
 		return write_unknown("request_id", id, out);
-	write_document(json_pack("{s:s, s:I, s:s, s:I, s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:{s:s, s:i, s:I}}", "request_id", id,
-			       "of_that_id", (json_int_t)r.same_id, "place", r.place, "since_ms", (json_int_t)r.since_ms,
+	write_document(json_pack("{s:s, s:I, s:s, s:o, s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:{s:s, s:i, s:I}}", "request_id", id,
+			       "of_that_id", (json_int_t)r.same_id, "place", r.place, "since_ms", milliseconds(r.since_ms),
 			       "waits_for", r.waits_for, "pool", r.pool, "session_id", text(r.session), "worker_id",
 			       text_or_null(r.worker), "attempts", (int)r.attempts, "age_ms", milliseconds(r.age_ms), "left_ms",
 			       milliseconds(r.left_ms), "source", "topic", r.topic, "partition", (int)r.source.tp.partition,

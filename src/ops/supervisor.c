@@ -3,7 +3,8 @@
 
 #include <inttypes.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
+
+#include "bridgepool/base/clock.h"
 
 void supervisor_ready(void)
 {
@@ -17,10 +18,7 @@ void supervisor_status(const char *text)
 
 void supervisor_reloading(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_mono_us());
 }
 
 /* The unit's TimeoutStopSec is fixed, what we may take is not. */

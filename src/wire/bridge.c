@@ -6,7 +6,6 @@
 #include "bridgepool/wire/json.h"
 #include "bridgepool/wire/pairs.h"
 #include "bridgepool/wire/record.h"
-#include "room.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -300,7 +299,7 @@ static void read_error_object(struct slice error, struct buf *scratch, struct an
 	int64_t after;
 
 	/* Code and message are never longer unescaped than escaped: with this room scratch stays where it is. */
-	if (!room_make(scratch, error.len)) {
+	if (!buf_room(scratch, error.len)) {
 		a->message = error;
 		return;
 	}

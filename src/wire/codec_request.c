@@ -1,7 +1,6 @@
 /* codec_request.c: reads a ProgramRequest out of JSON or Avro. One table says what our fields are; both readers follow it. */
 #include "inside.h"
 #include "isotime.h"
-#include "room.h"
 #include "bridgepool/wire/json.h"
 #include "bridgepool/wire/pairs.h"
 
@@ -252,7 +251,7 @@ static bool json_read_fields(struct reading *r, const struct json_member *m, siz
 		return false;
 	r->out->attributes.len = r->scratch->len - before;
 	/* No text is longer unescaped than escaped: with this room scratch stays where it is. */
-	if (!room_make(r->scratch, doc_len))
+	if (!buf_room(r->scratch, doc_len))
 		return reading_full(r);
 	if (r->out->attributes.len)
 		r->out->attributes.data = r->scratch->data + before;

@@ -12,10 +12,10 @@ struct writing {
 	bool overflow;
 };
 
-static struct writing write_begin(const struct codec *c, enum record_kind kind, enum encoding as, struct buf *out)
+static struct writing write_begin(const struct codec *c, enum own_schema which, enum encoding as, struct buf *out)
 {
 	struct writing w = {{out, as != ENCODING_AVRO}, out->len, out->overflow};
-	uint64_t fingerprint = c->writers[kind].schema->fingerprint;
+	uint64_t fingerprint = c->writers[which].schema->fingerprint;
 	uint8_t head[AVRO_HEAD] = {0xc3, 0x01};
 
 	out->overflow = false;
@@ -44,7 +44,7 @@ static bool write_end(struct writing *w)
 
 bool codec_write_request(struct codec *c, const struct request_fields *r, enum encoding as, struct buf *out)
 {
-	struct writing w = write_begin(c, RECORD_REQUEST, as, out);
+	struct writing w = write_begin(c, OWN_REQUEST, as, out);
 	struct emit *e = &w.emit;
 
 	emit_text(e, "request_id", r->request_id);
@@ -101,7 +101,7 @@ static void write_source(struct emit *e, const struct result_fields *r)
 
 bool codec_write_result(struct codec *c, const struct result_fields *r, enum encoding as, struct buf *out)
 {
-	struct writing w = write_begin(c, RECORD_RESULT, as, out);
+	struct writing w = write_begin(c, OWN_RESULT, as, out);
 	struct emit *e = &w.emit;
 
 	emit_text(e, "request_id", r->request_id);
@@ -250,7 +250,7 @@ static void write_snapshot(struct emit *e, const struct snapshot *s)
 
 bool codec_write_health(struct codec *c, const struct health_fields *h, enum encoding as, struct buf *out)
 {
-	struct writing w = write_begin(c, RECORD_HEALTH, as, out);
+	struct writing w = write_begin(c, OWN_HEALTH, as, out);
 	struct emit *e = &w.emit;
 
 	emit_text(e, "event_id", h->event_id);

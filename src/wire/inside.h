@@ -7,7 +7,7 @@
 #include "schema.h"
 
 /* as schema_texts has them */
-enum record_kind { RECORD_REQUEST, RECORD_RESULT, RECORD_HEALTH, RECORD_DEAD_LETTER, RECORD_COUNT };
+enum own_schema { OWN_REQUEST, OWN_RESULT, OWN_HEALTH, OWN_DEAD_LETTER, OWN_SCHEMAS };
 
 enum { REQUEST_FIELDS = 11, AVRO_HEAD = 10 /* C3 01 and the fingerprint */ };
 
@@ -21,7 +21,7 @@ struct writer {
 struct codec {
 	size_t max_request;
 	unsigned max_depth;
-	struct writer *writers; /* the first RECORD_COUNT are our own, as record_kind has them */
+	struct writer *writers; /* the first OWN_SCHEMAS are our own, as own_schema has them */
 	size_t nwriters;
 	struct buf text, text2; /* for a moment, inside one call */
 };

@@ -1,5 +1,6 @@
 /* offsetmap.c: the done set above a base as commit metadata, format 1 (offsetmap.h has the layout). */
 #include "bridgepool/wire/offsetmap.h"
+#include "bridgepool/base/base64.h"
 #include "bridgepool/base/check.h"
 
 #include <string.h>
@@ -11,60 +12,6 @@ enum { OFFSETMAP_RAW_MAX = OFFSETMAP_TEXT_MAX / 4 * 3 };
 _Static_assert(OFFSETMAP_HEAD + (OFFSETMAP_SPAN_MAX + 7) / 8 + 1 + OFFSETMAP_SUSPECTS * OFFSETMAP_SUSPECT + OFFSETMAP_SUM <=
 		       OFFSETMAP_RAW_MAX,
 	"the largest map must fit into the metadata of a commit");
-
-static const char base64_digits[65] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static size_t base64_encode(const uint8_t *in, size_t n, char *out)
-{
-	char *to = out;
-
-	for (size_t i = 0; i < n; i += 3) {
-		size_t have = n - i < 3 ? n - i : 3;
-		uint32_t bits = (uint32_t)in[i] << 16 | (have > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (have > 2 ? in[i + 2] : 0);
-
-		*to++ = base64_digits[bits >> 18];
-		*to++ = base64_digits[bits >> 12 & 63];
-		*to++ = have > 1 ? base64_digits[bits >> 6 & 63] : '=';
-		*to++ = have > 2 ? base64_digits[bits & 63] : '=';
-	}
-	*to = '\0';
-	return (size_t)(to - out);
-}
-
-static int base64_value(char c)
-{
-	const char *at = c ? strchr(base64_digits, c) : NULL;
-
-	return at ? (int)(at - base64_digits) : -1;
-}
-
-/* Strict: whole groups, padding only at the end, no bits left over. */
-static bool base64_decode(struct slice text, uint8_t *out, size_t *n)
-{
-	const char *in = text.data;
-
-	*n = 0;
-	if (text.len % 4 || text.len > OFFSETMAP_TEXT_MAX)
-		return false;
-	for (size_t i = 0; i < text.len; i += 4) {
-		bool last = i + 4 == text.len;
-		unsigned pad = last && in[i + 3] == '=' ? 1 + (in[i + 2] == '=') : 0;
-		uint32_t bits = 0;
-
-		for (unsigned k = 0; k < 4; k++) {
-			int v = k >= 4 - pad ? 0 : base64_value(in[i + k]);
-
-			if (v < 0)
-				return false;
-			bits = bits << 6 | (uint32_t)v;
-		}
-		if (bits & ((1U << (8 * pad)) - 1))
-			return false;
-		for (unsigned k = 0; k < 3 - pad; k++)
-			out[(*n)++] = (uint8_t)(bits >> (16 - 8 * k));
-	}
-	return true;
-}
 
 static uint8_t *offsetmap_put(uint8_t *p, uint64_t v, unsigned bytes)
 {
@@ -170,7 +117,7 @@ bool offsetmap_decode(struct slice text, int64_t base, struct offsetmap *m)
 	offsetmap_clear(m, base);
 	if (!text.data || !text.len)
 		return true;
-	if (base64_decode(text, raw, &n) && offsetmap_read(raw, n, m))
+	if (text.len <= OFFSETMAP_TEXT_MAX && base64_decode(text, raw, &n) && offsetmap_read(raw, n, m))
 		return true;
 	offsetmap_clear(m, base);
 	return false;

@@ -78,8 +78,3 @@ void adapter_close(struct adapter *a)
 	a->closing = true;
 	a->kind->close(a);
 }
-
-void worker_id_write(char out[WORKER_ID_MAX], const char *pool_name, struct slot_ref w)
-{
-	snprintf(out, WORKER_ID_MAX, "%.64s/%u.%u", pool_name ? pool_name : "", (unsigned)w.slot, (unsigned)w.generation);
-}

@@ -25,8 +25,4 @@ struct adapter {
 
 extern const struct adapter_kind kind_process, kind_mock;
 
-enum { WORKER_ID_MAX = 96 };
-/* "pool/slot.generation" */
-void worker_id_write(char out[WORKER_ID_MAX], const char *pool_name, struct slot_ref w);
-
 #endif

@@ -237,7 +237,7 @@ int launch_guarded(const struct launch_plan *plan, struct slot_ref w, struct lau
 				: "");
 		return error;
 	}
-	worker_id_write(id, plan->pool_name, w);
+	slot_ref_text(id, plan->pool_name, w);
 	environment = environment_list(&plan->environment, id, w.generation);
 	error = spawn_guard(plan, &p, environment, &pid);
 	environment_list_free(environment);

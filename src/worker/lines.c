@@ -1,4 +1,4 @@
-/* lines.c: cuts what a worker writes to stderr into lines, each at most LINE_MAX_BYTES long. */
+/* lines.c: cuts what a worker writes to stderr into lines, each at most STDERR_LINE_MAX long. */
 #include "lines.h"
 
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static void say(struct lines *l, const char *data, size_t n, lines_fn *each, voi
 	if (n > 0 && data[n - 1] == '\r')
 		line.len--;
 	if (!is_blank(line)) {
-		l->last_len = line.len < LINE_LAST_MAX ? line.len : LINE_LAST_MAX;
+		l->last_len = line.len < STDERR_LAST_MAX ? line.len : STDERR_LAST_MAX;
 		memcpy(l->last, line.data, l->last_len);
 		l->last_at = clock_mono_us();
 	}
@@ -35,12 +35,12 @@ static void say(struct lines *l, const char *data, size_t n, lines_fn *each, voi
 /* Part of a line whose end is not here. When it gets too long it is said as it is, once. */
 static void keep(struct lines *l, const char *data, size_t n, lines_fn *each, void *ctx)
 {
-	size_t room = LINE_MAX_BYTES - l->len;
+	size_t room = STDERR_LINE_MAX - l->len;
 
 	if (l->skipping || n == 0)
 		return;
 	if (!l->part)
-		l->part = xmalloc(LINE_MAX_BYTES);
+		l->part = xmalloc(STDERR_LINE_MAX);
 	memcpy(l->part + l->len, data, n < room ? n : room);
 	l->len += n < room ? n : room;
 	if (n <= room)
@@ -52,7 +52,7 @@ static void keep(struct lines *l, const char *data, size_t n, lines_fn *each, vo
 
 static void finish(struct lines *l, const char *data, size_t n, lines_fn *each, void *ctx)
 {
-	if (l->len == 0 && !l->skipping && n <= LINE_MAX_BYTES) {
+	if (l->len == 0 && !l->skipping && n <= STDERR_LINE_MAX) {
 		say(l, data, n, each, ctx);
 		return;
 	}

@@ -4,13 +4,13 @@
 
 #include "bridgepool/base/buf.h"
 
-enum { LINE_MAX_BYTES = 8 << 10, LINE_LAST_MAX = 1 << 10 };
+enum { STDERR_LINE_MAX = 8 << 10, STDERR_LAST_MAX = 1 << 10 };
 
 struct lines {
 	char *part; /* the beginning of a line whose end has not come; NULL until needed */
 	size_t len;
-	bool skipping; /* the line was over LINE_MAX_BYTES: its rest is dropped */
-	char last[LINE_LAST_MAX];
+	bool skipping; /* the line was over STDERR_LINE_MAX: its rest is dropped */
+	char last[STDERR_LAST_MAX];
 	size_t last_len; /* the last line that is not blank, cut */
 	int64_t last_at; /* when it was read */
 };

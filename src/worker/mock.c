@@ -105,7 +105,7 @@ static bool script_read(struct script *s, const char *text, char *errstr, size_t
 
 enum task_kind { TASK_START, TASK_FAIL, TASK_ANSWER, TASK_END };
 
-struct mock_worker {
+struct scripted_worker {
 	struct slot_ref slot;
 	UT_hash_handle hh;
 	bool started, ending; /* ending: its last task is set, nothing else of it happens */
@@ -131,7 +131,7 @@ struct mock {
 	struct script script;
 	char *pool_name;
 	size_t max_frame;
-	struct mock_worker *workers; /* uthash by slot_ref */
+	struct scripted_worker *workers; /* uthash by slot_ref */
 	TAILQ_HEAD(, task) tasks;
 	size_t ntasks; /* with those whose close callback is to come */
 	int64_t starts, requests;
@@ -144,15 +144,15 @@ static struct mock *mock_of(struct adapter *a)
 	return (struct mock *)a;
 }
 
-static struct mock_worker *find(struct mock *m, struct slot_ref w)
+static struct scripted_worker *find(struct mock *m, struct slot_ref w)
 {
-	struct mock_worker *found;
+	struct scripted_worker *found;
 
 	HASH_FIND(hh, m->workers, &w, sizeof w, found);
 	return found;
 }
 
-static void worker_free(struct mock_worker *w)
+static void worker_free(struct scripted_worker *w)
 {
 	mock_programs_free(w->programs);
 	free(w);
@@ -160,7 +160,7 @@ static void worker_free(struct mock_worker *w)
 
 static void mock_free(struct mock *m)
 {
-	struct mock_worker *w, *next;
+	struct scripted_worker *w, *next;
 
 	HASH_ITER (hh, m->workers, w, next) {
 		HASH_DEL(m->workers, w);
@@ -203,7 +203,7 @@ static void say_answer(struct mock *m, struct task *t)
 	m->events.answer(m->events.ctx, t->slot, &a);
 }
 
-static void say_end(struct mock *m, struct mock_worker *w, const struct task *t)
+static void say_end(struct mock *m, struct scripted_worker *w, const struct task *t)
 {
 	struct slot_ref slot = w->slot;
 
@@ -223,7 +223,7 @@ static void on_task(uv_timer_t *timer)
 {
 	struct task *t = timer->data;
 	struct mock *m = t->mock;
-	struct mock_worker *w = find(m, t->slot);
+	struct scripted_worker *w = find(m, t->slot);
 
 	task_end(t);
 	if (w && (t->kind == TASK_FAIL || t->kind == TASK_END)) {
@@ -261,7 +261,7 @@ static struct buf *answer_add(struct mock *m, struct slot_ref w, uint64_t reques
 	return &t->body;
 }
 
-static void end_worker(struct mock *m, struct mock_worker *w, enum task_kind kind, struct exit_report exit)
+static void end_worker(struct mock *m, struct scripted_worker *w, enum task_kind kind, struct exit_report exit)
 {
 	if (w->ending)
 		return;
@@ -276,7 +276,7 @@ static void write_head(struct buf *out, const struct call *c, bool success)
 	buf_printf(out, "{\"id\":%" PRIu64 ",\"success\":%s,", c->id, success ? "true" : "false");
 }
 
-static void answer_program(struct mock_worker *w, const struct call *c, struct buf *out)
+static void answer_program(struct scripted_worker *w, const struct call *c, struct buf *out)
 {
 	json_t *answer = NULL;
 	bool done = mock_programs_run(w->programs, c->session_id, c->command, c->args.len ? c->args : SLICE("{}"), &answer);
@@ -289,11 +289,11 @@ static void answer_program(struct mock_worker *w, const struct call *c, struct b
 	json_decref(answer);
 }
 
-static void answer_request(struct mock *m, struct mock_worker *w, const struct call *c, struct buf *out)
+static void answer_request(struct mock *m, struct scripted_worker *w, const struct call *c, struct buf *out)
 {
 	char id[WORKER_ID_MAX];
 
-	worker_id_write(id, m->pool_name, w->slot);
+	slot_ref_text(id, m->pool_name, w->slot);
 	write_head(out, c, true);
 	buf_text(out, "\"result\":{\"echo\":");
 	buf_add(out, c->args.data && c->args.len ? c->args : SLICE("{}"));
@@ -355,7 +355,7 @@ static int64_t wished_delay(const struct call *c)
 	return slice_is(c->command, "sleep") ? ms_of(c) : 0;
 }
 
-static void say_parts(struct mock *m, const struct mock_worker *w, const struct call *c, int64_t delay)
+static void say_parts(struct mock *m, const struct scripted_worker *w, const struct call *c, int64_t delay)
 {
 	int64_t parts = parts_of(c), ms = ms_of(c);
 
@@ -364,7 +364,7 @@ static void say_parts(struct mock *m, const struct mock_worker *w, const struct 
 			"{\"id\":%" PRIu64 ",\"partial\":{\"part\":%" PRId64 "}}", c->id, i);
 }
 
-static void take_request(struct mock *m, struct mock_worker *w, const struct call *c)
+static void take_request(struct mock *m, struct scripted_worker *w, const struct call *c)
 {
 	int64_t delay = m->script.delay +
 			(m->script.jitter ? (int64_t)random_below(&m->random, (uint64_t)m->script.jitter + 1) : 0);
@@ -406,7 +406,7 @@ static void drop_answers(struct mock *m, struct slot_ref w, uint64_t request)
 }
 
 /* What a cancel names is answered by the cancel, whatever it would have said. */
-static void take_cancel(struct mock *m, struct mock_worker *w, const struct call *c)
+static void take_cancel(struct mock *m, struct scripted_worker *w, const struct call *c)
 {
 	struct call cancelled = {.id = c->target};
 	struct buf *out;
@@ -445,7 +445,7 @@ static struct adapter *mock_open(uv_loop_t *loop, const struct adapter_config *c
 static void mock_start(struct adapter *a, struct slot_ref slot)
 {
 	struct mock *m = mock_of(a);
-	struct mock_worker *w = xcalloc(1, sizeof *w);
+	struct scripted_worker *w = xcalloc(1, sizeof *w);
 
 	CHECK(!find(m, slot));
 	w->slot = slot;
@@ -460,7 +460,7 @@ static void mock_start(struct adapter *a, struct slot_ref slot)
 static void mock_call(struct adapter *a, struct slot_ref slot, const struct call *c)
 {
 	struct mock *m = mock_of(a);
-	struct mock_worker *w = find(m, slot);
+	struct scripted_worker *w = find(m, slot);
 	struct buf *out;
 
 	if (!w || w->ending)
@@ -483,7 +483,7 @@ static void mock_call(struct adapter *a, struct slot_ref slot, const struct call
 static void mock_stop(struct adapter *a, struct slot_ref slot, enum stop_step s)
 {
 	struct mock *m = mock_of(a);
-	struct mock_worker *w = find(m, slot);
+	struct scripted_worker *w = find(m, slot);
 
 	if (!w || (s == STOP_CLOSE && m->script.ignore_close) || (s == STOP_TERM && m->script.ignore_term))
 		return;

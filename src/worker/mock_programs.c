@@ -165,14 +165,14 @@ static bool fits(const json_t *field, const json_t *value)
 
 /* ---- commands ---- */
 
-struct call {
+struct program_call {
 	json_t *programs; /* of the session */
 	const char *session;
 	json_t *args;
 	json_t **answer;
 };
 
-static bool find(const struct call *c, const char *member, const char **id, json_t **program)
+static bool find(const struct program_call *c, const char *member, const char **id, json_t **program)
 {
 	*id = json_string_value(json_object_get(c->args, member));
 	*program = NULL;
@@ -182,14 +182,14 @@ static bool find(const struct call *c, const char *member, const char **id, json
 	return true;
 }
 
-static bool find_existing(const struct call *c, const char **id, json_t **program)
+static bool find_existing(const struct program_call *c, const char **id, json_t **program)
 {
 	if (!find(c, "program_id", id, program))
 		return false;
 	return *program || refuse(c->answer, "program_not_found", "Program not found in session %s: %s", c->session, *id);
 }
 
-static bool create(const struct call *c)
+static bool create(const struct program_call *c)
 {
 	json_t *program, *inputs = NULL, *outputs = NULL, *signature = json_object_get(c->args, "signature");
 	const char *id, *kind = json_string_value(json_object_get(c->args, "program_type"));
@@ -261,7 +261,7 @@ static json_t *output_of(const json_t *field)
 	return json_string(text) ?: json_string("mock");
 }
 
-static bool execute(const struct call *c)
+static bool execute(const struct program_call *c)
 {
 	json_t *program, *field, *outputs, *given = json_object_get(c->args, "inputs");
 	const char *id;
@@ -282,7 +282,7 @@ static bool execute(const struct call *c)
 	return true;
 }
 
-static bool list(const struct call *c)
+static bool list(const struct program_call *c)
 {
 	json_t *rows = json_array(), *program, *row;
 	const char *id;
@@ -299,7 +299,7 @@ static bool list(const struct call *c)
 	return true;
 }
 
-static bool info(const struct call *c)
+static bool info(const struct program_call *c)
 {
 	json_t *program;
 	const char *id;
@@ -311,7 +311,7 @@ static bool info(const struct call *c)
 	return true;
 }
 
-static bool delete_one(const struct call *c)
+static bool delete_one(const struct program_call *c)
 {
 	json_t *program;
 	const char *id;
@@ -325,7 +325,7 @@ static bool delete_one(const struct call *c)
 
 static const struct {
 	const char *name;
-	bool (*run)(const struct call *c);
+	bool (*run)(const struct program_call *c);
 } commands[] = {
 	{"create_program", create},
 	{"execute_program", execute},
@@ -353,7 +353,7 @@ bool mock_programs_know(struct slice command)
 bool mock_programs_run(struct mock_programs *p, struct slice session, struct slice command, struct slice args, json_t **answer)
 {
 	char *key = key_of(session);
-	struct call c = {.session = key, .answer = answer};
+	struct program_call c = {.session = key, .answer = answer};
 	bool done;
 
 	if (session.len == 0) {

@@ -55,7 +55,7 @@ static bool answered_too_late(const struct last *l)
 
 static void check_worker(const struct last *l)
 {
-	char worker[96];
+	char worker[WORKER_ID_MAX];
 
 	snprintf(worker, sizeof(worker), "%s/%u.%u", l->w->k.pool[l->v->at.pool].name, l->v->at.slot, l->v->at.generation);
 	if (!slice_is(l->t->worker_id, worker))

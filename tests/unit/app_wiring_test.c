@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "bridgepool/base/clock.h"
+#include "bridgepool/base/log.h"
 #include "wiring.h"
 
 static const char text[] =
@@ -25,7 +26,7 @@ static struct identity identity;
 static struct wiring wiring;
 static const struct machine_memory memory = {0, "the machine", false};
 
-static void wire(const char *results, const char *health)
+static void wire_with(const char *results, const char *health, const char *set)
 {
 	char path[] = "/tmp/bridgepool-wiring-XXXXXX";
 	int fd = mkstemp(path);
@@ -35,12 +36,17 @@ static void wire(const char *results, const char *health)
 	ck_assert_int_gt(dprintf(fd, text, results, health), 0);
 	close(fd);
 	buf_init(&errors, 65536);
-	if (!settings_load(path, NULL, 0, &settings, &errors))
+	if (!settings_load(path, &set, set != NULL, &settings, &errors))
 		ck_abort_msg("%.500s", (const char *)errors.data);
 	unlink(path);
 	buf_free(&errors);
 	wiring_identity(&settings, &identity);
 	wiring_init(&wiring, &settings, &identity, &memory);
+}
+
+static void wire(const char *results, const char *health)
+{
+	wire_with(results, health, NULL);
 }
 
 static void unwire(void)
@@ -92,6 +98,118 @@ START_TEST(the_words_of_encodings_mean_what_they_say)
 	wire("json", "avro");
 	ck_assert_int_eq(wiring.engine.results_encoding, ENCODING_JSON);
 	unwire();
+}
+END_TEST
+
+/* ---- words of the configuration that become values of enums ---- */
+
+static int state_of(void)
+{
+	return wiring.engine.pools[0].state;
+}
+
+static int session_loss_of(void)
+{
+	return wiring.engine.pools[0].on_session_loss;
+}
+
+static int revoke_of(void)
+{
+	return wiring.engine.pools[0].on_revoke;
+}
+
+static int circuit_of(void)
+{
+	return wiring.engine.pools[0].circuit_rejects;
+}
+
+static int results_of(void)
+{
+	return wiring.engine.results_encoding;
+}
+
+static int health_of(void)
+{
+	return wiring.health_encoding;
+}
+
+static int level_of(void)
+{
+	return settings.log.level;
+}
+
+static int format_of(void)
+{
+	return settings.log.format;
+}
+
+static const struct {
+	const char *key, *word;
+	int (*got)(void);
+	int expected;
+} words[] = {
+	{"pools[].state", "memory", state_of, POOL_STATE_MEMORY},
+	{"pools[].state", "none", state_of, POOL_STATE_NONE},
+	{"pools[].on_session_loss", "run", session_loss_of, SESSION_LOSS_RUN},
+	{"pools[].on_session_loss", "fail", session_loss_of, SESSION_LOSS_FAIL},
+	{"pools[].on_revoke", "suspend", revoke_of, REVOKE_SUSPENDS},
+	{"pools[].on_revoke", "end", revoke_of, REVOKE_ENDS},
+	{"pools[].circuit", "hold", circuit_of, false},
+	{"pools[].circuit", "reject", circuit_of, true},
+	{"encoding.results", "mirror", results_of, -1},
+	{"encoding.results", "avro", results_of, ENCODING_AVRO},
+	{"encoding.results", "json", results_of, ENCODING_JSON},
+	{"encoding.health", "avro", health_of, ENCODING_AVRO},
+	{"encoding.health", "json", health_of, ENCODING_JSON},
+	{"log.level", "debug", level_of, LOG_DEBUG},
+	{"log.level", "info", level_of, LOG_INFO},
+	{"log.level", "warn", level_of, LOG_WARN},
+	{"log.level", "error", level_of, LOG_ERROR},
+	{"log.format", "text", format_of, LOG_TEXT},
+	{"log.format", "json", format_of, LOG_JSON},
+	{"delivery.guarantee", "at-least-once", NULL, 0}, /* no value of any enum; the other is refused */
+	{"delivery.guarantee", "exactly-once", NULL, 0},
+};
+
+enum { WORDS = sizeof words / sizeof *words };
+
+START_TEST(a_word_is_the_value_that_has_its_name)
+{
+	const char *key = words[_i].key;
+	char set[96];
+
+	if (!words[_i].got)
+		return;
+	if (strncmp(key, "pools[].", 8) == 0)
+		snprintf(set, sizeof set, "pools[0].%s=%s", key + 8, words[_i].word);
+	else
+		snprintf(set, sizeof set, "%s=%s", key, words[_i].word);
+	wire_with("mirror", "avro", set);
+	ck_assert_msg(words[_i].got() == words[_i].expected, "%s is %d", set, words[_i].got());
+	unwire();
+}
+END_TEST
+
+/* The words above, in their order, are all that the table allows. */
+START_TEST(no_word_is_left_out)
+{
+	size_t n, seen = 0;
+	const struct config_key *keys = settings_keys(&n);
+	char range[256];
+
+	for (size_t i = 0; i < n; i++) {
+		if (keys[i].type != CONFIG_ENUM)
+			continue;
+		*range = '\0';
+		for (size_t k = 0; k < WORDS; k++) {
+			if (strcmp(words[k].key, keys[i].path) != 0)
+				continue;
+			snprintf(range + strlen(range), sizeof range - strlen(range), "%s%s", *range ? "|" : "", words[k].word);
+			seen++;
+		}
+		ck_assert_msg(strcmp(range, keys[i].range) == 0, "%s: %s here, %s there", keys[i].path, range, keys[i].range);
+	}
+	ck_assert_uint_eq(seen, WORDS);
 }
 END_TEST
 
@@ -158,6 +276,8 @@ int main(void)
 
 	tcase_add_test(tests, the_engine_gets_its_pools_and_sources);
 	tcase_add_test(tests, the_words_of_encodings_mean_what_they_say);
+	tcase_add_loop_test(tests, a_word_is_the_value_that_has_its_name, 0, WORDS);
+	tcase_add_test(tests, no_word_is_left_out);
 	tcase_add_test(tests, kafka_gets_its_names_and_properties);
 	tcase_add_test(tests, an_adapter_gets_its_command);
 	tcase_add_test(tests, without_a_name_each_run_has_its_own);

@@ -324,7 +324,7 @@ START_TEST(for_the_broker_and_a_dead_letter)
 	ck_assert_uint_eq(w->nrecords, 2);
 	dead = w->kinds[0] == RECORD_DEAD_LETTER ? 0 : 1;
 	engine_delivered(w->e, w->records[1 - dead].serial, DELIVERY_OK, w->now);
-	check_request(w, "r", "answered", "the broker to acknowledge its dead letter", 0);
+	check_request(w, "r", "answered", "the broker to acknowledge its dead letter", TIME_NONE);
 	engine_delivered(w->e, w->records[dead].serial, DELIVERY_OK, w->now);
 	ck_assert(!engine_view_request(w->e, SLICE("r"), w->now, &r));
 	world_free(w);
@@ -406,6 +406,27 @@ START_TEST(a_long_version_is_cut_between_characters)
 	ck_assert_uint_eq(engine_view_workers(w->e, 0, w->now, &v), 1);
 	ck_assert_uint_eq(strlen(v.version), 62);
 	ck_assert(strncmp(v.version, version, 62) == 0 && slice_is_utf8(slice_of(v.version)));
+	world_free(w);
+}
+END_TEST
+
+/* What the engine calls it, the log and the worker itself call it too. */
+START_TEST(a_long_name_of_a_pool_names_its_workers_whole)
+{
+	static const char name[] = "0123456789-123456789-123456789-123456789-123456789-123456789-123";
+	struct world *w = open_world((struct pool_config){.name = name}, usual);
+	struct worker_view v;
+	char text[WORKER_ID_MAX];
+
+	slot_ref_text(text, name, w->started[0]);
+	ck_assert_str_eq(text, "0123456789-123456789-123456789-123456789-123456789-123456789-123/0.1");
+	ck_assert_uint_eq(engine_view_workers(w->e, 0, w->now, &v), 1);
+	ck_assert_str_eq(v.id, text);
+	slot_ref_text(text, "0123456789-123456789-123456789-123456789-123456789-123456789-123456789",
+		(struct slot_ref){0, UINT16_MAX, UINT32_MAX});
+	ck_assert_str_eq(text, "0123456789-123456789-123456789-123456789-123456789-123456789-123/65535.4294967295");
+	slot_ref_text(text, NULL, w->started[0]);
+	ck_assert_str_eq(text, "/0.1");
 	world_free(w);
 }
 END_TEST
@@ -513,6 +534,7 @@ int main(void)
 	tcase_add_test(t, nobody_knows_what_is_not_there);
 	tcase_add_test(t, late_answers_commits_and_violations_are_counted);
 	tcase_add_test(t, a_long_version_is_cut_between_characters);
+	tcase_add_test(t, a_long_name_of_a_pool_names_its_workers_whole);
 	tcase_add_test(t, what_no_worker_knows_is_one_label);
 	tcase_add_test(t, nonsense_takes_no_place_from_what_works);
 	suite_add_tcase(suite, t);

@@ -180,7 +180,6 @@ static inline struct world *world_new(struct pool_config pool, struct engine_con
 		.results_encoding = -1,
 	};
 	struct pool_config defaults = {
-		.name = "default",
 		.size = 1,
 		.request_timeout_us = 30 * SECOND_US,
 		.kill_grace_us = 5 * SECOND_US,
@@ -197,6 +196,7 @@ static inline struct world *world_new(struct pool_config pool, struct engine_con
 	};
 	char errstr[256];
 
+	defaults.name = pool.name ? pool.name : "default";
 	defaults.size = pool.size ? pool.size : 1;
 	defaults.state = pool.state;
 	defaults.on_session_loss = pool.on_session_loss;

@@ -12,7 +12,7 @@ static void hear(void *ctx, struct slice line)
 {
 	struct heard *h = ctx;
 
-	ck_assert_uint_le(line.len, LINE_MAX_BYTES);
+	ck_assert_uint_le(line.len, STDERR_LINE_MAX);
 	ck_assert_uint_le(h->len + line.len + 1, sizeof h->text);
 	memcpy(h->text + h->len, line.data, line.len);
 	h->text[h->len + line.len] = '|';
@@ -71,16 +71,16 @@ static void check_long_line(size_t len, size_t piece)
 		lines_feed(&l, text + at, at + piece < len + 6 ? piece : len + 6 - at, hear, &h);
 	lines_end(&l, hear, &h);
 	ck_assert_int_eq(h.lines, 2);
-	ck_assert_uint_eq(h.len, (len < LINE_MAX_BYTES ? len : LINE_MAX_BYTES) + strlen("|next|"));
+	ck_assert_uint_eq(h.len, (len < STDERR_LINE_MAX ? len : STDERR_LINE_MAX) + strlen("|next|"));
 	ck_assert_int_eq(memcmp(h.text + h.len - 6, "|next|", 6), 0);
-	ck_assert_uint_le(l.last_len, LINE_LAST_MAX);
+	ck_assert_uint_le(l.last_len, STDERR_LAST_MAX);
 	lines_free(&l);
 }
 
 START_TEST(long_lines_are_cut)
 {
-	static const size_t lengths[] = {LINE_MAX_BYTES - 1, LINE_MAX_BYTES, LINE_MAX_BYTES + 1, 3 * LINE_MAX_BYTES};
-	static const size_t pieces[] = {1, 7, 4096, LINE_MAX_BYTES, 64 << 10};
+	static const size_t lengths[] = {STDERR_LINE_MAX - 1, STDERR_LINE_MAX, STDERR_LINE_MAX + 1, 3 * STDERR_LINE_MAX};
+	static const size_t pieces[] = {1, 7, 4096, STDERR_LINE_MAX, 64 << 10};
 
 	for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
 		for (size_t k = 0; k < sizeof pieces / sizeof pieces[0]; k++)

@@ -1,22 +1,39 @@
-/* settings.h: the one table of configuration keys and the structs it fills. */
+/* settings.h: the one table of configuration keys and the structs it fills.
+ *
+ * A member has the name of its key, whose help in settings.c says what it is for. Durations are microseconds, sizes are bytes,
+ * the other int64_t are counts. 0 is no limit of that kind, or never, where the help says so. Nothing is negative here: what is
+ * -1 in the engine's configuration, wiring.c makes so. An int with words beside it is the index of one of them: they are those of
+ * its range in settings.c, in that order. Texts that nobody gave are "", not NULL. */
 #ifndef BRIDGEPOOL_APP_SETTINGS_H
 #define BRIDGEPOOL_APP_SETTINGS_H
 
 #include "bridgepool/base/config.h"
 
+/* Topics where the configuration names none. */
+#define DEFAULT_REQUESTS "bridgepool.requests"
+#define DEFAULT_RESULTS "bridgepool.results"
+#define DEFAULT_HEALTH "bridgepool.health"
+#define DEFAULT_DEAD_LETTERS "bridgepool.dead-letters"
+extern const char *const settings_topics[]; /* these four; NULL at its end */
+
 struct pool_settings {
 	char *name, *adapter, *directory, *user, *group, *script;
 	struct config_strings command, environment, pass_environment;
 	int64_t size, spare, min_ready, concurrency;
-	int state, on_session_loss, on_revoke; /* enum pool_state, enum session_loss, enum revoke_policy */
+	int state;           /* memory|none: enum pool_state */
+	int on_session_loss; /* run|fail: enum session_loss */
+	int on_revoke;       /* suspend|end: enum revoke_policy */
 	int64_t request_timeout, partial_interval, partial_max, partial_bytes_max, kill_grace, session_ttl, session_hook_timeout,
 		start_timeout;
 	int64_t max_sessions, max_queued, max_queued_per_session, start_batch;
 	int64_t ping_interval, ping_timeout, backoff_min, backoff_max, stop_grace;
 	int64_t circuit_failures, circuit_pause;
-	int circuit; /* 0 hold, 1 reject */
+	int circuit; /* hold|reject: whether circuit_rejects */
 	int64_t recycle_requests, recycle_age, recycle_memory, recycle_grace, resident_limit;
-	int64_t memory, open_files, core, cpu, oom_score, max_frame_bytes;
+	int64_t memory, open_files;
+	int64_t core; /* bytes of a dump; 0: none is written, which is what a limit of 0 says */
+	int64_t cpu;  /* microseconds, up to 365 days; workers get whole seconds, rounded up; 0: no limit */
+	int64_t oom_score, max_frame_bytes;
 	bool no_new_privileges;
 };
 
@@ -32,12 +49,12 @@ struct settings {
 	struct {
 		char *brokers, *group, *results, *health, *dead_letters;
 		struct config_strings properties, consumer_properties, producer_properties;
-		int64_t linger, start_timeout; /* how long to wait for the broker at start; 0: for ever */
+		int64_t linger, start_timeout; /* start_timeout 0: for ever */
 	} kafka;
 	struct config_list sources; /* of struct source_settings */
 	struct config_list pools;   /* of struct pool_settings */
 	struct {
-		int guarantee;
+		int guarantee; /* at-least-once|exactly-once: the first, the other is refused */
 		int64_t max_attempts, retry_backoff, commit_interval, window;
 	} delivery;
 	struct {
@@ -47,7 +64,8 @@ struct settings {
 		int64_t memory, request, result;
 	} limits;
 	struct {
-		int results, health;
+		int results; /* mirror|avro|json: one more than enum encoding */
+		int health;  /* avro|json: enum encoding */
 	} encoding;
 	struct {
 		struct config_strings copy;
@@ -60,7 +78,8 @@ struct settings {
 		char *listen;
 	} http;
 	struct {
-		int level, format;
+		int level;  /* debug|info|warn|error: enum log_level */
+		int format; /* text|json: enum log_format */
 		int64_t slow;
 	} log;
 	struct {

@@ -32,6 +32,8 @@ struct buf {
 void buf_init(struct buf *b, size_t limit);              /* limit in bytes; nothing is allocated yet */
 bool buf_append(struct buf *b, const void *p, size_t n); /* false: over the limit, nothing was added */
 bool buf_add(struct buf *b, struct slice s);
+/* Slices of b stay where they are while at most n more bytes are added; false: over the limit, nothing was done. */
+bool buf_room(struct buf *b, size_t n);
 bool buf_text(struct buf *b, const char *text);
 bool buf_utf8(struct buf *b, struct slice s); /* bytes that are not UTF-8 become U+FFFD */
 bool buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

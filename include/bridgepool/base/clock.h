@@ -4,8 +4,9 @@
 
 #include <stdint.h>
 
-int64_t clock_mono_us(void); /* microseconds, never goes back, no relation to the calendar */
-int64_t clock_wall_ms(void); /* milliseconds since 1970-01-01T00:00:00Z */
+int64_t clock_mono_us(void);                      /* microseconds, never goes back, no relation to the calendar */
+int64_t clock_wall_ms(void);                      /* milliseconds since 1970-01-01T00:00:00Z */
+int clock_left_ms(int64_t until_us, int most_ms); /* until clock_mono_us is there: 1 to most_ms, for what waits so long */
 
 #define MS_US INT64_C(1000)
 #define SECOND_US INT64_C(1000000)

@@ -8,7 +8,6 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_setup(enum log_level least, enum log_format format);
-bool log_wanted(enum log_level level);
 
 /* One line: time, level, event ("worker_exit"), then a short sentence. Foreign bytes never come through format
  * unescaped: control characters and bad UTF-8 are escaped, lines are cut at 4 KiB. */

@@ -139,7 +139,7 @@ void engine_snapshot(const struct engine *e, int64_t now, struct snapshot *s); /
 void engine_check(const struct engine *e);                                     /* every invariant, O(n); aborts on a breach */
 
 /* For logs and results: "pool/slot.generation" into out; borrowed names stay valid for the engine's life. */
-void engine_worker_id(const struct engine *e, struct slot_ref w, char out[96]);
+void engine_worker_id(const struct engine *e, struct slot_ref w, char out[WORKER_ID_MAX]);
 const char *engine_pool_name(const struct engine *e, uint16_t pool);
 
 #endif

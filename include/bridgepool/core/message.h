@@ -24,6 +24,12 @@ struct slot_ref {
 	uint32_t generation;
 };
 
+/* With the 0 at their ends: what names a worker to people, and what names the state of a session. */
+enum { WORKER_ID_MAX = 96, EPOCH_TEXT_SIZE = 17 };
+
+/* "pool/slot.generation", with the first 64 bytes of the pool's name; NULL: it has none. */
+void slot_ref_text(char out[WORKER_ID_MAX], const char *pool_name, struct slot_ref w);
+
 /* One record of a request topic. All slices are borrowed for the call. */
 struct message {
 	struct source source;

@@ -68,6 +68,7 @@ enum worker_fault {
 	FAULT_WRITE, /* its stdin broke */
 	FAULT_FRAME  /* a length over the limit or garbage; detail shows the first bytes */
 };
+const char *worker_fault_text(enum worker_fault f); /* as a sentence about the worker, without its end */
 
 struct exit_report {
 	bool exited; /* with `code`; else by `signal` */

@@ -5,7 +5,7 @@
 #include "bridgepool/core/engine.h"
 
 struct worker_view {
-	char id[96]; /* "pool/slot.generation" */
+	char id[WORKER_ID_MAX]; /* "pool/slot.generation" */
 	enum health_state state;
 	const char *role;    /* "serving", "spare", "leaving" */
 	int pid;             /* 0: it is no process, or none yet */
@@ -27,7 +27,7 @@ struct session_view {
 	const char *topic; /* of the partition that it came from; NULL: that is not ours any more */
 	int32_t partition;
 	bool alive; /* it has state on `worker` */
-	char worker[96], epoch[17];
+	char worker[WORKER_ID_MAX], epoch[EPOCH_TEXT_SIZE];
 	uint64_t requests;     /* that wait or run */
 	int64_t idle_ms;       /* TIME_NONE: not idle */
 	struct slice head;     /* request ID of the first of them; borrowed as above; absent: none */
@@ -45,9 +45,10 @@ struct request_view {
 	struct slice session; /* absent: anonymous, or parked, which is not decoded yet */
 	struct source source;
 	const char *topic;
-	char worker[96]; /* "": none */
+	char worker[WORKER_ID_MAX]; /* "": none */
 	uint32_t attempts;
-	/* since it was read, TIME_NONE: not known any more; in its place; until its time is over, TIME_NONE: no limit */
+	/* since it was read, TIME_NONE: not known any more; in its place, TIME_NONE: not known, as of a dead letter; until its
+	 * time is over, TIME_NONE: no limit */
 	int64_t age_ms, since_ms, left_ms;
 	size_t same_id; /* requests here that have this ID; of them this is the one that is nearest to its answer */
 	char kept[257]; /* what `session` borrows of an answered one: do not copy the view */

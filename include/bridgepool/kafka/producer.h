@@ -24,8 +24,9 @@ struct producer *producer_new(struct uv_loop_s *loop, const struct producer_conf
 	char *errstr, size_t size);
 /* Looks for a topic that will be written to: the first record to one that was never heard of waits for a second. */
 void producer_prepare(struct producer *p, const char *topic);
-/* topic is borrowed for the call. serial 0: no delivery event (health), and the bytes are copied; only 256 of them, and 1 MiB,
- * are on their way at a time. False: queue full. partition -1: by key. */
+/* topic is borrowed for the call; the partition is chosen by the key. serial 0: no delivery event (health), and the bytes are
+ * copied; only 256 of them, and 1 MiB, are on their way at a time. False: not taken, for it is full or closing, or after a fatal
+ * error. When it was full for a record with serial 0, `room` tells when to ask again; otherwise nothing does. */
 bool producer_send(struct producer *p, const char *topic, const struct record *r);
 size_t producer_pending(const struct producer *p);
 /* Waits for nothing: what is not acknowledged yet is dropped. Call when producer_pending is 0 or time is up; frees p in a later

@@ -53,7 +53,7 @@ void adapter_start(struct adapter *a, struct slot_ref w);
 void adapter_call(struct adapter *a, struct slot_ref w, const struct call *c);
 void adapter_stop(struct adapter *a, struct slot_ref w, enum stop_step s);
 void adapter_flush(struct adapter *a);        /* one writev per worker that has something to say */
-size_t adapter_live(const struct adapter *a); /* workers whose `gone` has not been said */
+size_t adapter_live(const struct adapter *a); /* for tests: workers whose `gone` has not been said */
 void adapter_close(struct adapter *a);        /* kills what lives; frees itself in the last close callback; no event after it */
 
 #endif

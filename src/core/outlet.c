@@ -1,5 +1,5 @@
-/* lane.c: see lane.h. */
-#include "lane.h"
+/* outlet.c: see outlet.h. */
+#include "outlet.h"
 
 #include "mutant.h"
 #include "outbox.h"
@@ -18,20 +18,20 @@ static void again_fired(struct engine *e, struct timer *t)
 
 static void aside_fired(struct engine *e, struct timer *t)
 {
-	struct lane *l = TIMER_OWNER(t, struct lane, aside);
+	struct outlet *l = TIMER_OWNER(t, struct outlet, aside);
 	struct outgoing *r;
 
 	(void)e;
-	while ((r = TAILQ_FIRST(&l->lines[LANE_ASIDE])) != NULL) {
-		lane_remove(l, r);
-		lane_suspect(l, r, false);
-		lane_return(l, r);
+	while ((r = TAILQ_FIRST(&l->lines[OUTLET_ASIDE])) != NULL) {
+		outlet_remove(l, r);
+		outlet_suspect(l, r, false);
+		outlet_return(l, r);
 	}
 }
 
-void lane_init(struct lane *l)
+void outlet_init(struct outlet *l)
 {
-	for (int k = 0; k < LANE_LINES; k++)
+	for (int k = 0; k < OUTLET_LINES; k++)
 		TAILQ_INIT(&l->lines[k]);
 	l->again.fire = again_fired;
 	l->aside.fire = aside_fired;
@@ -41,13 +41,13 @@ void lane_init(struct lane *l)
 
 /* ---- the lines ---- */
 
-void lane_add(struct lane *l, struct outgoing *r)
+void outlet_add(struct outlet *l, struct outgoing *r)
 {
-	r->in = LANE_PENDING;
-	TAILQ_INSERT_TAIL(&l->lines[LANE_PENDING], r, line);
+	r->in = OUTLET_PENDING;
+	TAILQ_INSERT_TAIL(&l->lines[OUTLET_PENDING], r, line);
 }
 
-void lane_remove(struct lane *l, struct outgoing *r)
+void outlet_remove(struct outlet *l, struct outgoing *r)
 {
 	if (l->returned == r)
 		l->returned = TAILQ_NEXT(r, line);
@@ -55,9 +55,9 @@ void lane_remove(struct lane *l, struct outgoing *r)
 }
 
 /* Many come back at once when a topic refuses them, in order mostly: the next one's place is near the last one's. */
-void lane_return(struct lane *l, struct outgoing *r)
+void outlet_return(struct outlet *l, struct outgoing *r)
 {
-	struct outgoing_line *pending = &l->lines[LANE_PENDING];
+	struct outgoing_line *pending = &l->lines[OUTLET_PENDING];
 	struct outgoing *after = l->returned != NULL ? l->returned : TAILQ_FIRST(pending), *before;
 
 	while (after != NULL && after->record.serial < r->record.serial)
@@ -69,7 +69,7 @@ void lane_return(struct lane *l, struct outgoing *r)
 		TAILQ_INSERT_BEFORE(after, r, line);
 	else
 		TAILQ_INSERT_TAIL(pending, r, line);
-	r->in = LANE_PENDING;
+	r->in = OUTLET_PENDING;
 	l->returned = r;
 }
 
@@ -81,26 +81,26 @@ static size_t size_of(const struct outgoing *r)
 }
 
 /* A suspicion from before `most` was lowered is void: batches are others now. */
-static bool must_be_alone(const struct lane *l, const struct outgoing *r)
+static bool must_be_alone(const struct outlet *l, const struct outgoing *r)
 {
 	return r->suspect_in == l->round || size_of(r) > l->most;
 }
 
-bool lane_may_send(const struct lane *l, const struct outgoing *r)
+bool outlet_may_send(const struct outlet *l, const struct outgoing *r)
 {
 	if (l->only != NULL && must_be_alone(l, l->only))
 		return false;
 	return l->flying == 0 || (!must_be_alone(l, r) && l->flying + size_of(r) <= l->most);
 }
 
-void lane_sent(struct lane *l, struct outgoing *r)
+void outlet_sent(struct outlet *l, struct outgoing *r)
 {
 	l->only = l->flying == 0 ? r : NULL;
 	r->flying = size_of(r) + 1; /* an empty one is on its way too */
 	l->flying += r->flying;
 }
 
-bool lane_reported(struct lane *l, struct outgoing *r)
+bool outlet_reported(struct outlet *l, struct outgoing *r)
 {
 	bool alone = l->only == r;
 
@@ -112,13 +112,13 @@ bool lane_reported(struct lane *l, struct outgoing *r)
 
 /* ---- blame ---- */
 
-void lane_suspect(struct lane *l, struct outgoing *r, bool too_large)
+void outlet_suspect(struct outlet *l, struct outgoing *r, bool too_large)
 {
 	r->suspect_in = l->round;
 	r->suspect_size = too_large;
 }
 
-bool lane_learn(struct lane *l, const struct outgoing *r)
+bool outlet_learn(struct outlet *l, const struct outgoing *r)
 {
 	l->asides = 0;
 	if (r->suspect_in != l->round || !r->suspect_size)
@@ -128,25 +128,25 @@ bool lane_learn(struct lane *l, const struct outgoing *r)
 	return true;
 }
 
-void lane_lay_aside(struct engine *e, struct lane *l, struct outgoing *r)
+void outlet_lay_aside(struct engine *e, struct outlet *l, struct outgoing *r)
 {
-	r->in = LANE_ASIDE;
-	TAILQ_INSERT_TAIL(&l->lines[LANE_ASIDE], r, line);
+	r->in = OUTLET_ASIDE;
+	TAILQ_INSERT_TAIL(&l->lines[OUTLET_ASIDE], r, line);
 	if (l->aside.place == 0)
 		timers_arm(&e->timers, &l->aside, e->now + retry_backoff(aside_least_us, aside_most_us, ++l->asides, &e->random));
 }
 
 /* ---- pauses ---- */
 
-void lane_wait(struct engine *e, struct lane *l, int64_t us)
+void outlet_wait(struct engine *e, struct outlet *l, int64_t us)
 {
 	timers_arm(&e->timers, &l->again, e->now + us);
 }
 
-bool lane_pause(struct engine *e, struct lane *l, int64_t least, int64_t most)
+bool outlet_pause(struct engine *e, struct outlet *l, int64_t least, int64_t most)
 {
 	if (l->again.place != 0)
 		return false;
-	lane_wait(e, l, retry_backoff(least, most, ++l->refusals, &e->random));
+	outlet_wait(e, l, retry_backoff(least, most, ++l->refusals, &e->random));
 	return true;
 }
