@@ -38,9 +38,8 @@ enum {
 enum leaving { LEAVING_WORK, LEAVING_GROUP, LEAVING_WORKERS, LEAVING_RECORDS, LEAVING_DONE };
 
 struct daemon {
-	struct settings settings;  /* what holds; borrows the caller's, or the newest of `readings` */
-	struct settings *readings; /* that were taken over; all are kept, whoever borrows from them */
-	size_t nreadings;
+	struct settings settings;             /* what holds; borrows the caller's, or `reading` */
+	struct settings reading;              /* the newest that was taken over; empty: none yet */
 	const struct settings_origin *origin; /* NULL: nothing is read again */
 	const struct daemon_hooks *hooks;
 	struct identity identity;
@@ -243,13 +242,18 @@ static void tell_memory(const struct daemon *d)
 
 /* ---- reading the configuration again ---- */
 
+/* What holds is exchanged only for something different. Nobody but the wiring borrows from it beyond a call: the engine, the
+ * adapters and Kafka's clients have copies. */
 static void take_over(struct daemon *d, struct reload *r)
 {
 	struct wiring former = d->wiring;
+	struct settings unused = r->settings;
 	struct shares before = shares_of(&d->settings, &d->memory), after;
 
-	d->readings = xrealloc(d->readings, (d->nreadings + 1) * sizeof *d->readings);
-	d->settings = d->readings[d->nreadings++] = r->settings;
+	if (r->n > 0) {
+		unused = d->reading;
+		d->settings = d->reading = r->settings;
+	}
 	d->memory = machine_memory("");
 	after = shares_of(&d->settings, &d->memory);
 	reload_shares(r, &before, &after);
@@ -257,6 +261,7 @@ static void take_over(struct daemon *d, struct reload *r)
 	log_setup((enum log_level)d->settings.log.level, (enum log_format)d->settings.log.format);
 	flow_retune(d->flow, r->rolls);
 	wiring_free(&former);
+	settings_free(&unused);
 	tell_memory(d);
 }
 
@@ -625,9 +630,7 @@ static void daemon_free(struct daemon *d)
 		flow_free(d->flow);
 	starts_free(d->starts);
 	wiring_free(&d->wiring);
-	for (size_t i = 0; i < d->nreadings; i++)
-		settings_free(&d->readings[i]);
-	free(d->readings);
+	settings_free(&d->reading);
 	free(d);
 }
 
