@@ -514,13 +514,23 @@ static void on_topic_finding(void *ctx, enum verdict verdict, const char *what, 
 		snprintf(l->why, sizeof l->why, "%s", what);
 }
 
-/* Each topic may take its time; nobody who asks /livez meanwhile shall wait for it. */
-static void look_at_topics(void *ctx)
+static void run_look(void *ctx)
 {
 	struct topics_look *l = ctx;
 	const struct preflight_report report = {l, on_topic_finding};
 
 	l->code = preflight_topics(l->admin, l->settings, &report);
+}
+
+/* Each topic may take its time; nobody who asks /livez meanwhile shall wait for it. */
+static void look_at_topics(struct daemon *d, struct topics_look *l)
+{
+	if (aside_run(&d->loop, run_look, l))
+		return;
+	l->code = EXIT_INTERNAL;
+	snprintf(l->why, sizeof l->why,
+		"there is no thread to look at the topics: the limit of processes is reached; raise it (ulimit -u, TasksMax, pids.max)");
+	log_line(LOG_ERROR, "machine", "%s", l->why);
 }
 
 /* Before the flow turns: its last words still need the loop. */
@@ -548,7 +558,7 @@ static bool kafka_ready(struct daemon *d)
 	ready = await_broker(d, a);
 	if (ready) {
 		look.admin = a;
-		aside_run(&d->loop, look_at_topics, &look);
+		look_at_topics(d, &look);
 	}
 	admin_free(a);
 	if (ready && !d->halt && (look.code != EXIT_OK || d->stop_asked))
@@ -559,15 +569,16 @@ static bool kafka_ready(struct daemon *d)
 static void daemon_open(struct daemon *d, const struct flow_events *ev)
 {
 	char why[1024];
+	bool lacks;
 
-	d->flow = flow_new(&d->loop, &d->settings, &d->wiring, &d->identity, ev, why, sizeof why);
+	d->flow = flow_new(&d->loop, &d->settings, &d->wiring, &d->identity, ev, &lacks, why, sizeof why);
 	if (d->flow) {
 		d->pages = (struct pages){.settings = &d->settings, .identity = &d->identity, .flow = d->flow};
 		pages_open(&d->pages, &d->loop);
 		daemon_move(d, HEALTH_STARTING, NULL);
 	} else {
-		log_line(LOG_ERROR, "configuration", "%s", why);
-		d->exit_code = EXIT_CONFIGURATION;
+		log_line(LOG_ERROR, lacks ? "machine" : "configuration", "%s", why);
+		d->exit_code = lacks ? EXIT_INTERNAL : EXIT_CONFIGURATION;
 	}
 }
 
@@ -603,11 +614,20 @@ static void allow_files(void)
 /* Not on the stack: what did not close in time has threads that may still look at it, until the process ends. */
 static struct daemon *abandoned;
 
+/* NULL: there is no loop to be had; it is logged. */
 static struct daemon *daemon_new(const struct settings *settings, const struct settings_origin *origin,
 	const struct daemon_hooks *hooks)
 {
 	struct daemon *d = xcalloc(1, sizeof *d);
+	int error = uv_loop_init(&d->loop);
 
+	if (error) {
+		log_line(LOG_ERROR, "machine",
+			"there is no loop without descriptors: %s; raise the limit of open files (ulimit -n)",
+			uv_strerror(error));
+		free(d);
+		return NULL;
+	}
 	d->settings = *settings;
 	d->origin = origin;
 	d->hooks = hooks;
@@ -616,7 +636,6 @@ static struct daemon *daemon_new(const struct settings *settings, const struct s
 	d->memory = machine_memory("");
 	wiring_init(&d->wiring, &d->settings, &d->identity, &d->memory);
 	d->starts = starts_new(settings->pools.n);
-	CHECK(uv_loop_init(&d->loop) == 0);
 	return d;
 }
 
@@ -643,6 +662,8 @@ int daemon_run(const struct settings *settings, const struct settings_origin *or
 	allow_files();
 	log_setup((enum log_level)settings->log.level, (enum log_format)settings->log.format);
 	d = daemon_new(settings, origin, hooks);
+	if (!d)
+		return EXIT_INTERNAL;
 	const struct flow_events ev = {d, on_turn, on_note, on_line, on_assigned, on_exec_failed, on_fault, on_closed};
 
 	open_signals(d);

@@ -59,12 +59,19 @@ static void on_channel_closed(uv_handle_t *handle)
 		fleet_bury(p->fleet, p);
 }
 
-static void channel_open(struct process *p, struct channel *c, int fd)
+/* Takes fd. 0, or the errno for which the loop does not watch it. */
+static int channel_open(struct process *p, struct channel *c, int fd)
 {
-	CHECK(uv_poll_init(p->fleet->loop, &c->poll, fd) == 0);
+	int error = uv_poll_init(p->fleet->loop, &c->poll, fd);
+
+	if (error) {
+		close(fd);
+		return -error;
+	}
 	c->poll.data = p;
 	c->fd = fd;
 	p->handles++;
+	return 0;
 }
 
 static void channel_close(struct channel *c)
@@ -456,6 +463,56 @@ static void start_reading(struct process *p)
 	uv_poll_start(&p->report.poll, UV_READABLE, on_report);
 }
 
+static void close_channels(struct process *p)
+{
+	close_orders(p);
+	channel_close(&p->in);
+	channel_close(&p->out);
+	channel_close(&p->err);
+	channel_close(&p->report);
+}
+
+/* Told in the next turn, or when the guard is reaped, if that comes first. */
+static void fail_start(struct process *p, enum worker_fault kind, const char *why)
+{
+	p->failed = true;
+	p->failure_kind = kind;
+	p->failure = xstrdup(why);
+	fleet_due(p->fleet, p);
+}
+
+static void tell_failure(struct process *p)
+{
+	if (p->failure)
+		say_fault(p, p->failure_kind, slice_of(p->failure));
+	free(p->failure);
+	p->failure = NULL;
+}
+
+/* Each takes its descriptor. Without all of them the guard loses its orders, ends, and is reaped like any other. */
+static void open_channels(struct process *p, const struct launched *s)
+{
+	const struct {
+		struct channel *channel;
+		int fd;
+	} rows[] = {{&p->in, s->in}, {&p->out, s->out}, {&p->err, s->err}, {&p->report, s->report}};
+	char why[256];
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		int failed = channel_open(p, rows[i].channel, rows[i].fd);
+
+		error = error ? error : failed;
+	}
+	if (!error) {
+		start_reading(p);
+		return;
+	}
+	close_channels(p);
+	snprintf(why, sizeof why, "a worker's pipes cannot be watched: %s", strerror(error));
+	fail_start(p, FAULT_START, why);
+}
+
 struct process *process_start(struct fleet *f, struct slot_ref slot)
 {
 	struct process *p = xcalloc(1, sizeof *p);
@@ -472,27 +529,21 @@ struct process *process_start(struct fleet *f, struct slot_ref slot)
 	buf_init(&p->said, SAID_MAX);
 	error = launch_guarded(&f->plan, slot, &s, why, sizeof why);
 	if (error) {
-		p->failed = true;
-		p->failure_kind = failed_start(error);
-		p->failure = xstrdup(why);
-		fleet_due(f, p);
+		fail_start(p, failed_start(error), why);
 		return p;
 	}
 	p->guard = s.guard;
 	p->orders = s.orders;
-	channel_open(p, &p->in, s.in);
-	channel_open(p, &p->out, s.out);
-	channel_open(p, &p->err, s.err);
-	channel_open(p, &p->report, s.report);
-	start_reading(p);
+	open_channels(p, &s);
 	return p;
 }
 
 void process_turn(struct process *p)
 {
 	if (p->failure) {
-		say_fault(p, p->failure_kind, slice_of(p->failure));
-		fleet_bury(p->fleet, p);
+		tell_failure(p);
+		if (!p->guard)
+			fleet_bury(p->fleet, p);
 		return;
 	}
 	if (p->write_broken) {
@@ -547,6 +598,7 @@ static void outlive_guard(struct process *p, int status)
 
 static void finish(struct process *p, int status)
 {
+	tell_failure(p);
 	while (read_report(p))
 		;
 	if (!p->all_gone)
@@ -595,11 +647,9 @@ void process_abandon(struct process *p)
 		return;
 	p->closing = true;
 	p->frames_left = false;
-	close_orders(p);
-	channel_close(&p->in);
-	channel_close(&p->out);
-	channel_close(&p->err);
-	channel_close(&p->report);
+	close_channels(p);
+	if (p->handles == 0)
+		fleet_bury(p->fleet, p);
 }
 
 void process_free(struct process *p)

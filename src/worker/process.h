@@ -20,7 +20,8 @@ struct channel {
  *        |            (STARTED)      (EXITED, SIGNALED)    (waitpid)    (pipes drained,  (last close callback)
  *        |                |                                    ^         handles closed)
  *        |                +-- out_ended, err_ended: any time --+
- *        +-- failed: nothing was started; fault and gone are said in the next turn of the loop
+ *        +-- failed: nothing was started; fault and gone are said in the next turn of the loop. If the guard runs, and only
+ *            its pipes cannot be watched, gone is said when it has ended and was reaped.
  *
  * Nothing waits for the ends of stdout and stderr once the guard is reaped: all writers are dead, so what the pipes hold is all
  * there is.

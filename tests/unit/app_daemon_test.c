@@ -16,6 +16,7 @@
 #include "bridgepool/kafka/embedded.h"
 #include "bridgepool/wire/codec.h"
 #include "bridgepool/wire/json.h"
+#include "failing_uv.h"
 
 enum { REQUESTS = 60, SESSIONS = 6, REPLY_MS = 30000, REASON = 512 };
 
@@ -206,6 +207,31 @@ START_TEST(a_command_that_does_not_exist_is_a_configuration_error)
 	ck_assert_int_eq(run_until_it_refuses("kafka = { brokers = \"%s\"; start_timeout = \"1s\"; };\n"
 					      "pools = ( { name = \"default\"; command = [ \"/nonexistent/worker\" ]; } );\n",
 				 "127.0.0.1:1"),
+		EXIT_CONFIGURATION);
+}
+END_TEST
+
+START_TEST(a_machine_without_descriptors_is_no_configuration_error)
+{
+	static const char config[] = "kafka = { brokers = \"%s\"; start_timeout = \"1s\"; };\n"
+				     "http = { listen = \"\"; };\n"
+				     "pools = ( { name = \"default\"; adapter = \"mock\"; command = [ \"unused\" ]; } );\n";
+
+	poll_fails = 1; /* the producer's */
+	ck_assert_int_eq(run_until_it_refuses(config, "127.0.0.1:1"), EXIT_INTERNAL);
+	poll_fails = 2; /* the consumer's */
+	ck_assert_int_eq(run_until_it_refuses(config, "127.0.0.1:1"), EXIT_INTERNAL);
+	ck_assert_int_eq(run_until_it_refuses(config, "127.0.0.1:1"), EXIT_BROKER);
+}
+END_TEST
+
+START_TEST(a_property_that_the_library_refuses_is_a_configuration_error)
+{
+	ck_assert_int_eq(
+		run_until_it_refuses("kafka = { brokers = \"%s\"; start_timeout = \"1s\";\n"
+				     "consumer_properties = [ \"session.timeout.ms=6000\", \"max.poll.interval.ms=1000\" ]; };\n"
+				     "pools = ( { name = \"default\"; adapter = \"mock\"; command = [ \"unused\" ]; } );\n",
+			"127.0.0.1:1"),
 		EXIT_CONFIGURATION);
 }
 END_TEST
@@ -406,6 +432,8 @@ int main(void)
 	tcase_set_timeout(tests, 100);
 	tcase_add_test(tests, requests_are_answered_in_order_and_none_runs_again_after_a_drain);
 	tcase_add_test(tests, reloads_hold_no_more_memory_than_one);
+	tcase_add_test(tests, a_machine_without_descriptors_is_no_configuration_error);
+	tcase_add_test(tests, a_property_that_the_library_refuses_is_a_configuration_error);
 	tcase_add_test(tests, no_broker_is_told_by_the_exit_code);
 	tcase_add_test(tests, a_command_that_does_not_exist_is_a_configuration_error);
 	tcase_add_test(tests, the_embedded_broker_outlives_signals);
