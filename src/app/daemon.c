@@ -265,9 +265,21 @@ static void take_over(struct daemon *d, struct reload *r)
 	tell_memory(d);
 }
 
+static struct slice unindented(struct slice line)
+{
+	const char *p = line.data;
+
+	while (line.len > 0 && *p == ' ') {
+		p++;
+		line.len--;
+	}
+	return (struct slice){p, line.len};
+}
+
 /* To the log, line by line, to the health topic, and to a `bridgepool reload` that waits. */
 static void tell_reload(struct daemon *d, const struct reload *r)
 {
+	struct slice rest, line;
 	struct buf report;
 	char summary[256];
 	struct note n = {.kind = r->good ? NOTE_RELOADED : NOTE_RELOAD_REFUSED};
@@ -277,11 +289,13 @@ static void tell_reload(struct daemon *d, const struct reload *r)
 	buf_init(&report, RELOAD_WORD_MAX);
 	reload_report(r, &report);
 	flow_note(d->flow, &n);
-	reload_word_tell(buf_slice(&report));
-	buf_append(&report, "", 1);
-	strtok((char *)report.data, "\n"); /* the summary, which the note has told */
-	for (char *line; (line = strtok(NULL, "\n"));)
-		log_line(r->good ? LOG_INFO : LOG_ERROR, "reload", "%s", line + strspn(line, " "));
+	rest = buf_slice(&report);
+	reload_word_tell(rest);
+	slice_line(&rest, &line); /* the summary, which the note has told */
+	while (slice_line(&rest, &line)) {
+		line = unindented(line);
+		log_line(r->good ? LOG_INFO : LOG_ERROR, "reload", "%.*s", (int)line.len, (const char *)line.data);
+	}
 	buf_free(&report);
 }
 
