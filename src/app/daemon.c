@@ -364,14 +364,6 @@ static void on_note(void *ctx, const struct note *n)
 		starts_note(d->starts, n);
 }
 
-static void on_line(void *ctx, const char *text)
-{
-	struct daemon *d = ctx;
-
-	if (d->hooks && d->hooks->event)
-		d->hooks->event(d->hooks->ctx, text);
-}
-
 static void on_assigned(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -382,7 +374,7 @@ static void on_assigned(void *ctx)
 	supervisor_ready();
 	log_line(LOG_INFO, "joined", "this instance is a member of the group and works instance=%s group=%s",
 		d->identity.instance, d->settings.kafka.group);
-	if (d->hooks && d->hooks->ready)
+	if (d->hooks)
 		d->hooks->ready(d->hooks->ctx);
 }
 
@@ -678,7 +670,7 @@ int daemon_run(const struct settings *settings, const struct settings_origin *or
 	d = daemon_new(settings, origin, hooks);
 	if (!d)
 		return EXIT_INTERNAL;
-	const struct flow_events ev = {d, on_turn, on_note, on_line, on_assigned, on_exec_failed, on_fault, on_closed};
+	const struct flow_events ev = {d, on_turn, on_note, on_assigned, on_exec_failed, on_fault, on_closed};
 
 	open_signals(d);
 	open_watchdog(d);

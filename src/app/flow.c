@@ -78,10 +78,8 @@ void flow_note(struct flow *f, const struct note *n)
 {
 	struct health_fields event;
 	struct note_words words;
-	const char *line = journal_note(f->journal, n, f->draining);
 
-	if (line)
-		f->events.line(f->events.ctx, line);
+	journal_note(f->journal, n, f->draining);
 	if (notes_row(n->kind)->kind != KIND_UNKNOWN) {
 		notes_event(f->settings, n, f->draining, &words, &event);
 		health_event(f->health, &event, clock_wall_ms());

@@ -14,7 +14,6 @@ struct flow_events {
 	void *ctx;
 	void (*turn)(void *ctx);                       /* once per turn of the loop, before its orders are sent */
 	void (*note)(void *ctx, const struct note *n); /* from inside the engine: look, call nothing */
-	void (*line)(void *ctx, const char *text);     /* a note's log line */
 	void (*assigned)(void *ctx);                   /* the group gave us an assignment, perhaps an empty one */
 	void (*exec_failed)(void *ctx, struct slot_ref w, struct slice why);
 	void (*fault)(void *ctx, enum kafka_fault fault, const char *why);

@@ -147,7 +147,7 @@ static void on_ready(void *ctx)
 
 static int serve(struct client_side *c, const struct settings *s)
 {
-	const struct daemon_hooks hooks = {c, on_ready, NULL};
+	const struct daemon_hooks hooks = {c, on_ready};
 	int code = daemon_run(s, NULL, &hooks);
 
 	ck_assert_msg(c->started, "the daemon was never ready");
@@ -362,7 +362,7 @@ START_TEST(reloads_hold_no_more_memory_than_one)
 	char why[REASON];
 	struct embedded *broker = embedded_start(topics, 1, why, sizeof why);
 	struct reloads r = {.path = "/tmp/bridgepool-test-XXXXXX"};
-	const struct daemon_hooks hooks = {&r, on_ready_to_reload, NULL};
+	const struct daemon_hooks hooks = {&r, on_ready_to_reload};
 	const struct settings_origin origin = {r.path, NULL, 0};
 	struct settings s;
 	struct buf errors;
