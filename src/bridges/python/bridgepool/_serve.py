@@ -62,7 +62,7 @@ class Server:
         self._threads = Threads(loop, app.threads)
         self._commands = app.commands
         self._sessions = Sessions(app, self._hook_threads())
-        self._uses_sessions = app._wants_sessions
+        self._uses_sessions = app._inside.wants_sessions
         self._running: Dict[int, Run] = {}
         self._own_tasks: set = set()
         self._own = {
@@ -402,7 +402,7 @@ class Server:
         return {
             "protocol": PROTOCOL,
             "version": self.app.version,
-            "concurrency": self.app._places,
+            "concurrency": self.app._inside.places,
             "commands": sorted(self._commands),
             "capabilities": [c for c in CAPABILITIES if c != "sessions" or self._uses_sessions],
         }
@@ -430,7 +430,7 @@ class Server:
     # ---- life ----
 
     async def startup(self) -> None:
-        for hook in self.app._hooks_of("startup"):
+        for hook in self.app._inside.hooks["startup"]:
             if is_async(hook):
                 await hook()
             else:
@@ -481,7 +481,7 @@ class Server:
             say(f"bridgepool: {len(sessions) - ended} of {len(sessions)} sessions end without their session_end: a command still runs in them, or the time is over")
 
     async def _call_shutdown_hooks(self) -> None:
-        for hook in self.app._hooks_of("shutdown"):
+        for hook in self.app._inside.hooks["shutdown"]:
             await self._guarded(self._sessions.call_hook(hook), "shutdown")
 
     async def _within(self, seconds: float, work: List[Any]) -> None:
