@@ -1,8 +1,6 @@
 /* aside.c: see aside.h. */
 #include "aside.h"
 
-#include <stdbool.h>
-
 #include "bridgepool/base/check.h"
 
 struct aside {
@@ -31,14 +29,19 @@ static void on_over(uv_async_t *over)
 	uv_close((uv_handle_t *)over, on_closed);
 }
 
-void aside_run(uv_loop_t *loop, void (*work)(void *ctx), void *ctx)
+bool aside_run(uv_loop_t *loop, void (*work)(void *ctx), void *ctx)
 {
 	struct aside a = {.work = work, .ctx = ctx};
+	bool runs;
 
-	CHECK(uv_async_init(loop, &a.over, on_over) == 0);
+	CHECK(uv_async_init(loop, &a.over, on_over) == 0); /* what it needs the loop has from its beginning */
 	a.over.data = &a;
-	CHECK(uv_thread_create(&a.thread, run, &a) == 0);
+	runs = uv_thread_create(&a.thread, run, &a) == 0;
+	if (!runs)
+		on_over(&a.over);
 	while (!a.closed)
 		uv_run(loop, UV_RUN_ONCE);
-	uv_thread_join(&a.thread);
+	if (runs)
+		uv_thread_join(&a.thread);
+	return runs;
 }

@@ -2,9 +2,11 @@
 #ifndef APP_ASIDE_H
 #define APP_ASIDE_H
 
+#include <stdbool.h>
 #include <uv.h>
 
-/* Returns when work(ctx) has; meanwhile the loop turns in the caller's thread. Not from inside the loop. */
-void aside_run(uv_loop_t *loop, void (*work)(void *ctx), void *ctx);
+/* Returns when work(ctx) has; meanwhile the loop turns in the caller's thread. Not from inside the loop. False: there is no
+ * thread to be had, and nothing was done. */
+bool aside_run(uv_loop_t *loop, void (*work)(void *ctx), void *ctx);
 
 #endif

@@ -1,67 +1,27 @@
-/* daemon.c: the life of the daemon: STARTING, READY, UNAVAILABLE, DRAINING, STOPPED; signals; exit code. */
+/* daemon.c: the life of the daemon: STARTING, READY, UNAVAILABLE, DRAINING, STOPPED; signals; exit code. What comes before the
+ * work is in beginning.c, a configuration that is read again in reloading.c. */
 #include "bridgepool/app/daemon.h"
 
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "bridgepool/app/preflight.h"
-#include "bridgepool/app/reload_word.h"
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
 #include "bridgepool/base/heap.h"
 #include "bridgepool/base/log.h"
-#include "bridgepool/kafka/admin.h"
 #include "bridgepool/ops/supervisor.h"
-#include "aside.h"
-#include "flow.h"
-#include "pages.h"
-#include "reload.h"
-#include "starts.h"
+#include "life.h"
 
 enum {
-	REACH_SLICE_MS = 500,       /* one try at the broker; signals are looked at between tries */
-	REACH_SAY_MS = 5000,        /* between log lines while the broker is away */
 	FLUSH_MS = 2000,            /* for the last health events */
 	DRAIN_EXTRA_MS = 30 * 1000, /* beyond drain.shutdown and the hooks: commit, leave the group, end the workers */
 	CLOSE_MS = 3000,            /* for closing what is left */
 	FINISH_MS = 1000,           /* for the loop's own last callbacks */
 	CLOSED_MS = 10 * 1000,      /* from STOPPED to our end: all of these, and room for a busy machine */
 	FILES = 65536,              /* open files that we may have, if the hard limit allows it */
-};
-
-/* How far a drain has come. Each step begins when the one before is over. */
-enum leaving { LEAVING_WORK, LEAVING_GROUP, LEAVING_WORKERS, LEAVING_RECORDS, LEAVING_DONE };
-
-struct daemon {
-	struct settings settings;  /* what holds; borrows the caller's, or the newest of `readings` */
-	struct settings *readings; /* that were taken over; all are kept, whoever borrows from them */
-	size_t nreadings;
-	const struct settings_origin *origin; /* NULL: nothing is read again */
-	const struct daemon_hooks *hooks;
-	struct identity identity;
-	struct machine_memory memory; /* as it was when the settings were read */
-	struct wiring wiring;
-	uv_loop_t loop;
-	uv_signal_t signals[4];
-	uv_timer_t patience; /* a drain or close that takes too long */
-	uv_timer_t watchdog; /* tells the supervisor that the loop turns */
-	struct flow *flow;
-	struct starts *starts;
-	struct pages pages;
-	enum health_state state; /* daemon_move is its only writer */
-	enum leaving leaving;
-	bool told_ready; /* hooks.ready was called */
-	bool serving;    /* the pools were started */
-	bool stop_asked; /* a signal came */
-	bool reload_asked;
-	bool halt;       /* close everything at the next turn */
-	bool flush_over; /* no more waiting for the last records */
-	int exit_code;
 };
 
 /* STARTING -> READY <-> UNAVAILABLE; any -> DRAINING -> STOPPED; any -> STOPPED. */
@@ -127,8 +87,7 @@ static void on_flush_overdue(uv_timer_t *timer)
 	((struct daemon *)timer->data)->flush_over = true;
 }
 
-/* The start has failed, though a broker is there: who watches the group is told before the end. */
-static void daemon_give_up(struct daemon *d, int code, const char *reason)
+void daemon_give_up(struct daemon *d, int code, const char *reason)
 {
 	d->exit_code = code;
 	daemon_move(d, HEALTH_STOPPED, reason);
@@ -221,111 +180,12 @@ static void start_step(struct daemon *d)
 	}
 }
 
-/* ---- what was looked at before the work ---- */
-
-static void log_finding(void *ctx, enum verdict verdict, const char *what, const char *mend)
-{
-	static const enum log_level levels[] = {LOG_DEBUG, LOG_WARN, LOG_ERROR};
-	const enum log_level *good = ctx;
-
-	log_line(verdict == VERDICT_OK && good ? *good : levels[verdict], "preflight", "%s%s%s", what, mend ? "; " : "",
-		mend ? mend : "");
-}
-
-/* Which limits hold that nobody has written down is worth a line. */
-static void tell_memory(const struct daemon *d)
-{
-	enum log_level good = LOG_INFO;
-	const struct preflight_report report = {&good, log_finding};
-
-	preflight_memory(&d->settings, &d->memory, &report);
-}
-
-/* ---- reading the configuration again ---- */
-
-static void take_over(struct daemon *d, struct reload *r)
-{
-	struct wiring former = d->wiring;
-	struct shares before = shares_of(&d->settings, &d->memory), after;
-
-	d->readings = xrealloc(d->readings, (d->nreadings + 1) * sizeof *d->readings);
-	d->settings = d->readings[d->nreadings++] = r->settings;
-	d->memory = machine_memory("");
-	after = shares_of(&d->settings, &d->memory);
-	reload_shares(r, &before, &after);
-	wiring_init(&d->wiring, &d->settings, &d->identity, &d->memory);
-	log_setup((enum log_level)d->settings.log.level, (enum log_format)d->settings.log.format);
-	flow_retune(d->flow, r->rolls);
-	wiring_free(&former);
-	tell_memory(d);
-}
-
-/* To the log, line by line, to the health topic, and to a `bridgepool reload` that waits. */
-static void tell_reload(struct daemon *d, const struct reload *r)
-{
-	struct buf report;
-	char summary[256];
-	struct note n = {.kind = r->good ? NOTE_RELOADED : NOTE_RELOAD_REFUSED};
-
-	reload_summary(r, summary, sizeof summary);
-	n.reason = slice_of(summary);
-	buf_init(&report, RELOAD_WORD_MAX);
-	reload_report(r, &report);
-	flow_note(d->flow, &n);
-	reload_word_tell(buf_slice(&report));
-	buf_append(&report, "", 1);
-	strtok((char *)report.data, "\n"); /* the summary, which the note has told */
-	for (char *line; (line = strtok(NULL, "\n"));)
-		log_line(r->good ? LOG_INFO : LOG_ERROR, "reload", "%s", line + strspn(line, " "));
-	buf_free(&report);
-}
-
-static void refuse_reload(const char *why)
-{
-	char text[256];
-
-	log_line(LOG_WARN, "reload_refused", "%s", why);
-	snprintf(text, sizeof text, "refused: %s\n", why);
-	reload_word_tell(slice_of(text));
-}
-
-static const char *why_not_now(const struct daemon *d)
-{
-	if (!d->origin)
-		return "it was started without a configuration that could be read again";
-	if (!d->serving)
-		return "the daemon still waits for a broker; restart it to use a changed configuration, or ask again when it works";
-	return d->state == HEALTH_DRAINING || d->state == HEALTH_STOPPED ? "the daemon is stopping" : NULL;
-}
-
-static void daemon_reload(struct daemon *d)
-{
-	struct reload r;
-	const char *why;
-
-	d->reload_asked = false;
-	why = why_not_now(d);
-	if (why) {
-		refuse_reload(why);
-		return;
-	}
-	if (d->told_ready)
-		supervisor_reloading();
-	reload_judge(&r, d->origin, &d->settings);
-	if (r.good)
-		take_over(d, &r);
-	tell_reload(d, &r);
-	reload_free(&r);
-	if (d->told_ready)
-		supervisor_ready();
-}
-
 static void on_turn(void *ctx)
 {
 	struct daemon *d = ctx;
 
 	if (d->reload_asked)
-		daemon_reload(d);
+		reloading_serve(d);
 	if (d->state == HEALTH_STARTING)
 		start_step(d);
 	else if (d->state == HEALTH_DRAINING || d->leaving == LEAVING_RECORDS)
@@ -345,14 +205,6 @@ static void on_note(void *ctx, const struct note *n)
 		starts_note(d->starts, n);
 }
 
-static void on_line(void *ctx, const char *text)
-{
-	struct daemon *d = ctx;
-
-	if (d->hooks && d->hooks->event)
-		d->hooks->event(d->hooks->ctx, text);
-}
-
 static void on_assigned(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -363,7 +215,7 @@ static void on_assigned(void *ctx)
 	supervisor_ready();
 	log_line(LOG_INFO, "joined", "this instance is a member of the group and works instance=%s group=%s",
 		d->identity.instance, d->settings.kafka.group);
-	if (d->hooks && d->hooks->ready)
+	if (d->hooks)
 		d->hooks->ready(d->hooks->ctx);
 }
 
@@ -467,102 +319,19 @@ static void close_signals(struct daemon *d)
 
 /* ---- start ---- */
 
-/* True: go on. False: exit_code says how it ended; a signal ends it well. */
-static bool await_broker(struct daemon *d, struct admin *a)
-{
-	int64_t begun = clock_mono_us(), said = begun - REACH_SAY_MS * MS_US;
-	int64_t patience = d->settings.kafka.start_timeout;
-	char why[512];
-
-	while (!admin_reach(a, REACH_SLICE_MS, why, sizeof why)) {
-		uv_run(&d->loop, UV_RUN_NOWAIT);
-		if (d->reload_asked)
-			daemon_reload(d);
-		if (d->stop_asked || d->halt)
-			return false;
-		if (patience && clock_mono_us() - begun >= patience) {
-			log_line(LOG_ERROR, "broker_unavailable", "no broker answered within kafka.start_timeout: %s", why);
-			d->exit_code = EXIT_BROKER;
-			return false;
-		}
-		if (clock_mono_us() - said >= REACH_SAY_MS * MS_US) {
-			log_line(LOG_WARN, "broker_away", "waiting for a broker: %s", why);
-			said = clock_mono_us();
-		}
-	}
-	return true;
-}
-
-struct topics_look {
-	struct admin *admin;
-	const struct settings *settings;
-	int code;
-	char why[512]; /* the first thing to be mended */
-};
-
-static void on_topic_finding(void *ctx, enum verdict verdict, const char *what, const char *mend)
-{
-	struct topics_look *l = ctx;
-
-	log_finding(NULL, verdict, what, mend);
-	if (verdict == VERDICT_FAIL && !*l->why)
-		snprintf(l->why, sizeof l->why, "%s", what);
-}
-
-/* Each topic may take its time; nobody who asks /livez meanwhile shall wait for it. */
-static void look_at_topics(void *ctx)
-{
-	struct topics_look *l = ctx;
-	const struct preflight_report report = {l, on_topic_finding};
-
-	l->code = preflight_topics(l->admin, l->settings, &report);
-}
-
-/* Before the flow turns: its last words still need the loop. */
-static void end_early(struct daemon *d, int code, const char *reason)
-{
-	daemon_give_up(d, code, reason);
-	while (!flow_flushed(d->flow) && !d->flush_over && uv_run(&d->loop, UV_RUN_ONCE))
-		;
-}
-
-static bool kafka_ready(struct daemon *d)
-{
-	struct topics_look look = {.settings = &d->settings};
-	char why[512];
-	struct admin *a;
-	bool ready;
-
-	tell_memory(d);
-	a = admin_new(d->settings.kafka.brokers, (const char *const *)d->settings.kafka.properties.items, why, sizeof why);
-	if (!a) {
-		log_line(LOG_ERROR, "kafka_configuration", "%s", why);
-		d->exit_code = EXIT_CONFIGURATION;
-		return false;
-	}
-	ready = await_broker(d, a);
-	if (ready) {
-		look.admin = a;
-		aside_run(&d->loop, look_at_topics, &look);
-	}
-	admin_free(a);
-	if (ready && !d->halt && (look.code != EXIT_OK || d->stop_asked))
-		end_early(d, look.code, look.code == EXIT_OK ? "asked to stop" : look.why);
-	return ready && d->exit_code == EXIT_OK && !d->stop_asked && !d->halt;
-}
-
 static void daemon_open(struct daemon *d, const struct flow_events *ev)
 {
 	char why[1024];
+	bool lacks;
 
-	d->flow = flow_new(&d->loop, &d->settings, &d->wiring, &d->identity, ev, why, sizeof why);
+	d->flow = flow_new(&d->loop, &d->settings, &d->wiring, &d->identity, ev, &lacks, why, sizeof why);
 	if (d->flow) {
 		d->pages = (struct pages){.settings = &d->settings, .identity = &d->identity, .flow = d->flow};
 		pages_open(&d->pages, &d->loop);
 		daemon_move(d, HEALTH_STARTING, NULL);
 	} else {
-		log_line(LOG_ERROR, "configuration", "%s", why);
-		d->exit_code = EXIT_CONFIGURATION;
+		log_line(LOG_ERROR, lacks ? "machine" : "configuration", "%s", why);
+		d->exit_code = lacks ? EXIT_INTERNAL : EXIT_CONFIGURATION;
 	}
 }
 
@@ -598,11 +367,20 @@ static void allow_files(void)
 /* Not on the stack: what did not close in time has threads that may still look at it, until the process ends. */
 static struct daemon *abandoned;
 
+/* NULL: there is no loop to be had; it is logged. */
 static struct daemon *daemon_new(const struct settings *settings, const struct settings_origin *origin,
 	const struct daemon_hooks *hooks)
 {
 	struct daemon *d = xcalloc(1, sizeof *d);
+	int error = uv_loop_init(&d->loop);
 
+	if (error) {
+		log_line(LOG_ERROR, "machine",
+			"there is no loop without descriptors: %s; raise the limit of open files (ulimit -n)",
+			uv_strerror(error));
+		free(d);
+		return NULL;
+	}
 	d->settings = *settings;
 	d->origin = origin;
 	d->hooks = hooks;
@@ -611,7 +389,6 @@ static struct daemon *daemon_new(const struct settings *settings, const struct s
 	d->memory = machine_memory("");
 	wiring_init(&d->wiring, &d->settings, &d->identity, &d->memory);
 	d->starts = starts_new(settings->pools.n);
-	CHECK(uv_loop_init(&d->loop) == 0);
 	return d;
 }
 
@@ -625,9 +402,7 @@ static void daemon_free(struct daemon *d)
 		flow_free(d->flow);
 	starts_free(d->starts);
 	wiring_free(&d->wiring);
-	for (size_t i = 0; i < d->nreadings; i++)
-		settings_free(&d->readings[i]);
-	free(d->readings);
+	settings_free(&d->reading);
 	free(d);
 }
 
@@ -640,14 +415,16 @@ int daemon_run(const struct settings *settings, const struct settings_origin *or
 	allow_files();
 	log_setup((enum log_level)settings->log.level, (enum log_format)settings->log.format);
 	d = daemon_new(settings, origin, hooks);
-	const struct flow_events ev = {d, on_turn, on_note, on_line, on_assigned, on_exec_failed, on_fault, on_closed};
+	if (!d)
+		return EXIT_INTERNAL;
+	const struct flow_events ev = {d, on_turn, on_note, on_assigned, on_exec_failed, on_fault, on_closed};
 
 	open_signals(d);
 	open_watchdog(d);
 	log_line(LOG_INFO, "start", "bridgepool %s instance=%s group=%s brokers=%s", BRIDGEPOOL_VERSION, d->identity.instance,
 		settings->kafka.group, settings->kafka.brokers);
 	daemon_open(d, &ev);
-	if (d->flow && kafka_ready(d))
+	if (d->flow && beginning_await(d))
 		daemon_serve(d);
 	else if (d->flow) {
 		pages_close(&d->pages);

@@ -4,6 +4,7 @@
  * The engine is called from callbacks of the loop only. Its port functions below never call it back: `inside` proves that. */
 #include "flow.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -77,10 +78,8 @@ void flow_note(struct flow *f, const struct note *n)
 {
 	struct health_fields event;
 	struct note_words words;
-	const char *line = journal_note(f->journal, n, f->draining);
 
-	if (line)
-		f->events.line(f->events.ctx, line);
+	journal_note(f->journal, n, f->draining);
 	if (notes_row(n->kind)->kind != KIND_UNKNOWN) {
 		notes_event(f->settings, n, f->draining, &words, &event);
 		health_event(f->health, &event, clock_wall_ms());
@@ -425,18 +424,21 @@ static bool open_adapters(struct flow *f, char *errstr, size_t size)
 	return true;
 }
 
-static bool open_kafka(struct flow *f, char *errstr, size_t size)
+static bool open_kafka(struct flow *f, bool *lacks, char *errstr, size_t size)
 {
 	const struct consumer_events cev = {f, on_assigned, on_revoked, on_offsets, on_wants, on_message, on_committed, on_fault,
 		on_closed, on_left};
 	const struct producer_events pev = {f, on_delivered, on_fault, on_room};
 
 	f->producer = producer_new(f->loop, &f->wiring->producer, &pev, errstr, size);
-	if (!f->producer)
+	if (!f->producer) {
+		*lacks = errno != 0;
 		return false;
+	}
 	producer_prepare(f->producer, f->settings->kafka.results);
 	producer_prepare(f->producer, f->settings->kafka.dead_letters);
 	f->consumer = consumer_new(f->loop, &f->wiring->consumer, &cev, errstr, size);
+	*lacks = !f->consumer && errno != 0;
 	return f->consumer != NULL;
 }
 
@@ -457,11 +459,12 @@ static void open_engine(struct flow *f)
 }
 
 struct flow *flow_new(uv_loop_t *loop, const struct settings *s, const struct wiring *w, const struct identity *id,
-	const struct flow_events *ev, char *errstr, size_t size)
+	const struct flow_events *ev, bool *lacks, char *errstr, size_t size)
 {
 	struct flow *f = xcalloc(1, sizeof *f);
 	const struct health_config health = {id->instance, id->incarnation, id->host, w->health_encoding, HEALTH_RING};
 
+	*lacks = false;
 	f->loop = loop;
 	f->settings = s;
 	f->journal = journal_new(s);
@@ -470,7 +473,7 @@ struct flow *flow_new(uv_loop_t *loop, const struct settings *s, const struct wi
 	f->armed_for = INT64_MAX;
 	open_handles(f);
 	f->codec = codec_new(&w->codec, errstr, size);
-	if (f->codec && open_adapters(f, errstr, size) && open_kafka(f, errstr, size)) {
+	if (f->codec && open_adapters(f, errstr, size) && open_kafka(f, lacks, errstr, size)) {
 		f->health = health_new(&health, f->codec, emit_health, f);
 		open_engine(f);
 		return f;

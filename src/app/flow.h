@@ -14,16 +14,16 @@ struct flow_events {
 	void *ctx;
 	void (*turn)(void *ctx);                       /* once per turn of the loop, before its orders are sent */
 	void (*note)(void *ctx, const struct note *n); /* from inside the engine: look, call nothing */
-	void (*line)(void *ctx, const char *text);     /* a note's log line */
 	void (*assigned)(void *ctx);                   /* the group gave us an assignment, perhaps an empty one */
 	void (*exec_failed)(void *ctx, struct slot_ref w, struct slice why);
 	void (*fault)(void *ctx, enum kafka_fault fault, const char *why);
 	void (*closed)(void *ctx); /* the consumer has left the group */
 };
 
-/* Borrows everything until flow_free. NULL: errstr says what to mend. Nothing happens before flow_start. */
+/* Borrows everything until flow_free. NULL: errstr says what to mend; lacks: not in the settings, it is the machine that has no
+ * more threads or descriptors. Nothing happens before flow_start. */
 struct flow *flow_new(uv_loop_t *loop, const struct settings *s, const struct wiring *w, const struct identity *id,
-	const struct flow_events *ev, char *errstr, size_t size);
+	const struct flow_events *ev, bool *lacks, char *errstr, size_t size);
 void flow_start(struct flow *f);                        /* starts the pools */
 const struct engine *flow_engine(const struct flow *f); /* to be looked at */
 bool flow_ready(const struct flow *f);                  /* every pool can work */

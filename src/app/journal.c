@@ -77,18 +77,17 @@ static void log_text(struct journal *j, enum log_level level, const char *event)
 	log_line(level, event, "%s", (const char *)j->text.data);
 }
 
-const char *journal_note(struct journal *j, const struct note *n, bool draining)
+void journal_note(struct journal *j, const struct note *n, bool draining)
 {
 	unsigned dropped;
 
 	if (!log_allow(&j->notes[n->kind], NOTE_BURST, NOTE_PER_US, clock_mono_us(), &dropped))
-		return NULL;
+		return;
 	buf_reset(&j->text);
 	notes_text(j->settings, n, &j->text);
 	if (dropped)
 		buf_printf(&j->text, " (%u lines like this were left out)", dropped);
 	log_text(j, notes_level(n, draining), notes_row(n->kind)->event);
-	return (const char *)j->text.data;
 }
 
 void journal_fault(struct journal *j, enum kafka_fault fault, const char *why)

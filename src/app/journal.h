@@ -11,8 +11,7 @@ struct settings;
 struct journal;
 
 struct journal *journal_new(const struct settings *s); /* borrows s */
-/* Returns the line's text, without time, level and event, until the next call; NULL: it was one too many. */
-const char *journal_note(struct journal *j, const struct note *n, bool draining);
+void journal_note(struct journal *j, const struct note *n, bool draining);
 void journal_fault(struct journal *j, enum kafka_fault fault, const char *why);
 void journal_line(struct journal *j, struct slot_ref w, struct slice line); /* of a worker's stderr or stdout */
 void journal_free(struct journal *j);                                       /* NULL: nothing */

@@ -179,7 +179,7 @@ void pages_open(struct pages *p, uv_loop_t *loop)
 		return;
 	p->http = http_new(loop, &c, why, sizeof why);
 	if (p->http)
-		log_line(LOG_INFO, "http", "status and metrics at http://%s/", http_address(p->http));
+		log_line(LOG_INFO, "http", "status and metrics are served url=http://%s/", http_address(p->http));
 	else
 		log_line(LOG_WARN, "http_unavailable", "no status and metrics over HTTP: %s", why);
 }

@@ -11,7 +11,13 @@
 #include "bridgepool/base/check.h"
 #include "wiring.h"
 
-enum { ERRORS_LIMIT = 32 * 1024, SHOWN_MAX = 96, TEXT_MAX = 512 };
+enum {
+	ERRORS_LIMIT = 32 * 1024,
+	SHOWN_MAX = 96,
+	TEXT_MAX = 512,
+	TOLD_LINE_MAX = 2048,
+	LEFT_OUT_MAX = 64, /* the line that says how many have no room */
+};
 
 struct judging {
 	struct reload *reload;
@@ -131,17 +137,62 @@ void reload_summary(const struct reload *r, char *out, size_t size)
 			r->by_how[RELOAD_LIVE], r->by_how[RELOAD_ROLL], r->by_how[RELOAD_RESTART]);
 }
 
-void reload_report(const struct reload *r, struct buf *out)
+/* False: there is no room for it, beside the line that says so. */
+static bool report_line(struct buf *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static bool report_line(struct buf *out, const char *format, ...)
+{
+	char text[TOLD_LINE_MAX];
+	va_list args;
+	size_t n;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text - 1, format, args);
+	va_end(args);
+	n = strlen(text);
+	text[n] = '\n';
+	return out->len + n + 1 + LEFT_OUT_MAX <= out->limit && buf_append(out, text, n + 1);
+}
+
+static void report_left_out(struct buf *out, size_t n, bool uncounted)
+{
+	if (uncounted)
+		buf_text(out, "  … and more lines\n");
+	else if (n > 0)
+		buf_printf(out, "  … %zu more line%s\n", n, n == 1 ? "" : "s");
+}
+
+static void report_changes(const struct reload *r, struct buf *out)
 {
 	static const char *const words[] = {[RELOAD_LIVE] = "live", [RELOAD_ROLL] = "rolls", [RELOAD_RESTART] = "restart"};
+	size_t i = 0;
+
+	while (i < r->n && report_line(out, "  %-8s %s", words[r->changes[i].how], r->changes[i].text))
+		i++;
+	report_left_out(out, r->n - i, false);
+}
+
+static void report_errors(const struct reload *r, struct buf *out)
+{
+	struct slice rest = buf_slice(&r->errors), line;
+	size_t left = 0;
+
+	while (slice_line(&rest, &line))
+		if (left > 0 || !report_line(out, "%.*s", (int)line.len, (const char *)line.data))
+			left++;
+	report_left_out(out, left, r->errors.overflow);
+}
+
+void reload_report(const struct reload *r, struct buf *out)
+{
 	char summary[256];
 
 	reload_summary(r, summary, sizeof summary);
-	buf_printf(out, "%s\n", summary);
-	for (size_t i = 0; r->good && i < r->n; i++)
-		buf_printf(out, "  %-8s %s\n", words[r->changes[i].how], r->changes[i].text);
-	if (!r->good)
-		buf_add(out, buf_slice(&r->errors));
+	report_line(out, "%s", summary);
+	if (r->good)
+		report_changes(r, out);
+	else
+		report_errors(r, out);
 }
 
 void reload_free(struct reload *r)

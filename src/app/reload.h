@@ -25,7 +25,7 @@ struct reload {
 void reload_judge(struct reload *r, const struct settings_origin *from, const struct settings *now);
 /* What came of it in one sentence, without an end. */
 void reload_summary(const struct reload *r, char *out, size_t size);
-/* The summary, then each change or error on a line of its own. */
+/* The summary, then each change or error on a line of its own. Those that out has no room for are counted in a last line. */
 void reload_report(const struct reload *r, struct buf *out);
 /* One change more, if what a worker may hold where nobody has said it is another share of the control group's memory now. */
 void reload_shares(struct reload *r, const struct shares *before, const struct shares *after);

@@ -111,6 +111,18 @@ struct slice slice_copy(uint8_t **at, struct slice s)
 	return copy;
 }
 
+bool slice_line(struct slice *rest, struct slice *line)
+{
+	const uint8_t *p = rest->data, *end;
+
+	if (rest->len == 0)
+		return false;
+	end = memchr(p, '\n', rest->len);
+	*line = (struct slice){p, end ? (size_t)(end - p) : rest->len};
+	*rest = end ? (struct slice){end + 1, rest->len - line->len - 1} : (struct slice){NULL, 0};
+	return true;
+}
+
 void buf_init(struct buf *b, size_t limit)
 {
 	*b = (struct buf){.limit = limit};

@@ -116,7 +116,8 @@ static void say_complaint(struct dev *d)
 
 static bool start_daemon(struct dev *d, char *errstr, size_t size)
 {
-	char *argv[] = {(char[]){"bridgepool"}, (char[]){"run"}, (char[]){"-c"}, d->place.config, NULL};
+	char *argv[] = {(char[]){"bridgepool"}, (char[]){"run"}, (char[]){"-c"}, d->place.config, (char[]){"--set"},
+		(char[]){"log.format=json"}, NULL};
 	int ends[2];
 	bool started;
 

@@ -1,58 +1,98 @@
-/* dev_log.c: see dev_log.h. */
+/* dev_log.c: see dev_log.h. Only what programs are to read is looked at: the event, and the key=value words of its message. */
 #include "dev_log.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { DEV_LINE_MAX = 16384, WORD_MAX = 128 };
 
-/* A line of the log: time, level, event, text. */
+/* A line of the log with log.format=json; borrows it. */
 struct entry {
-	char level[16], event[64];
-	const char *text;
+	const char *level, *event, *message;
 };
 
-static bool read_entry(const char *line, struct entry *e)
+static bool read_entry(const json_t *line, struct entry *e)
 {
-	char at[32];
-	int length = 0;
-
-	if (sscanf(line, "%31s %15s %63s %n", at, e->level, e->event, &length) != 3 || length == 0)
-		return false;
-	e->text = line + length;
-	return strlen(at) == strlen("2026-01-01T00:00:00.000Z") && at[10] == 'T' && at[23] == 'Z';
+	e->level = json_string_value(json_object_get(line, "level"));
+	e->event = json_string_value(json_object_get(line, "event"));
+	e->message = json_string_value(json_object_get(line, "message"));
+	return e->level && e->event && e->message;
 }
 
-/* The value of " name=value" in text, up to the next space. */
-static void word(const char *text, const char *name, char out[WORD_MAX])
+/* The value of key=value, up to the next space; "": there is none. key begins with a space and ends with "=". */
+static void word(const struct entry *e, const char *key, char out[WORD_MAX])
 {
-	const char *found = strstr(text, name);
+	const char *found = strstr(e->message, key);
 
 	out[0] = '\0';
 	if (found)
-		sscanf(found + strlen(name), "%127[^ \n]", out);
+		sscanf(found + strlen(key), "%127[^ \n]", out);
 }
 
-static void show_written(struct dev_log *l, const struct entry *e)
+static bool word_is(const struct entry *e, const char *key, const char *value)
+{
+	char found[WORD_MAX];
+
+	word(e, key, found);
+	return strcmp(found, value) == 0;
+}
+
+/* As in the text form of the log, which a terminal is safe from. */
+static void escape(const char *text, struct buf *out)
+{
+	size_t left = strlen(text), n;
+
+	for (; left > 0; text += n, left -= n) {
+		const unsigned char *c = (const unsigned char *)text;
+		n = slice_character((struct slice){text, left});
+		if (*c < 0x20 || *c == 0x7f)
+			buf_printf(out, "\\x%02x", *c);
+		else if (c[0] == 0xc2 && c[1] < 0xa0)
+			buf_printf(out, "\\x%02x", c[1]); /* a control character above ASCII, or a byte that was no text */
+		else
+			buf_append(out, text, n);
+	}
+	buf_append(out, "", 1);
+}
+
+/* The message begins with the word that names the worker. */
+static void show_written(struct dev_log *l, const char *message)
 {
 	const struct terminal *t = l->terminal;
-	const char *rest = strchr(e->text, ' ');
+	const char *rest = strchr(message, ' ');
 
 	printf("%s  | %s%s\n", terminal_colour(t, COLOUR_DIM), terminal_colour(t, COLOUR_PLAIN), rest ? rest + 1 : "");
 }
 
-static void show_trouble(struct dev_log *l, const struct entry *e)
+static void show_trouble(struct dev_log *l, const struct entry *e, const char *message)
 {
 	bool error = strcmp(e->level, "error") == 0;
 
 	terminal_say(l->terminal, 4, "%s  ! %s: %s%s", terminal_colour(l->terminal, error ? COLOUR_RED : COLOUR_YELLOW), e->event,
-		e->text, terminal_colour(l->terminal, COLOUR_PLAIN));
+		message, terminal_colour(l->terminal, COLOUR_PLAIN));
+}
+
+static void show(struct dev_log *l, const struct entry *e)
+{
+	struct buf message;
+
+	buf_init(&message, (size_t)DEV_LINE_MAX * 4);
+	escape(e->message, &message);
+	if (strcmp(e->event, "worker_stderr") == 0)
+		show_written(l, (const char *)message.data);
+	else
+		show_trouble(l, e, (const char *)message.data);
+	buf_free(&message);
 }
 
 /* A reload ends the sessions and the worker, on purpose. */
 static bool is_expected(const struct entry *e)
 {
-	return strcmp(e->event, "worker_exit") == 0 && strstr(e->text, "recycled");
+	char reason[WORD_MAX];
+
+	word(e, " reason=", reason);
+	return strcmp(e->event, "worker_exit") == 0 && strncmp(reason, "\"recycled", strlen("\"recycled")) == 0;
 }
 
 static void take_entry(struct dev_log *l, const struct entry *e)
@@ -60,33 +100,34 @@ static void take_entry(struct dev_log *l, const struct entry *e)
 	char value[WORD_MAX];
 
 	if (strcmp(e->event, "worker_stderr") == 0) {
-		show_written(l, e);
+		show(l, e);
 	} else if (strcmp(e->event, "joined") == 0) {
 		l->event(l->ctx, DEV_JOINED, "");
 	} else if (strcmp(e->event, "http") == 0) {
-		word(e->text, "metrics at ", value);
+		word(e, " url=", value);
 		l->event(l->ctx, DEV_HTTP, value);
-	} else if (strcmp(e->event, "worker_state") == 0 && strstr(e->text, " from=INITIALIZING to=READY")) {
-		word(e->text, " worker=", value);
+	} else if (strcmp(e->event, "worker_state") == 0 && word_is(e, " from=", "INITIALIZING") && word_is(e, " to=", "READY")) {
+		word(e, " worker=", value);
 		l->event(l->ctx, DEV_WORKER_READY, value);
 	} else if (strcmp(e->event, "worker_backoff") == 0) {
-		show_trouble(l, e);
+		show(l, e);
 		l->event(l->ctx, DEV_WORKER_FAILED, "");
 	} else if ((strcmp(e->level, "warn") == 0 || strcmp(e->level, "error") == 0) && !is_expected(e)) {
-		show_trouble(l, e);
+		show(l, e);
 	}
 }
 
 /* What has not the form of a log line comes from below it, and is shown as it is. */
 static void take_line(struct dev_log *l)
 {
+	json_t *line = json_loadb((const char *)l->line.data, l->line.len, 0, NULL);
 	struct entry e;
 
-	buf_append(&l->line, "", 1);
-	if (read_entry((const char *)l->line.data, &e))
+	if (line && read_entry(line, &e))
 		take_entry(l, &e);
 	else
-		printf("%s\n", (const char *)l->line.data);
+		printf("%.*s\n", (int)l->line.len, l->line.len ? (const char *)l->line.data : "");
+	json_decref(line);
 	buf_reset(&l->line);
 	fflush(stdout);
 }
@@ -117,7 +158,7 @@ static void on_bytes(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
 
 void dev_log_read(struct dev_log *l, uv_loop_t *loop, int fd)
 {
-	buf_init(&l->line, DEV_LINE_MAX + 1);
+	buf_init(&l->line, DEV_LINE_MAX);
 	uv_pipe_init(loop, &l->pipe, 0);
 	l->pipe.data = l;
 	l->open = true;

@@ -26,7 +26,7 @@ struct dev_log {
 	bool open;
 };
 
-/* Takes the descriptor, reads it to its end. */
+/* Takes the descriptor, reads it to its end: lines of a daemon with log.format=json. */
 void dev_log_read(struct dev_log *l, uv_loop_t *loop, int fd);
 void dev_log_close(struct dev_log *l);
 

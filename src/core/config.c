@@ -6,41 +6,60 @@
 
 #include "state.h"
 
-static const char *keep(struct engine *e, const char *text)
+static const char *keep(struct kept *k, const char *text)
 {
-	e->strings = xrealloc(e->strings, (e->nstrings + 1) * sizeof(*e->strings));
-	return e->strings[e->nstrings++] = xstrdup(text);
+	k->items = xrealloc(k->items, (k->n + 1) * sizeof(*k->items));
+	return k->items[k->n++] = xstrdup(text);
 }
 
-static const char *const *keep_list(struct engine *e, const char *const *list, size_t n)
+static void keep_free(struct kept *k)
+{
+	for (size_t i = 0; i < k->n; i++)
+		free(k->items[i]);
+	free(k->items);
+}
+
+static const char *const *keep_list(struct kept *k, const char *const *list, size_t n)
 {
 	const char **kept = xcalloc(n + 1, sizeof(*kept));
 
 	for (size_t i = 0; i < n; i++)
-		kept[i] = keep(e, list[i]);
+		kept[i] = keep(k, list[i]);
 	return kept;
 }
 
-void config_keep(struct engine *e, const struct engine_config *cfg)
+/* All but the names, which are the caller's still. */
+static void copy(struct engine *e, const struct engine_config *cfg)
 {
 	struct pool_config *pools = xcalloc(cfg->npools, sizeof(*pools));
 	struct source_config *sources = xcalloc(cfg->nsources, sizeof(*sources));
 
 	e->cfg = *cfg;
-	e->cfg.instance_id = keep(e, cfg->instance_id);
-	for (size_t i = 0; i < cfg->npools; i++) {
+	for (size_t i = 0; i < cfg->npools; i++)
 		pools[i] = cfg->pools[i];
-		pools[i].name = keep(e, cfg->pools[i].name);
-	}
 	for (size_t i = 0; i < cfg->nsources; i++) {
 		CHECK(cfg->sources[i].pool < cfg->npools);
 		sources[i] = cfg->sources[i];
-		sources[i].topic = keep(e, cfg->sources[i].topic);
-		sources[i].commands = keep_list(e, cfg->sources[i].commands, cfg->sources[i].ncommands);
+		sources[i].commands = keep_list(&e->patterns, cfg->sources[i].commands, cfg->sources[i].ncommands);
 	}
 	e->cfg.pools = pools;
 	e->cfg.sources = sources;
-	e->cfg.copy_headers = keep_list(e, cfg->copy_headers, cfg->ncopy_headers);
+	e->cfg.copy_headers = keep_list(&e->patterns, cfg->copy_headers, cfg->ncopy_headers);
+}
+
+void config_keep(struct engine *e, const struct engine_config *cfg)
+{
+	struct pool_config *pools;
+	struct source_config *sources;
+
+	copy(e, cfg);
+	pools = (struct pool_config *)(uintptr_t)e->cfg.pools;
+	sources = (struct source_config *)(uintptr_t)e->cfg.sources;
+	e->cfg.instance_id = keep(&e->names, cfg->instance_id);
+	for (size_t i = 0; i < cfg->npools; i++)
+		pools[i].name = keep(&e->names, cfg->pools[i].name);
+	for (size_t i = 0; i < cfg->nsources; i++)
+		sources[i].topic = keep(&e->names, cfg->sources[i].topic);
 }
 
 static void free_lists(const struct engine_config *cfg)
@@ -76,17 +95,19 @@ static void keep_fixed(struct engine_config *now, const struct engine_config *be
 void config_retune(struct engine *e, const struct engine_config *cfg)
 {
 	struct engine_config before = e->cfg;
+	struct kept former = e->patterns;
 
 	CHECK(cfg->npools == before.npools && cfg->nsources == before.nsources);
-	config_keep(e, cfg);
+	e->patterns = (struct kept){0};
+	copy(e, cfg);
 	keep_fixed(&e->cfg, &before);
 	free_lists(&before);
+	keep_free(&former);
 }
 
 void config_forget(struct engine *e)
 {
 	free_lists(&e->cfg);
-	for (size_t i = 0; i < e->nstrings; i++)
-		free(e->strings[i]);
-	free(e->strings);
+	keep_free(&e->patterns);
+	keep_free(&e->names);
 }

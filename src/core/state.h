@@ -17,10 +17,15 @@ struct counters {
 	int64_t committed_at; /* the last that was accepted; 0: none */
 };
 
+struct kept {
+	char **items; /* owned, as is each */
+	size_t n;
+};
+
 struct engine {
-	struct engine_config cfg; /* strings are copied into `strings` */
-	char **strings;
-	size_t nstrings;
+	struct engine_config cfg; /* its strings are in these two */
+	struct kept names;        /* of the instance, pools and topics: borrowed for the engine's life */
+	struct kept patterns;     /* of commands and headers: nobody borrows them, each retune brings others */
 	struct port port;
 	struct codec *codec;
 	struct random random;

@@ -4,6 +4,7 @@
  * full house never costs the membership. */
 #include "bridgepool/kafka/consumer.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -360,8 +361,10 @@ struct consumer *consumer_new(struct uv_loop_s *loop, const struct consumer_conf
 	rd_kafka_conf_t *conf;
 	const struct handle_events hev = {NULL, on_serve, on_fault, on_leave, on_closed, on_left};
 
-	if (!check_topics(k, errstr, size) || !(conf = make_conf(k, errstr, size)))
+	if (!check_topics(k, errstr, size) || !(conf = make_conf(k, errstr, size))) {
+		errno = 0;
 		return NULL;
+	}
 	c = xcalloc(1, sizeof *c);
 	c->events = *ev;
 	c->ahead_most = (uint64_t)number_of(conf, "queued.max.messages.kbytes") * 1024;
@@ -371,7 +374,10 @@ struct consumer *consumer_new(struct uv_loop_s *loop, const struct consumer_conf
 		rd_kafka_topic_partition_list_add(c->subscription, k->topics[i], RD_KAFKA_PARTITION_UA);
 	headers_buf_init(&c->headers);
 	if (!handle_open(&c->handle, loop, RD_KAFKA_CONSUMER, conf, &hev, errstr, size)) {
+		int error = errno;
+
 		consumer_clear(c);
+		errno = error;
 		return NULL;
 	}
 	c->handle.events.ctx = c;

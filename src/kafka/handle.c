@@ -1,8 +1,10 @@
 /* handle.c: one librdkafka client on the loop. */
 #include "handle.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
@@ -251,29 +253,58 @@ static void on_serve(void *ctx, struct work *work)
 		handle_end(h);
 }
 
+static void on_nothing(void *ctx)
+{
+	(void)ctx;
+}
+
+/* What the client needs of ours. False: errno and errstr say what the machine has not. */
+static bool open_own(struct handle *h, uv_loop_t *loop, char *errstr, size_t size)
+{
+	int error;
+
+	h->lane = lane_new(loop);
+	if (!h->lane) {
+		snprintf(errstr, size,
+			"the Kafka %s gets no thread: the limit of processes is reached; raise it (ulimit -u, TasksMax, pids.max)",
+			h->name);
+		return false;
+	}
+	h->wake = wake_new(loop, on_serve, h);
+	if (h->wake)
+		return true;
+	error = errno;
+	lane_close(h->lane, on_nothing, NULL);
+	snprintf(errstr, size,
+		"the Kafka %s gets no descriptor that the loop watches: %s; raise the limit of open files (ulimit -n)", h->name,
+		strerror(error));
+	errno = error;
+	return false;
+}
+
 bool handle_open(struct handle *h, uv_loop_t *loop, rd_kafka_type_t type, rd_kafka_conf_t *conf, const struct handle_events *ev,
 	char *errstr, size_t size)
 {
 	char why[512];
+	int error;
 
 	*h = (struct handle){.events = *ev, .name = type == RD_KAFKA_CONSUMER ? "consumer" : "producer"};
 	h->rk = rd_kafka_new(type, conf, why, sizeof why);
 	if (!h->rk) {
 		snprintf(errstr, size, "the Kafka %s cannot be made: %s; look at kafka.properties and kafka.%s_properties",
 			h->name, why, h->name);
+		error = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE ? EAGAIN : 0;
 		rd_kafka_conf_destroy(conf);
+		errno = error;
 		return false;
 	}
-	h->lane = lane_new(loop);
-	if (!h->lane) {
-		snprintf(errstr, size,
-			"the Kafka %s gets no thread: the limit of processes is reached; raise it (ulimit -u, TasksMax, pids.max)",
-			h->name);
-		rd_kafka_destroy(h->rk);
-		return false;
-	}
-	h->wake = wake_new(loop, on_serve, h);
-	return true;
+	if (open_own(h, loop, errstr, size))
+		return true;
+	error = errno;
+	rd_kafka_destroy(h->rk);
+	h->rk = NULL;
+	errno = error;
+	return false;
 }
 
 void handle_close(struct handle *h)

@@ -38,7 +38,8 @@ struct handle {
 	struct log_limit log_limit, refusal_limit, fault_limits[KAFKA_FATAL + 1];
 };
 
-/* Takes conf in any case. False: errstr says what librdkafka found wrong; h is empty. */
+/* Takes conf in any case. False: errstr says what librdkafka found wrong, with errno 0, or what the machine has not, with its
+ * errno; h is empty. */
 bool handle_open(struct handle *h, uv_loop_t *loop, rd_kafka_type_t type, rd_kafka_conf_t *conf, const struct handle_events *ev,
 	char *errstr, size_t size);
 void handle_event(struct handle *h, rd_kafka_event_t *event); /* ERROR, LOG and whatever else nobody wants; does not destroy it */

@@ -4,6 +4,7 @@
  * would hold up an exit that must be quick. */
 #include "lane.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -107,6 +108,7 @@ static bool lane_start(struct lane *l)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	err = pthread_create(&l->thread, NULL, lane_main, l);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = err;
 	return err == 0;
 }
 
@@ -126,10 +128,15 @@ struct lane *lane_new(uv_loop_t *loop)
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->more, NULL);
 	if (!lane_start(l)) {
+		int error = errno;
+
 		lane_free(l);
+		errno = error;
 		return NULL;
 	}
-	CHECK(uv_async_init(loop, &l->async, on_finished) == 0); /* the thread looks at it after the first job, not before */
+	/* After the thread, which looks at it after the first job only. It asks for nothing: what such a handle needs, the loop
+	 * has from its own beginning. */
+	CHECK(uv_async_init(loop, &l->async, on_finished) == 0);
 	l->async.data = l;
 	return l;
 }

@@ -13,7 +13,7 @@ struct lane_job {
 
 struct lane;
 
-struct lane *lane_new(uv_loop_t *loop);                                /* NULL: there is no thread to be had */
+struct lane *lane_new(uv_loop_t *loop);                                /* NULL: there is no thread to be had; errno says why */
 void lane_post(struct lane *l, struct lane_job *job);                  /* takes */
 void lane_close(struct lane *l, void (*closed)(void *ctx), void *ctx); /* all jobs are done; frees l, then calls closed */
 

@@ -1,6 +1,7 @@
 /* producer.c: publishes records; their bytes are borrowed until the delivery report. */
 #include "bridgepool/kafka/producer.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -403,14 +404,19 @@ struct producer *producer_new(struct uv_loop_s *loop, const struct producer_conf
 	rd_kafka_conf_t *conf = make_conf(k, errstr, size);
 	const struct handle_events hev = {NULL, on_serve, on_fault, on_leave, on_closed, NULL};
 
-	if (!conf)
+	if (!conf) {
+		errno = 0;
 		return NULL;
+	}
 	p = xcalloc(1, sizeof *p);
 	p->events = *ev;
 	p->refused_last = &p->refused;
 	p->wave.linger_us = k->linger_us;
 	if (!handle_open(&p->handle, loop, RD_KAFKA_PRODUCER, conf, &hev, errstr, size)) {
+		int error = errno;
+
 		producer_free(p);
+		errno = error;
 		return NULL;
 	}
 	p->handle.events.ctx = p;

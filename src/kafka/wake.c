@@ -75,12 +75,19 @@ static void on_tick(uv_timer_t *timer)
 struct wake *wake_new(uv_loop_t *loop, void (*serve)(void *ctx, struct work *work), void *ctx)
 {
 	struct wake *w = xcalloc(1, sizeof *w);
+	int error;
 
 	w->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	CHECK(w->fd >= 0);
+	error = w->fd < 0 ? errno : -uv_poll_init(loop, &w->poll, w->fd);
+	if (error) {
+		if (w->fd >= 0)
+			close(w->fd);
+		free(w);
+		errno = error;
+		return NULL;
+	}
 	w->serve = serve;
 	w->ctx = ctx;
-	CHECK(uv_poll_init(loop, &w->poll, w->fd) == 0);
 	CHECK(uv_timer_init(loop, &w->timer) == 0);
 	w->poll.data = w->timer.data = w;
 	CHECK(uv_poll_start(&w->poll, UV_READABLE, on_readable) == 0);

@@ -18,7 +18,8 @@ bool work_take(struct work *work); /* false: enough for this wake-up; it goes on
 
 struct wake;
 
-/* serve is called when a watched queue has something, when signalled, and at least once a second. */
+/* serve is called when a watched queue has something, when signalled, and at least once a second. NULL: errno says what the
+ * machine has not. */
 struct wake *wake_new(uv_loop_t *loop, void (*serve)(void *ctx, struct work *work), void *ctx);
 /* Only for queues that are not forwarded. librdkafka tells only that a queue is no longer empty: serve drains it, or leaves the
  * rest knowingly and signals later. */

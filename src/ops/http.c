@@ -292,23 +292,29 @@ static void on_timer(uv_timer_t *timer)
 	serve(h);
 }
 
-static void watch(struct http *h, uv_loop_t *loop)
+/* 0, or the errno for which the loop does not watch the library's descriptor. */
+static int watch(struct http *h, uv_loop_t *loop)
 {
 	const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	int error;
 
-	CHECK(info && uv_poll_init(loop, &h->poll, info->epoll_fd) == 0);
+	CHECK(info);
+	error = uv_poll_init(loop, &h->poll, info->epoll_fd);
+	if (error)
+		return -error;
 	uv_timer_init(loop, &h->timer);
 	h->poll.data = h->timer.data = h;
 	h->open_handles = 2;
 	CHECK(uv_poll_start(&h->poll, UV_READABLE, on_readable) == 0);
 	uv_unref((uv_handle_t *)&h->poll);
 	uv_unref((uv_handle_t *)&h->timer);
+	return 0;
 }
 
 struct http *http_new(struct uv_loop_s *loop, const struct http_config *c, char *errstr, size_t size)
 {
 	struct http *h = xcalloc(1, sizeof *h);
-	int fd = open_socket(h, c->listen, errstr, size);
+	int fd = open_socket(h, c->listen, errstr, size), error;
 
 	h->ctx = c->ctx;
 	h->answer = c->answer;
@@ -319,14 +325,15 @@ struct http *http_new(struct uv_loop_s *loop, const struct http_config *c, char 
 		h->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
 			MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
 			MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
-	if (h->daemon) {
-		watch(h, loop);
+	error = h->daemon ? watch(h, loop) : errno;
+	if (h->daemon && !error)
 		return h;
-	}
-	if (fd >= 0) {
-		snprintf(errstr, size, "%s: the HTTP server does not start: %s", c->listen, strerror(errno));
+	if (fd >= 0)
+		snprintf(errstr, size, "%s: the HTTP server does not start: %s", c->listen, strerror(error));
+	if (h->daemon)
+		MHD_stop_daemon(h->daemon); /* closes fd too */
+	else if (fd >= 0)
 		close(fd);
-	}
 	free(h);
 	return NULL;
 }

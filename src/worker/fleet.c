@@ -276,7 +276,7 @@ static void fleet_call(struct adapter *a, struct slot_ref w, const struct call *
 	struct process *p = find(fleet_of(a), w);
 
 	if (p)
-		process_call(p, c);
+		channel_call(p, c);
 }
 
 static void fleet_stop(struct adapter *a, struct slot_ref w, enum stop_step s)
@@ -295,7 +295,7 @@ static void fleet_flush(struct adapter *a)
 	while ((p = TAILQ_FIRST(&f->unsaid))) {
 		TAILQ_REMOVE(&f->unsaid, p, unsaid_link);
 		p->is_unsaid = false;
-		process_flush(p);
+		channel_flush(p);
 	}
 }
 

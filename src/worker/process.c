@@ -1,8 +1,8 @@
-/* process.c: one worker process and its guard: bytes in and out, and the facts of its end gathered before the last word. */
+/* process.c: one worker process and its guard: its start, its stderr, and the facts of its end gathered before the last word.
+ * What is said to it and what it answers is in channel.c. */
 #include "process.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,26 +16,22 @@
 #include "guard_protocol.h"
 
 enum {
-	FRAMES_A_TURN = 256,     /* answers given out before others get their turn */
-	ERR_READ = 16 << 10,     /* bytes of stderr per wake-up: a flood takes no more than its share */
-	BUFFER_KEPT = 256 << 10, /* a buffer that one large frame has made larger is given back */
-	SAID_MAX = 1 << 30,      /* a worker that leaves this much unread is not going to read it */
-	FIRST_BYTES = 32,        /* of garbage, shown to people */
-	NOT_STARTED_CODE = 127,  /* as a shell would say it */
+	ERR_READ = 16 << 10,    /* bytes of stderr per wake-up: a flood takes no more than its share */
+	NOT_STARTED_CODE = 127, /* as a shell would say it */
 };
 
 /* ---- events; none while the adapter is being closed ---- */
 
-static bool is_silent(const struct process *p)
+bool process_is_silent(const struct process *p)
 {
 	return p->fleet->adapter.closing;
 }
 
-static void say_fault(struct process *p, enum worker_fault fault, struct slice detail)
+void process_fault(struct process *p, enum worker_fault fault, struct slice detail)
 {
 	const struct worker_events *ev = &p->fleet->events;
 
-	if (!is_silent(p))
+	if (!process_is_silent(p))
 		ev->fault(ev->ctx, p->slot, fault, detail);
 }
 
@@ -44,36 +40,8 @@ static void say_line(void *ctx, struct slice line)
 	struct process *p = ctx;
 	const struct worker_events *ev = &p->fleet->events;
 
-	if (!is_silent(p) && ev->line)
+	if (!process_is_silent(p) && ev->line)
 		ev->line(ev->ctx, p->slot, line);
-}
-
-/* ---- channels ---- */
-
-static void on_channel_closed(uv_handle_t *handle)
-{
-	struct process *p = handle->data;
-
-	CHECK(p->handles > 0);
-	if (--p->handles == 0 && p->closing)
-		fleet_bury(p->fleet, p);
-}
-
-static void channel_open(struct process *p, struct channel *c, int fd)
-{
-	CHECK(uv_poll_init(p->fleet->loop, &c->poll, fd) == 0);
-	c->poll.data = p;
-	c->fd = fd;
-	p->handles++;
-}
-
-static void channel_close(struct channel *c)
-{
-	if (c->fd < 0)
-		return;
-	uv_close((uv_handle_t *)&c->poll, on_channel_closed);
-	close(c->fd);
-	c->fd = -1;
 }
 
 static void close_orders(struct process *p)
@@ -81,132 +49,6 @@ static void close_orders(struct process *p)
 	if (p->orders >= 0)
 		close(p->orders);
 	p->orders = -1;
-}
-
-/* ---- stdout: frames ---- */
-
-static void show_bytes(struct buf *out, struct slice bytes)
-{
-	const uint8_t *p = bytes.data;
-
-	for (size_t i = 0; i < bytes.len && i < FIRST_BYTES; i++) {
-		if (p[i] >= ' ' && p[i] < 0x7f && p[i] != '"' && p[i] != '\\')
-			buf_append(out, &p[i], 1);
-		else
-			buf_printf(out, "\\x%02x", p[i]);
-	}
-}
-
-/* A first byte that is text would announce 150 MB and more. */
-static bool is_text(uint8_t c)
-{
-	return (c >= ' ' && c < 0x7f) || c == '\n' || c == '\r' || c == '\t';
-}
-
-/* A length over the limit is more often a print to stdout than a frame. */
-static void fault_frame(struct process *p)
-{
-	struct slice rest = frame_rest(&p->frames);
-	const uint8_t *head = rest.data;
-	struct buf detail;
-
-	CHECK(rest.len >= FRAME_HEAD);
-	p->out_ended = true;
-	buf_init(&detail, 1024);
-	buf_printf(&detail, "a frame of %u bytes was announced, max_frame_bytes is %zu; its first bytes were \"",
-		(unsigned)head[0] << 24 | (unsigned)head[1] << 16 | (unsigned)head[2] << 8 | head[3], p->max_frame);
-	show_bytes(&detail, rest);
-	buf_text(&detail, is_text(*head) ? "\": something printed to stdout?" : "\"");
-	if (p->out.fd >= 0)
-		uv_poll_stop(&p->out.poll);
-	say_fault(p, FAULT_FRAME, buf_slice(&detail));
-	buf_free(&detail);
-}
-
-/* A frame without an id: nobody knows what it answers. Those that follow it may still be good. */
-static void fault_answer(struct process *p, struct slice body)
-{
-	struct buf detail;
-
-	buf_init(&detail, 1024);
-	buf_printf(&detail, "a frame of %zu bytes is no answer: no id can be read; its first bytes were \"", body.len);
-	show_bytes(&detail, body);
-	buf_text(&detail, "\"");
-	say_fault(p, FAULT_FRAME, buf_slice(&detail));
-	buf_free(&detail);
-}
-
-/* Gives out at most `most` answers. */
-static void give_frames(struct process *p, size_t most)
-{
-	const struct worker_events *ev = &p->fleet->events;
-	enum frame_state state = FRAME_READY;
-	struct slice body;
-	struct answer a;
-
-	for (; most > 0 && !is_silent(p) && (state = frame_next(&p->frames, &body)) == FRAME_READY; most--) {
-		bridge_read(body, &p->fleet->scratch, &a);
-		if (a.has_id)
-			ev->answer(ev->ctx, p->slot, &a);
-		else
-			fault_answer(p, body);
-	}
-	p->frames_left = state == FRAME_READY && !is_silent(p);
-	if (state == FRAME_TOO_BIG)
-		fault_frame(p);
-	else if (state == FRAME_MORE && p->frames.in.capacity > BUFFER_KEPT && frame_rest(&p->frames).len == 0) {
-		frame_free(&p->frames);
-		frame_init(&p->frames, p->max_frame);
-	}
-}
-
-/* One read. False: there is no more now. */
-static bool read_out(struct process *p)
-{
-	ssize_t n = read(p->out.fd, p->fleet->bytes, READ_MAX);
-
-	if (n > 0) {
-		frame_feed(&p->frames, p->fleet->bytes, (size_t)n);
-		return true;
-	}
-	p->out_ended = n == 0 || (errno != EAGAIN && errno != EINTR);
-	return false;
-}
-
-static void end_out(struct process *p)
-{
-	struct slice rest = frame_rest(&p->frames);
-	const uint8_t *head = rest.data;
-	struct buf detail;
-
-	uv_poll_stop(&p->out.poll);
-	if (p->exit_known)
-		return; /* gone says it better */
-	buf_init(&detail, 1024);
-	if (rest.len) {
-		buf_printf(&detail, "in the middle of a frame, after %zu bytes of it: \"", rest.len);
-		show_bytes(&detail, rest);
-		buf_text(&detail, is_text(*head) ? "\"; stdout is for frames: did it print?" : "\"");
-	}
-	say_fault(p, FAULT_EOF, buf_slice(&detail));
-	buf_free(&detail);
-}
-
-/* The rest of what was read comes before more is read, in the next turn. */
-static void on_out(uv_poll_t *poll, int status, int events)
-{
-	struct process *p = poll->data;
-
-	(void)status;
-	(void)events;
-	if (p->frames_left || p->out_ended)
-		return;
-	if (read_out(p))
-		give_frames(p, FRAMES_A_TURN);
-	else if (p->out_ended)
-		end_out(p);
-	if (p->frames_left)
-		fleet_due(p->fleet, p);
 }
 
 /* ---- stderr: lines ---- */
@@ -269,8 +111,8 @@ static void hear_started(struct process *p, pid_t pid)
 
 	p->worker = pid;
 	p->started = true;
-	uv_poll_start(&p->out.poll, UV_READABLE, on_out); /* not before: no answer comes from what is not started */
-	if (!is_silent(p))
+	channel_listen(p); /* not before: no answer comes from what is not started */
+	if (!process_is_silent(p))
 		ev->started(ev->ctx, p->slot, pid);
 }
 
@@ -292,7 +134,7 @@ static void hear_failed(struct process *p, enum guard_step step, int error)
 
 	p->failed = true;
 	explain_failure(p, step, error, why, sizeof why);
-	say_fault(p, failed_start(error), slice_of(why));
+	process_fault(p, failed_start(error), slice_of(why));
 }
 
 static void know_exit(struct process *p)
@@ -339,87 +181,6 @@ static void on_report(uv_poll_t *poll, int status, int events)
 	read_report(poll->data);
 }
 
-/* ---- stdin: calls ---- */
-
-static void close_in(struct process *p)
-{
-	channel_close(&p->in);
-	p->write_waits = false;
-	buf_free(&p->said);
-	buf_init(&p->said, SAID_MAX);
-	p->written = 0;
-}
-
-/* Found inside an order, so it is told in the next turn. */
-static void break_in(struct process *p)
-{
-	close_in(p);
-	p->write_broken = true;
-	fleet_due(p->fleet, p);
-}
-
-static void on_writable(uv_poll_t *poll, int status, int events)
-{
-	struct process *p = poll->data;
-
-	(void)status;
-	(void)events;
-	uv_poll_stop(poll);
-	p->write_waits = false;
-	process_flush(p);
-}
-
-static void wait_writable(struct process *p)
-{
-	p->write_waits = true;
-	uv_poll_start(&p->in.poll, UV_WRITABLE, on_writable);
-}
-
-static void forget_written(struct process *p, size_t n)
-{
-	p->written += n;
-	if (p->written == p->said.len) {
-		p->written = 0;
-		buf_reset(&p->said);
-		if (p->said.capacity > BUFFER_KEPT) {
-			buf_free(&p->said);
-			buf_init(&p->said, SAID_MAX);
-		}
-	} else if (p->written > p->said.len / 2) { /* seldom enough that moving the rest stays cheap */
-		buf_consume(&p->said, p->written);
-		p->written = 0;
-	}
-}
-
-void process_flush(struct process *p)
-{
-	ssize_t n = 0;
-
-	if (p->in.fd < 0 || p->write_waits)
-		return;
-	if (p->said.len > p->written)
-		n = write(p->in.fd, p->said.data + p->written, p->said.len - p->written);
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		break_in(p);
-		return;
-	}
-	forget_written(p, n > 0 ? (size_t)n : 0);
-	if (p->said.len > p->written)
-		wait_writable(p);
-	else if (p->close_wanted)
-		close_in(p);
-}
-
-void process_call(struct process *p, const struct call *c)
-{
-	if (p->in.fd < 0 || p->close_wanted)
-		return;
-	if (bridge_write(&p->said, c))
-		fleet_unsaid(p->fleet, p);
-	else
-		break_in(p);
-}
-
 /* ---- orders ---- */
 
 /* The pipe is never full: a few bytes in a worker's life. A guard that cannot be reached is gone, and the rest follows. */
@@ -442,9 +203,7 @@ void process_stop(struct process *p, enum stop_step s)
 	} else if (s == STOP_KILL) {
 		order(p, GUARD_ORDER_KILL);
 	} else {
-		p->close_wanted = true;
-		if (p->said.len == p->written)
-			close_in(p);
+		channel_end(p);
 	}
 }
 
@@ -456,6 +215,56 @@ static void start_reading(struct process *p)
 	uv_poll_start(&p->report.poll, UV_READABLE, on_report);
 }
 
+static void close_channels(struct process *p)
+{
+	close_orders(p);
+	channel_close(&p->in);
+	channel_close(&p->out);
+	channel_close(&p->err);
+	channel_close(&p->report);
+}
+
+/* Told in the next turn, or when the guard is reaped, if that comes first. */
+static void fail_start(struct process *p, enum worker_fault kind, const char *why)
+{
+	p->failed = true;
+	p->failure_kind = kind;
+	p->failure = xstrdup(why);
+	fleet_due(p->fleet, p);
+}
+
+static void tell_failure(struct process *p)
+{
+	if (p->failure)
+		process_fault(p, p->failure_kind, slice_of(p->failure));
+	free(p->failure);
+	p->failure = NULL;
+}
+
+/* Each takes its descriptor. Without all of them the guard loses its orders, ends, and is reaped like any other. */
+static void open_channels(struct process *p, const struct launched *s)
+{
+	const struct {
+		struct channel *channel;
+		int fd;
+	} rows[] = {{&p->in, s->in}, {&p->out, s->out}, {&p->err, s->err}, {&p->report, s->report}};
+	char why[256];
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		int failed = channel_open(p, rows[i].channel, rows[i].fd);
+
+		error = error ? error : failed;
+	}
+	if (!error) {
+		start_reading(p);
+		return;
+	}
+	close_channels(p);
+	snprintf(why, sizeof why, "a worker's pipes cannot be watched: %s", strerror(error));
+	fail_start(p, FAULT_START, why);
+}
+
 struct process *process_start(struct fleet *f, struct slot_ref slot)
 {
 	struct process *p = xcalloc(1, sizeof *p);
@@ -465,67 +274,39 @@ struct process *process_start(struct fleet *f, struct slot_ref slot)
 
 	p->fleet = f;
 	p->slot = slot;
-	p->in.fd = p->out.fd = p->err.fd = p->report.fd = p->orders = -1;
+	p->orders = -1;
 	p->exit = (struct exit_report){.exited = true, .code = NOT_STARTED_CODE};
-	p->max_frame = f->max_frame;
-	frame_init(&p->frames, p->max_frame);
-	buf_init(&p->said, SAID_MAX);
+	channels_init(p);
 	error = launch_guarded(&f->plan, slot, &s, why, sizeof why);
 	if (error) {
-		p->failed = true;
-		p->failure_kind = failed_start(error);
-		p->failure = xstrdup(why);
-		fleet_due(f, p);
+		fail_start(p, failed_start(error), why);
 		return p;
 	}
 	p->guard = s.guard;
 	p->orders = s.orders;
-	channel_open(p, &p->in, s.in);
-	channel_open(p, &p->out, s.out);
-	channel_open(p, &p->err, s.err);
-	channel_open(p, &p->report, s.report);
-	start_reading(p);
+	open_channels(p, &s);
 	return p;
 }
 
 void process_turn(struct process *p)
 {
 	if (p->failure) {
-		say_fault(p, p->failure_kind, slice_of(p->failure));
-		fleet_bury(p->fleet, p);
+		tell_failure(p);
+		if (!p->guard)
+			fleet_bury(p->fleet, p);
 		return;
 	}
-	if (p->write_broken) {
-		p->write_broken = false;
-		say_fault(p, FAULT_WRITE, (struct slice){NULL, 0});
-	}
-	if (p->frames_left && !p->closing)
-		give_frames(p, FRAMES_A_TURN);
-	if (p->frames_left && !p->closing)
-		fleet_due(p->fleet, p);
-}
-
-/* What a dead writer has left in a pipe is at most the pipe's size. A living one (only if the guard was killed) gets no more than
- * that. */
-static size_t pipe_rest(int fd)
-{
-	int capacity = fcntl(fd, F_GETPIPE_SZ);
-
-	return capacity > 0 ? (size_t)capacity : READ_MAX;
+	channels_turn(p);
 }
 
 static void drain(struct process *p)
 {
 	size_t left;
 
-	for (left = pipe_rest(p->err.fd) / ERR_READ + 1; left > 0 && !p->err_ended && read_err(p, ERR_READ); left--)
+	for (left = channel_rest(&p->err) / ERR_READ + 1; left > 0 && !p->err_ended && read_err(p, ERR_READ); left--)
 		;
 	lines_end(&p->lines, say_line, p);
-	if (!p->started || p->out_ended)
-		return;
-	give_frames(p, SIZE_MAX);
-	for (left = pipe_rest(p->out.fd) / READ_MAX + 1; left > 0 && !p->out_ended && read_out(p); left--)
-		give_frames(p, SIZE_MAX);
+	channel_drain(p);
 }
 
 /* The guard was killed, with its worker (PR_SET_PDEATHSIG). What else is in the worker's process group is killed here. */
@@ -541,12 +322,13 @@ static void outlive_guard(struct process *p, int status)
 		snprintf(why, sizeof why, "%s ended with %s %d before it had started the command", p->fleet->plan.guard,
 			WIFSIGNALED(status) ? "signal" : "exit code",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		say_fault(p, WIFSIGNALED(status) ? FAULT_START : FAULT_EXEC, slice_of(why));
+		process_fault(p, WIFSIGNALED(status) ? FAULT_START : FAULT_EXEC, slice_of(why));
 	}
 }
 
 static void finish(struct process *p, int status)
 {
+	tell_failure(p);
 	while (read_report(p))
 		;
 	if (!p->all_gone)
@@ -561,7 +343,7 @@ void process_look(struct process *p)
 	const struct worker_events *ev = &p->fleet->events;
 	uint64_t bytes;
 
-	if (!p->started || p->exit_known || is_silent(p))
+	if (!p->started || p->exit_known || process_is_silent(p))
 		return;
 	bytes = usage_held(p->guard, p->worker);
 	if (bytes)
@@ -595,18 +377,15 @@ void process_abandon(struct process *p)
 		return;
 	p->closing = true;
 	p->frames_left = false;
-	close_orders(p);
-	channel_close(&p->in);
-	channel_close(&p->out);
-	channel_close(&p->err);
-	channel_close(&p->report);
+	close_channels(p);
+	if (p->handles == 0)
+		fleet_bury(p->fleet, p);
 }
 
 void process_free(struct process *p)
 {
-	frame_free(&p->frames);
+	channels_cleanup(p);
 	lines_free(&p->lines);
-	buf_free(&p->said);
 	free(p->failure);
 	free(p);
 }

@@ -2,15 +2,10 @@
 #ifndef WORKER_PROCESS_H
 #define WORKER_PROCESS_H
 
+#include "channel.h"
 #include "fleet.h"
 #include "lines.h"
 #include "bridgepool/wire/frame.h"
-
-/* One of our pipe ends. */
-struct channel {
-	uv_poll_t poll;
-	int fd; /* -1: closed */
-};
 
 /*
  * Facts, each gathered when it comes; most orders of them are normal. A grandchild can hold stdout long after the worker's exit;
@@ -20,7 +15,8 @@ struct channel {
  *        |            (STARTED)      (EXITED, SIGNALED)    (waitpid)    (pipes drained,  (last close callback)
  *        |                |                                    ^         handles closed)
  *        |                +-- out_ended, err_ended: any time --+
- *        +-- failed: nothing was started; fault and gone are said in the next turn of the loop
+ *        +-- failed: nothing was started; fault and gone are said in the next turn of the loop. If the guard runs, and only
+ *            its pipes cannot be watched, gone is said when it has ended and was reaped.
  *
  * Nothing waits for the ends of stdout and stderr once the guard is reaped: all writers are dead, so what the pipes hold is all
  * there is.
@@ -56,14 +52,16 @@ struct process {
 
 /* Never fails: what goes wrong is told later, as fault and gone. */
 struct process *process_start(struct fleet *f, struct slot_ref slot);
-void process_call(struct process *p, const struct call *c);
 void process_stop(struct process *p, enum stop_step s);
-void process_flush(struct process *p);     /* one write */
 void process_turn(struct process *p);      /* does what could not be done where it was found out */
 void process_look(struct process *p);      /* tells how much memory it holds */
 void process_reap(struct process *p);      /* looks whether its guard has ended */
 void process_last_line(struct process *p); /* for the exit report */
 void process_abandon(struct process *p);   /* closes everything without waiting; the guard goes on killing */
 void process_free(struct process *p);
+
+/* For its channels: */
+bool process_is_silent(const struct process *p); /* nothing is told any more: the adapter is being closed */
+void process_fault(struct process *p, enum worker_fault fault, struct slice detail);
 
 #endif

@@ -126,7 +126,7 @@ pools = ( {pools} );
 
     def get(self, path):
         """What the newest daemon answers over HTTP: (status, text)."""
-        addresses = eventually(lambda: re.findall(r"status and metrics at (http://\S+?)/\s", self.log_text()))
+        addresses = eventually(lambda: re.findall(r"status and metrics are served url=(http://\S+?)/\s", self.log_text()))
         try:
             with urllib.request.urlopen(addresses[-1] + path, timeout=20) as answer:
                 return answer.status, answer.read().decode()

@@ -265,7 +265,7 @@ def test_hooks_that_cannot_be_called_are_refused():
         pass
 
     with pytest.raises(LoadError, match=r"bye\(session, reason\)"):
-        app._prepare()
+        app._inside.prepare()
 
 
 @pytest.mark.parametrize("wrong", [{"concurrency": 0}, {"threads": "8"}])

@@ -1,6 +1,7 @@
 /* app_daemon_test.c: the daemon's whole life in one process: embedded broker, mock workers, a client in a second thread. */
 #include <check.h>
 #include <dirent.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,10 +11,12 @@
 #include <unistd.h>
 
 #include "bridgepool/app/daemon.h"
+#include "bridgepool/app/reload_word.h"
 #include "bridgepool/kafka/client.h"
 #include "bridgepool/kafka/embedded.h"
 #include "bridgepool/wire/codec.h"
 #include "bridgepool/wire/json.h"
+#include "failing_uv.h"
 
 enum { REQUESTS = 60, SESSIONS = 6, REPLY_MS = 30000, REASON = 512 };
 
@@ -144,7 +147,7 @@ static void on_ready(void *ctx)
 
 static int serve(struct client_side *c, const struct settings *s)
 {
-	const struct daemon_hooks hooks = {c, on_ready, NULL};
+	const struct daemon_hooks hooks = {c, on_ready};
 	int code = daemon_run(s, NULL, &hooks);
 
 	ck_assert_msg(c->started, "the daemon was never ready");
@@ -208,6 +211,31 @@ START_TEST(a_command_that_does_not_exist_is_a_configuration_error)
 }
 END_TEST
 
+START_TEST(a_machine_without_descriptors_is_no_configuration_error)
+{
+	static const char config[] = "kafka = { brokers = \"%s\"; start_timeout = \"1s\"; };\n"
+				     "http = { listen = \"\"; };\n"
+				     "pools = ( { name = \"default\"; adapter = \"mock\"; command = [ \"unused\" ]; } );\n";
+
+	poll_fails = 1; /* the producer's */
+	ck_assert_int_eq(run_until_it_refuses(config, "127.0.0.1:1"), EXIT_INTERNAL);
+	poll_fails = 2; /* the consumer's */
+	ck_assert_int_eq(run_until_it_refuses(config, "127.0.0.1:1"), EXIT_INTERNAL);
+	ck_assert_int_eq(run_until_it_refuses(config, "127.0.0.1:1"), EXIT_BROKER);
+}
+END_TEST
+
+START_TEST(a_property_that_the_library_refuses_is_a_configuration_error)
+{
+	ck_assert_int_eq(
+		run_until_it_refuses("kafka = { brokers = \"%s\"; start_timeout = \"1s\";\n"
+				     "consumer_properties = [ \"session.timeout.ms=6000\", \"max.poll.interval.ms=1000\" ]; };\n"
+				     "pools = ( { name = \"default\"; adapter = \"mock\"; command = [ \"unused\" ]; } );\n",
+			"127.0.0.1:1"),
+		EXIT_CONFIGURATION);
+}
+END_TEST
+
 /* True: the topic has this among the events of health, read up to its end. */
 static bool health_tells(const char *brokers, const char *kind, const char *state, const char *reason)
 {
@@ -249,6 +277,111 @@ START_TEST(a_start_that_fails_is_told_on_the_health_topic)
 		EXIT_CONFIGURATION);
 	ck_assert(health_tells(embedded_brokers(broker), "INSTANCE_STATE", "\"to_state\":\"STOPPED\"",
 		"the workers of pool \\\"default\\\" cannot start"));
+	embedded_stop(broker);
+}
+END_TEST
+
+/* ---- a configuration that is read again, often ---- */
+
+enum { RELOADS = 150, LONG_STRINGS = 200, GROWN_MOST = 1 << 20 };
+
+struct reloads {
+	pthread_t thread;
+	const char *brokers;
+	char path[64];
+	size_t before, after; /* bytes from malloc; without glibc's they stay 0 */
+	char trouble[REASON];
+};
+
+/* Settings of 40 KB and more. */
+static void write_large_config(const struct reloads *r, int slow_s)
+{
+	FILE *out = fopen(r->path, "w");
+
+	ck_assert_ptr_nonnull(out);
+	fprintf(out,
+		"kafka = { brokers = \"%s\"; };\n"
+		"pools = ( { name = \"default\"; adapter = \"mock\"; command = [ \"unused\" ]; size = 1; } );\n"
+		"log = { level = \"error\"; slow = \"%ds\"; };\nheaders = { copy = [ \"x\"",
+		r->brokers, slow_s);
+	for (int i = 0; i < LONG_STRINGS; i++)
+		fprintf(out, ", \"x-%0200d\"", i);
+	fprintf(out, " ]; };\n");
+	ck_assert_int_eq(fclose(out), 0);
+}
+
+/* One SIGHUP, and what came of it. */
+static bool reload_once(struct reloads *r, const char *expected)
+{
+	int listener = reload_word_listen(getpid(), r->trouble, REASON);
+	struct buf word;
+	bool good;
+
+	if (listener < 0)
+		return false;
+	buf_init(&word, RELOAD_WORD_MAX);
+	kill(getpid(), SIGHUP);
+	good = reload_word_hear(listener, REPLY_MS, &word) && strncmp((char *)word.data, expected, strlen(expected)) == 0;
+	if (!good)
+		snprintf(r->trouble, REASON, "%.*s", (int)word.len, word.len ? (char *)word.data : "");
+	buf_free(&word);
+	close(listener);
+	return good;
+}
+
+static bool reload_twice(struct reloads *r, int slow_s)
+{
+	write_large_config(r, slow_s);
+	return reload_once(r, "reloaded: 1 changed at once") && reload_once(r, "reloaded: nothing is different");
+}
+
+static void *reloads_main(void *arg)
+{
+	struct reloads *r = arg;
+	bool good = true;
+
+	for (int i = 0; good && i < 10; i++)
+		good = reload_twice(r, 2 + i % 2);
+	r->before = mallinfo2().uordblks;
+	for (int i = 0; good && i < RELOADS; i++)
+		good = reload_twice(r, 2 + i % 2);
+	r->after = mallinfo2().uordblks;
+	kill(getpid(), SIGTERM);
+	return NULL;
+}
+
+static void on_ready_to_reload(void *ctx)
+{
+	struct reloads *r = ctx;
+
+	pthread_create(&r->thread, NULL, reloads_main, r);
+}
+
+START_TEST(reloads_hold_no_more_memory_than_one)
+{
+	char why[REASON];
+	struct embedded *broker = embedded_start(topics, 1, why, sizeof why);
+	struct reloads r = {.path = "/tmp/bridgepool-test-XXXXXX"};
+	const struct daemon_hooks hooks = {&r, on_ready_to_reload};
+	const struct settings_origin origin = {r.path, NULL, 0};
+	struct settings s;
+	struct buf errors;
+	int fd = mkstemp(r.path);
+
+	ck_assert_msg(broker != NULL, "%s", why);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	r.brokers = embedded_brokers(broker);
+	write_large_config(&r, 1);
+	buf_init(&errors, 65536);
+	ck_assert(settings_load(r.path, NULL, 0, &s, &errors));
+	buf_free(&errors);
+	ck_assert_int_eq(daemon_run(&s, &origin, &hooks), EXIT_OK);
+	pthread_join(r.thread, NULL);
+	ck_assert_str_eq(r.trouble, "");
+	ck_assert_msg(r.after < r.before + GROWN_MOST, "%zu bytes before, %zu after", r.before, r.after);
+	settings_free(&s);
+	unlink(r.path);
 	embedded_stop(broker);
 }
 END_TEST
@@ -298,6 +431,9 @@ int main(void)
 
 	tcase_set_timeout(tests, 100);
 	tcase_add_test(tests, requests_are_answered_in_order_and_none_runs_again_after_a_drain);
+	tcase_add_test(tests, reloads_hold_no_more_memory_than_one);
+	tcase_add_test(tests, a_machine_without_descriptors_is_no_configuration_error);
+	tcase_add_test(tests, a_property_that_the_library_refuses_is_a_configuration_error);
 	tcase_add_test(tests, no_broker_is_told_by_the_exit_code);
 	tcase_add_test(tests, a_command_that_does_not_exist_is_a_configuration_error);
 	tcase_add_test(tests, the_embedded_broker_outlives_signals);

@@ -116,6 +116,38 @@ START_TEST(each_change_is_told_as_what_it_is)
 }
 END_TEST
 
+/* With room for so many bytes. */
+static void report_in(size_t limit)
+{
+	struct buf out;
+
+	buf_init(&out, limit);
+	reload_report(&reload, &out);
+	ck_assert(!out.overflow);
+	snprintf(report, sizeof report, "%.*s", (int)out.len, (const char *)out.data);
+	buf_free(&out);
+}
+
+START_TEST(what_a_report_has_no_room_for_is_counted)
+{
+	change("pools = ( { name = \"a\"; " TRUE "} );",
+		"pools = ( { name = \"a\"; " TRUE "size = 7; request_timeout = \"1m\"; } );\nlog = { level = \"debug\"; };");
+	report_in(200);
+	ck_assert_str_eq(report, "reloaded: 3 changed at once, 0 by replacing workers, 0 kept until a restart\n"
+				 "  live     pools[0].size (a): 4 -> 7\n  … 2 more lines\n");
+	report_in(250);
+	ck_assert_ptr_nonnull(strstr(report, "-> \"1m\"\n  … 1 more line\n"));
+	settings_free(&reload.settings);
+	reload_free(&reload);
+	settings_free(&now);
+	change("pools = ( { " TRUE "} );", "pools = ( { size = 0; " TRUE "} );\nlog = { level = \"loud\"; format = \"loud\"; };");
+	ck_assert(!reload.good);
+	report_in(300);
+	ck_assert_ptr_nonnull(strstr(report, "pools[0].size: found 0"));
+	ck_assert_ptr_nonnull(strstr(report, "\n  … 2 more lines\n"));
+}
+END_TEST
+
 static struct shares share(uint64_t mib)
 {
 	return (struct shares){.limit = mib << 20};
@@ -412,6 +444,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, the_same_again);
 	tcase_add_test(t, each_change_is_told_as_what_it_is);
+	tcase_add_test(t, what_a_report_has_no_room_for_is_counted);
 	tcase_add_test(t, another_share_of_the_memory_is_told_with_what_brought_it);
 	tcase_add_test(t, pools_and_sources_come_and_go_with_a_restart);
 	tcase_add_test(t, if_anything_is_wrong_nothing_changes_and_all_is_told);

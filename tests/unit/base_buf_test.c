@@ -304,6 +304,20 @@ START_TEST(levels_are_an_order)
 }
 END_TEST
 
+START_TEST(lines_are_taken_one_by_one)
+{
+	struct slice rest = SLICE("one\n\nlast without an end"), line;
+
+	ck_assert(slice_line(&rest, &line) && slice_is(line, "one"));
+	ck_assert(slice_line(&rest, &line) && slice_is(line, ""));
+	ck_assert(slice_line(&rest, &line) && slice_is(line, "last without an end"));
+	ck_assert(!slice_line(&rest, &line));
+	rest = SLICE("\n");
+	ck_assert(slice_line(&rest, &line) && slice_is(line, ""));
+	ck_assert(!slice_line(&rest, &line));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("base_buf");
@@ -311,6 +325,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	tcase_add_test(tests, lines_are_taken_one_by_one);
 	tcase_add_test(tests, absent_equals_only_absent);
 	tcase_add_loop_test(tests, utf8, 0, (int)(sizeof texts / sizeof *texts));
 	tcase_add_test(tests, utf8_may_hold_nul_and_absent_is_utf8);

@@ -1,4 +1,6 @@
 /* core_replace_test.c: which worker serves, which waits warm, which leaves; and values that change while the engine runs. */
+#include <malloc.h>
+
 #include "core_world.h"
 
 static const struct engine_config usual = {0};
@@ -130,6 +132,32 @@ START_TEST(retuned_values_hold_for_what_comes_and_for_what_is_idle)
 	ck_assert_uint_eq(w->nstarted, 1);
 	world_pass(w, 101 * MS_US);
 	ck_assert_str_eq(world_text(w, 1, "status"), "TIMEOUT");
+	world_free(w);
+}
+END_TEST
+
+/* Bytes from malloc; without glibc's it stays 0. */
+static size_t held(void)
+{
+	return mallinfo2().uordblks;
+}
+
+START_TEST(a_thousand_retunes_hold_no_more_memory_than_one)
+{
+	static const char *const commands[] = {"a-command-that-is-long-enough-to-be-seen-*", "another-one-of-the-same-length-*"};
+	struct world *w = ready((struct pool_config){.size = 1});
+	const char *name = engine_pool_name(w->e, 0);
+	size_t before;
+
+	w->source.commands = w->cfg.copy_headers = commands;
+	w->source.ncommands = w->cfg.ncopy_headers = 2;
+	engine_retune(w->e, &w->cfg, w->now);
+	before = held();
+	for (int i = 0; i < 1000; i++)
+		engine_retune(w->e, &w->cfg, w->now);
+	ck_assert_uint_le(held(), before + 4096);
+	ck_assert_ptr_eq(engine_pool_name(w->e, 0), name);
+	engine_check(w->e);
 	world_free(w);
 }
 END_TEST
@@ -680,6 +708,7 @@ int main(void)
 	tcase_add_test(t, workers_are_replaced_after_so_many_runs_but_not_all_after_the_same);
 	tcase_add_test(t, only_the_worker_that_holds_too_much_is_killed);
 	tcase_add_test(t, retuned_values_hold_for_what_comes_and_for_what_is_idle);
+	tcase_add_test(t, a_thousand_retunes_hold_no_more_memory_than_one);
 	tcase_add_test(t, a_pool_that_grows_starts_what_is_missing_and_uses_it);
 	tcase_add_test(t, a_pool_that_shrinks_lets_its_highest_workers_leave_after_what_runs_and_their_sessions);
 	tcase_add_test(t, what_is_not_up_is_given_up_first);

@@ -1,13 +1,19 @@
-/* The side thread: one job at a time, in order, results on the loop's thread, never from inside lane_post. */
+/* The side thread: one job at a time, in order, results on the loop's thread, never from inside lane_post. And what there is
+ * without threads and descriptors. */
 #include "lane.h"
 
 #include <check.h>
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "bridgepool/base/check.h"
+#include "failing_uv.h"
+#include "wake.h"
 
 enum { JOBS = 200 };
 
@@ -189,6 +195,34 @@ START_TEST(without_a_thread_there_is_no_lane)
 }
 END_TEST
 
+START_TEST(without_a_descriptor_there_is_no_wake)
+{
+	struct rlimit usual, none;
+	struct wake *w;
+	int lowest = dup(0), error;
+
+	finish_lane();
+	ck_assert_int_eq(uv_loop_init(&loop), 0);
+	close(lowest);
+	lowest = dup(0);
+	close(lowest);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &usual), 0);
+	none = (struct rlimit){(rlim_t)lowest, usual.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	w = wake_new(&loop, NULL, NULL);
+	error = errno;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &usual), 0);
+	ck_assert_ptr_null(w);
+	ck_assert_int_eq(error, EMFILE);
+	poll_fails = 1;
+	ck_assert_ptr_null(wake_new(&loop, NULL, NULL));
+	ck_assert_int_eq(errno, ENOMEM);
+	ck_assert_int_eq(dup(0), lowest); /* none is left open */
+	close(lowest);
+	ck_assert_int_eq(uv_loop_close(&loop), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("kafka lane");
@@ -203,6 +237,7 @@ int main(void)
 	tcase_add_test(t, the_last_result_may_close_the_lane);
 	tcase_add_test(t, a_lane_without_jobs_closes);
 	tcase_add_test(t, without_a_thread_there_is_no_lane);
+	tcase_add_test(t, without_a_descriptor_there_is_no_wake);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

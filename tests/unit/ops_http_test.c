@@ -14,6 +14,7 @@
 
 #include "bridgepool/base/clock.h"
 #include "bridgepool/ops/http.h"
+#include "failing_uv.h"
 
 enum { LIMIT_MS = 20000, ANSWER_MAX = 65536, BIG = 8 << 20 /* more than the system keeps for a socket */ };
 
@@ -318,6 +319,21 @@ START_TEST(who_knocks_while_no_descriptor_is_free_does_not_keep_the_loop_awake)
 }
 END_TEST
 
+START_TEST(an_answerer_that_the_loop_cannot_watch_is_told)
+{
+	const struct http_config c = {.listen = "127.0.0.1:0"};
+	char why[256];
+	int lowest = dup(0);
+
+	close(lowest);
+	poll_fails = 1;
+	ck_assert_ptr_null(http_new(&loop, &c, why, sizeof why));
+	ck_assert_str_eq(why, "127.0.0.1:0: the HTTP server does not start: Cannot allocate memory");
+	ck_assert_int_eq(dup(0), lowest); /* none is left open */
+	close(lowest);
+}
+END_TEST
+
 START_TEST(closing_ends_open_connections)
 {
 	char out[8];
@@ -360,6 +376,7 @@ int main(void)
 
 	tcase_add_checked_fixture(cases, open_server, close_server);
 	tcase_set_timeout(cases, 60);
+	tcase_add_test(cases, an_answerer_that_the_loop_cannot_watch_is_told);
 	tcase_add_test(cases, paths_and_arguments_come_decoded);
 	tcase_add_test(cases, only_reading_is_allowed);
 	tcase_add_test(cases, nonsense_is_refused);

@@ -22,6 +22,8 @@ struct slice slice_cut(struct slice s, size_t most); /* its beginning: at most s
 /* A copy at *at, which is moved behind it, and one byte further: a copy of an empty value is not absent, and never lies at the
  * end of its memory. Of an absent one, the absent slice; *at stays. */
 struct slice slice_copy(uint8_t **at, struct slice s);
+/* The next line of rest, without its end; rest is what comes after. False: there is none. */
+bool slice_line(struct slice *rest, struct slice *line);
 
 struct buf {
 	uint8_t *data;

@@ -41,6 +41,7 @@ struct consumer_config {
 	const char *const *more_properties;
 };
 
+/* NULL: errstr says why; errno is 0 if c is wrong, else what the machine has not (threads, descriptors). */
 struct consumer *consumer_new(struct uv_loop_s *loop, const struct consumer_config *c, const struct consumer_events *ev,
 	char *errstr, size_t size); /* copies c */
 void consumer_subscribe(struct consumer *c);

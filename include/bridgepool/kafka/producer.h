@@ -20,6 +20,7 @@ struct producer_config {
 	int64_t linger_us;
 };
 
+/* NULL: as consumer_new says. */
 struct producer *producer_new(struct uv_loop_s *loop, const struct producer_config *c, const struct producer_events *ev,
 	char *errstr, size_t size);
 /* Looks for a topic that will be written to: the first record to one that was never heard of waits for a second. */

@@ -49,6 +49,38 @@ class Command:
         self.wants_context = signature.wants_context
 
 
+class Inside:
+    """What an App is to the other modules of this package, and what they may use of it beside its public attributes. It is no
+    part of what applications may rely on, and it is one attribute of the App, so that theirs have all other names."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self.commands: Dict[str, Command] = {}
+        self.hooks: Dict[str, List[Callable]] = {kind: [] for kind in HOOK_ARGUMENTS}
+
+    def prepare(self) -> None:
+        """Reads all signatures; raises LoadError for what cannot be served."""
+        for command in self.commands.values():
+            command.prepare()
+        for kind, hooks in self.hooks.items():
+            for hook in hooks:
+                _check_hook(kind, hook)
+        if not self.commands:
+            raise LoadError("the app has no commands; put @app.command above a function")
+
+    @property
+    def wants_sessions(self) -> bool:
+        """Whether it cares when sessions begin and end."""
+        return bool(self.hooks["session_start"] or self.hooks["session_end"]) or any(c.wants_session for c in self.commands.values())
+
+    @property
+    def places(self) -> int:
+        """How many requests the daemon should send at once."""
+        plain = 0 if all(c.is_async for c in self.commands.values()) else self._app.threads
+        quick = self._app.concurrency if any(c.is_async for c in self.commands.values()) else 0
+        return max(plain, quick, 1)
+
+
 class App:
     """The commands of one bridge worker. Attributes of your own may be set on it: ``app.qa = ...``.
 
@@ -68,8 +100,7 @@ class App:
         self.version = None if version is None else str(version)
         self.concurrency = concurrency
         self.threads = threads
-        self._commands: Dict[str, Command] = {}
-        self._hooks: Dict[str, List[Callable]] = {"startup": [], "shutdown": [], "session_start": [], "session_end": []}
+        self._inside = Inside(self)
 
     if TYPE_CHECKING:  # attributes of the user's own
 
@@ -130,37 +161,12 @@ class App:
     @property
     def commands(self) -> Dict[str, Command]:
         """The commands by name."""
-        return self._commands
-
-    def _hooks_of(self, kind: str) -> List[Callable]:
-        return self._hooks[kind]
-
-    def _prepare(self) -> None:
-        """Reads all signatures; raises LoadError for what cannot be served."""
-        for command in self._commands.values():
-            command.prepare()
-        for kind, hooks in self._hooks.items():
-            for hook in hooks:
-                _check_hook(kind, hook)
-        if not self._commands:
-            raise LoadError("the app has no commands; put @app.command above a function")
-
-    @property
-    def _wants_sessions(self) -> bool:
-        """Whether it cares when sessions begin and end."""
-        return bool(self._hooks["session_start"] or self._hooks["session_end"]) or any(c.wants_session for c in self._commands.values())
-
-    @property
-    def _places(self) -> int:
-        """How many requests the daemon should send at once."""
-        plain = 0 if all(c.is_async for c in self._commands.values()) else self.threads
-        quick = self.concurrency if any(c.is_async for c in self._commands.values()) else 0
-        return max(plain, quick, 1)
+        return self._inside.commands
 
     def _hook(self, kind: str, function: F) -> F:
         if not callable(function):
             raise TypeError(f"@app.{kind} goes above a function, without parentheses")
-        self._hooks[kind].append(function)
+        self._inside.hooks[kind].append(function)
         return function
 
     def _add(self, function: F, name: Optional[str]) -> F:
@@ -173,7 +179,7 @@ class App:
             raise TypeError(f"{function!r} has no name of its own; give one with @app.command(name=\"...\")")
         if word in RESERVED:
             raise ValueError(f"command {word!r}: this name belongs to the worker protocol; give another with @app.command(name=\"...\")")
-        if word in self._commands:
+        if word in self._inside.commands:
             raise ValueError(f"command {word!r} is there twice")
-        self._commands[word] = Command(word, function)
+        self._inside.commands[word] = Command(word, function)
         return function

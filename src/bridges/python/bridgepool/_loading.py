@@ -21,7 +21,7 @@ def load_app(target: str) -> App:
         sys.path.insert(0, os.getcwd())
     module = _import_file(where) if where.endswith(".py") or os.sep in where else _import_module(where)
     app = _find(module, where, attribute or "app")
-    app._prepare()
+    app._inside.prepare()
     return app
 
 

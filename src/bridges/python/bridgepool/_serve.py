@@ -19,19 +19,17 @@ from ._app import App, is_async
 from ._channel import PENDING_HIGH
 from ._context import Context, Session, Waiting
 from ._eager import start_now
+from ._ending import Ending
 from ._errors import CommandError, InvalidResult, error_body, meant, text_of
 from ._overdue import Overdue
+from ._own_calls import OwnCalls
 from ._results import encode_error, encode_partial, encode_result
 from ._run import ENDING, Run
 from ._sessions import Sessions
 from ._spans import Spans, find_spans
 from ._threads import Threads
 from ._trace import log_exception, say
-from ._version import __version__
 
-PROTOCOL = 1
-CAPABILITIES = ["partial", "cancel", "ping_busy", "sessions"]
-ENDS_AT_ONCE = 32  # sessions whose hooks run at the same time when the worker ends
 NO_ANSWER = b""  # of what the worker's end has stopped, which is nobody's wish: the daemon knows whether it may run again
 TURN = 0.002  # seconds of work after which finished answers are written, before further frames of the same read
 
@@ -49,44 +47,38 @@ def decode(body: bytes) -> dict:
 
 
 class Server:
-    """An App at work. ``send`` takes finished frames; everything here runs in the loop's thread."""
+    """An App at work. ``send`` takes finished frames; everything here runs in the loop's thread. What has no underscore, the daemon's
+    own calls and the ending of the worker use too."""
 
     def __init__(self, app: App, loop: asyncio.AbstractEventLoop, send: Callable[[bytes], None], max_frame: int = (1 << 32) - 1) -> None:
         self.app = app
         self._max_frame = max_frame
-        self._loop = loop
-        self._send = send
+        self.loop = loop
+        self.send = send
         self._flush: Callable[[], None] = lambda: None
         self._room: Optional[Callable[[], Any]] = None
         self._pending: Callable[[], int] = lambda: 0
         self._threads = Threads(loop, app.threads)
         self._commands = app.commands
-        self._sessions = Sessions(app, self._hook_threads())
-        self._uses_sessions = app._wants_sessions
-        self._running: Dict[int, Run] = {}
-        self._own_tasks: set = set()
-        self._own = {
-            "ping": self._ping,
-            "shutdown": self._shutdown,
-            "open_session": self._open_session,
-            "cleanup_session": self._cleanup_session,
-            "cancel": self._cancel,
-        }
-        self._started_at = time.time()
+        self.sessions = Sessions(app, self.hook_threads())
+        self.uses_sessions = app._inside.wants_sessions
+        self.running: Dict[int, Run] = {}
+        self.own_tasks: set = set()
+        self._own = OwnCalls(self).by_name
         self._thread = threading.get_ident()  # the loop's
-        self._idle: Optional[asyncio.Future] = None
+        self._ending = Ending(self)
         self._overdue = Overdue()
         self._spans: Optional[Spans] = None
         self.closing = False
         self._pid = os.getpid()
 
-    def _hook_threads(self) -> Threads:
+    def hook_threads(self) -> Threads:
         """Not those of the commands: the daemon waits for a hook, for a short time, however long commands of other sessions run."""
-        return Threads(self._loop, self.app.threads, "bridgepool-hook")
+        return Threads(self.loop, self.app.threads, "bridgepool-hook")
 
     @property
     def is_busy(self) -> bool:
-        return bool(self._running or self._own_tasks)
+        return bool(self.running or self.own_tasks)
 
     def connect(self, channel: Any) -> None:
         """Writes through a channel, which can say how full it is."""
@@ -115,7 +107,7 @@ class Server:
         say(f"bridgepool: a frame of {len(body)} bytes is no call: {type(error).__name__}: {error}: {body[:80]!r}")
         found = re.match(rb'\s*\{\s*"id"\s*:\s*(\d{1,19})\s*[,}]', body)
         if found:
-            self._send(encode_error(int(found.group(1)), {"code": "INVALID_CALL", "message": f"the call is not valid: {error}", "retriable": False}))
+            self.send(encode_error(int(found.group(1)), {"code": "INVALID_CALL", "message": f"the call is not valid: {error}", "retriable": False}))
 
     def take(self, call: dict) -> None:
         """Anything sent under an id."""
@@ -152,38 +144,38 @@ class Server:
         command, args = run.command, run.args
         try:
             run.args = command.bind(args)
-            start = self._sessions.find(run, args) if self._uses_sessions else None
+            start = self.sessions.find(run, args) if self.uses_sessions else None
         except CommandError as error:
             return self._answer_error(run.id, error)
         except Exception as error:  # in a checker of the application's own
-            return self._send(self._failed(run, error))
+            return self.send(self._failed(run, error))
         if command.wants_context:
             self._make_context(run)
         if command.is_async or start is not None:
-            self._running[run.id] = run
-            task = start_now(self._loop, self._drive(run, start))
-            if run.id not in self._running:
+            self.running[run.id] = run
+            task = start_now(self.loop, self._drive(run, start))
+            if run.id not in self.running:
                 return
             if not task.done():
                 run.task = task
         else:
-            self._running[run.id] = run
+            self.running[run.id] = run
             self._start_thread(run)
         remaining = run.remaining()
         if remaining is not None:
-            run.timer = self._loop.call_later(remaining, self._stop, run, "TIMEOUT")
+            run.timer = self.loop.call_later(remaining, self.stop, run, "TIMEOUT")
 
     def _make_context(self, run: Run) -> None:
         remaining = run.remaining()
         deadline = time.monotonic() + remaining if remaining is not None else None
 
         def emit(value: Any) -> Any:
-            if run.id not in self._running:  # it was answered, and a partial answer comes before the answer
+            if run.id not in self.running:  # it was answered, and a partial answer comes before the answer
                 return None
             frame = self._fitting(encode_partial(run.id, value), "partial")
             if threading.get_ident() != self._thread:  # also what an async command has given to a thread
                 return self._emit_from_thread(run, frame)
-            self._send(frame)
+            self.send(frame)
             return Waiting(self._room) if self._room is not None and self._pending() >= PENDING_HIGH else None
 
         run.ctx = Context(run.meta, command=run.command.name, deadline=deadline, emit=emit)
@@ -198,7 +190,7 @@ class Server:
         run.unwritten = 0
         written = threading.Event()
         self._threads.post(self._tell_room, written)
-        while not written.wait(1.0) and not run.ended and not self._loop.is_closed():
+        while not written.wait(1.0) and not run.ended and not self.loop.is_closed():
             pass
 
     def _tell_room(self, written: threading.Event) -> None:
@@ -207,11 +199,11 @@ class Server:
                 await self._room()
             written.set()
 
-        self._keep(start_now(self._loop, wait()))
+        self.keep(start_now(self.loop, wait()))
 
     def _emit_late(self, run: Run, frame: bytes) -> None:
-        if run.id in self._running:
-            self._send(frame)
+        if run.id in self.running:
+            self.send(frame)
 
     def _arguments(self, run: Run) -> tuple:
         """What the function is called with."""
@@ -228,7 +220,7 @@ class Server:
         """The task of a request. Never raises: whatever happens becomes its answer."""
         try:
             if start is not None:
-                await self._sessions.start(start)
+                await self.sessions.start(start)
             if not run.command.is_async:
                 run.task = None
                 return self._start_thread(run)
@@ -265,12 +257,12 @@ class Server:
 
         self._threads.run(job)
 
-    def _stop(self, run: Run, why: str) -> None:
+    def stop(self, run: Run, why: str) -> None:
         """Tells a running command to give up. It is answered when it has; one that waits for a thread, at once."""
         if run.ended:
             return
         run.ended = why
-        if why == "TIMEOUT" and run.id in self._running:
+        if why == "TIMEOUT" and run.id in self.running:
             self._show(run)
         if run.ctx is not None:
             run.ctx.cancelled = True
@@ -326,9 +318,9 @@ class Server:
             say(f"bridgepool: {run}: {error}")
         elif not isinstance(error, CommandError):
             log_exception(f"{run} failed", raised)
-        return self._fitting_error(run.id, error, usage)
+        return self.fitting_error(run.id, error, usage)
 
-    def _fitting_error(self, call_id: int, error: BaseException, usage: Optional[Dict[str, float]] = None) -> bytes:
+    def fitting_error(self, call_id: int, error: BaseException, usage: Optional[Dict[str, float]] = None) -> bytes:
         """As far as it fits: its details, and then what it has used, are left out of what is over the daemon's limit."""
         body = error_body(error)
         frame = encode_error(call_id, body, usage)
@@ -339,98 +331,32 @@ class Server:
         return frame if len(frame) - 4 <= self._max_frame else encode_error(call_id, body)
 
     def _finish(self, run: Run, frame: bytes) -> None:
-        self._running.pop(run.id, None)
+        self.running.pop(run.id, None)
         if run.timer is not None:
             run.timer.cancel()
         if frame:
-            self._send(frame)
+            self.send(frame)
         for answer in run.waiting:
-            self._send(answer)
-        if self._idle is not None and not self._running and not self._idle.done():
-            self._idle.set_result(None)
+            self.send(answer)
+        if not self.running:
+            self._ending.stop_waiting()
 
-    def _answer(self, call_id: int, result: Any) -> None:
-        self._send(encode_result(call_id, result, None))
+    def answer(self, call_id: int, result: Any) -> None:
+        self.send(encode_result(call_id, result, None))
 
     def _answer_error(self, call_id: int, error: CommandError) -> None:
-        self._send(self._fitting_error(call_id, error))
+        self.send(self.fitting_error(call_id, error))
 
-    # ---- sessions ----
-
-    def _open_session(self, call_id: int, args: dict, meta: dict) -> None:
-        info = _session_info(meta)
-        session_id = _session_id(args, info)
-        session = Session(session_id, info.get("epoch"), True)
-        if self._sessions.begin(session):
-            self._answer(call_id, {"session_id": session_id, "opened": True})
-            return
-        self._hook_task(call_id, self._sessions.start(session), {"session_id": session_id, "opened": True})
-
-    def _cleanup_session(self, call_id: int, args: dict, meta: dict) -> None:
-        info = _session_info(meta)
-        session_id = _session_id(args, info)
-        session = self._sessions.take_out(session_id)
-        result = {"session_id": session_id, "status": "cleaned" if session is not None else "not_found"}
-        if session is None or not self._sessions.have_end_hooks:
-            self._answer(call_id, result)
-            return
-        self._hook_task(call_id, self._sessions.end(session, str(args.get("reason") or "ended")), result)
-
-    def _hook_task(self, call_id: int, coroutine: Any, result: dict) -> None:
-        async def hook() -> None:
-            try:
-                await coroutine
-                self._answer(call_id, result)
-            except BaseException as error:
-                if self.closing and isinstance(error, asyncio.CancelledError):
-                    return  # as of a request
-                if not isinstance(meant(error), CommandError):
-                    log_exception(f"a hook of session {result['session_id']!r} failed", error)
-                self._send(self._fitting_error(call_id, error))
-
-        self._keep(start_now(self._loop, hook()))
-
-    def _keep(self, task: asyncio.Task) -> None:
+    def keep(self, task: asyncio.Task) -> None:
         """The loop itself holds its tasks by weak references only."""
         if not task.done():
-            self._own_tasks.add(task)
-            task.add_done_callback(self._own_tasks.discard)
-
-    # ---- the daemon's own calls ----
-
-    def hello(self) -> dict:
-        return {
-            "protocol": PROTOCOL,
-            "version": self.app.version,
-            "concurrency": self.app._places,
-            "commands": sorted(self._commands),
-            "capabilities": [c for c in CAPABILITIES if c != "sessions" or self._uses_sessions],
-        }
-
-    def _ping(self, call_id: int, args: dict, meta: dict) -> None:
-        result = {"status": "ok", "timestamp": time.time(), "uptime": time.time() - self._started_at, "running": len(self._running), "sessions": len(self._sessions)}
-        result.update(self.hello())
-        result.update(python=sys.version.split()[0], sdk=__version__, worker_id=os.environ.get("BRIDGEPOOL_WORKER_ID"))
-        self._answer(call_id, result)
-
-    def _shutdown(self, call_id: int, args: dict, meta: dict) -> None:
-        self.closing = True
-        self._answer(call_id, {"status": "shutting_down", "running": len(self._running)})
-
-    def _cancel(self, call_id: int, args: dict, meta: dict) -> None:
-        """Answered after the answer of the call that it ends, so its answer means: it does not run any more."""
-        target = args.get("id")
-        run = self._running.get(target) if type(target) is int else None
-        if run is None:
-            self._answer(call_id, {"found": False})
-            return
-        run.waiting.append(encode_result(call_id, {"found": True}, None))
-        self._stop(run, "TIMEOUT" if args.get("reason") == "timeout" else "CANCELLED")
+            self.own_tasks.add(task)
+            task.add_done_callback(self.own_tasks.discard)
 
     # ---- life ----
 
     async def startup(self) -> None:
-        for hook in self.app._hooks_of("startup"):
+        for hook in self.app._inside.hooks["startup"]:
             if is_async(hook):
                 await hook()
             else:
@@ -440,64 +366,11 @@ class Server:
     async def finish(self, commands: float, hooks: float) -> None:
         """Lets what runs come to its end, then ends sessions and the app: at most so many seconds for each."""
         self.closing = True
-        idle = await self._wait_idle(commands)
-        until = self._loop.time() + hooks
-        if not idle:
-            for run in list(self._running.values()):
-                self._stop(run, ENDING)
-            await self._wait_idle(hooks / 4)
-        self._sessions.use(self._hook_threads())  # hooks that never end may hold the others
-        await self._end_sessions((until - self._loop.time()) * 3 / 4)
-        await self._within(until - self._loop.time(), [self._call_shutdown_hooks()])
+        await self._ending.run(commands, hooks)
 
     def hurry(self) -> None:
         """What runs has had its time."""
-        if self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
-
-    async def _wait_idle(self, seconds: float) -> bool:
-        if not self._running:
-            return True
-        self._idle = self._loop.create_future()
-        await asyncio.wait([self._idle], timeout=seconds)
-        self._idle = None
-        return not self._running
-
-    async def _end_sessions(self, seconds: float) -> None:
-        """Several at once. A session in which a plain command still runs is not touched beside it."""
-        in_use = {id(run.session) for run in self._running.values()}
-        sessions = [session for session in self._sessions.take_all() if self._sessions.have_end_hooks]
-        idle = iter([session for session in sessions if id(session) not in in_use])
-        ended = 0
-
-        async def end_some() -> None:
-            nonlocal ended
-            for session in idle:
-                await self._guarded(self._sessions.end(session, "shutdown", quiet=True), "session_end")
-                ended += 1
-
-        await self._within(seconds, [*self._own_tasks, *(end_some() for _ in range(min(ENDS_AT_ONCE, len(sessions))))])
-        if ended < len(sessions):
-            say(f"bridgepool: {len(sessions) - ended} of {len(sessions)} sessions end without their session_end: a command still runs in them, or the time is over")
-
-    async def _call_shutdown_hooks(self) -> None:
-        for hook in self.app._hooks_of("shutdown"):
-            await self._guarded(self._sessions.call_hook(hook), "shutdown")
-
-    async def _within(self, seconds: float, work: List[Any]) -> None:
-        """What is not done by then is cancelled, and not waited for any more."""
-        tasks = [asyncio.ensure_future(one) for one in work]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=max(0.0, seconds))
-            for task in late:
-                task.cancel()
-            await asyncio.sleep(0)  # they see it now, or never
-
-    async def _guarded(self, coroutine: Any, what: str) -> None:
-        try:
-            await coroutine
-        except Exception as error:
-            log_exception(f"{what} failed", error)
+        self._ending.stop_waiting()
 
 
 def leave_copy(command: str, error: Optional[BaseException]) -> None:
@@ -515,15 +388,3 @@ def leave_copy(command: str, error: Optional[BaseException]) -> None:
         except Exception:  # closed by the application
             pass
     os._exit(code & 0xFF)
-
-
-def _session_info(meta: dict) -> dict:
-    info = meta.get("session")
-    return info if type(info) is dict else {}
-
-
-def _session_id(args: dict, info: dict) -> str:
-    session_id = args.get("session_id") or info.get("id")
-    if type(session_id) is not str:
-        raise CommandError("INVALID_ARGUMENTS", "session_id: missing")
-    return session_id

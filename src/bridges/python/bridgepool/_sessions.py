@@ -37,14 +37,14 @@ class Sessions:
 
     def begin(self, session: Session) -> bool:
         """False: something is to be waited for: ``start``."""
-        if session.id in self._live or self._app._hooks_of("session_start"):
+        if session.id in self._live or self._app._inside.hooks["session_start"]:
             return False
         self._live[session.id] = session
         return True
 
     @property
     def have_end_hooks(self) -> bool:
-        return bool(self._app._hooks_of("session_end"))
+        return bool(self._app._inside.hooks["session_end"])
 
     def find(self, run: Run, args: dict) -> Optional[Session]:
         """Fills run.session. Returns it too if its start is still to be waited for."""
@@ -70,7 +70,7 @@ class Sessions:
         fresh = Session(session_id, epoch, new or session is None)
         run.session = fresh
         fresh._used = True
-        if session is not None or self._app._hooks_of("session_start"):
+        if session is not None or self._app._inside.hooks["session_start"]:
             return fresh
         self._live[session_id] = fresh
         return None
@@ -79,13 +79,13 @@ class Sessions:
         old = self._live.pop(session.id, None)
         if old is not None:
             await self.end(old, "replaced", quiet=True)
-        for hook in self._app._hooks_of("session_start"):
+        for hook in self._app._inside.hooks["session_start"]:
             await self.call_hook(hook, session)
         self._live[session.id] = session
 
     async def end(self, session: Session, reason: str, quiet: bool = False) -> None:
         failure: Optional[BaseException] = None
-        for hook in self._app._hooks_of("session_end"):
+        for hook in self._app._inside.hooks["session_end"]:
             try:
                 await self.call_hook(hook, session, reason)
             except Exception as error:
