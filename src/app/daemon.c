@@ -233,7 +233,7 @@ static void on_fault(void *ctx, enum kafka_fault fault, const char *why)
 	else if (fault == KAFKA_REACHABLE && d->state == HEALTH_UNAVAILABLE)
 		daemon_move(d, HEALTH_READY, "a broker answers again");
 	else if ((fault == KAFKA_FENCED || fault == KAFKA_FATAL) && d->state != HEALTH_STOPPED)
-		daemon_halt(d, EXIT_INTERNAL, why);
+		daemon_halt(d, fault == KAFKA_FENCED ? EXIT_CONFIGURATION : EXIT_INTERNAL, why);
 }
 
 static void on_closed(void *ctx)

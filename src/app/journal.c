@@ -35,7 +35,7 @@ static const struct {
 	const char *event, *sentence;
 } fault_rows[] = {
 	[KAFKA_UNREACHABLE] = {LOG_WARN, "broker_away",
-		"no broker answers; it is tried again until one does, nothing is lost meanwhile"},
+		"no broker answers; it is tried again until one does, no request is lost meanwhile"},
 	[KAFKA_REACHABLE] = {LOG_INFO, "broker_back", "a broker answers again"},
 	[KAFKA_TOPIC_MISSING] = {LOG_ERROR, "topic_missing",
 		"a topic does not exist; `bridgepool topics -c FILE` creates them all"},

@@ -107,6 +107,8 @@ static void example_comment(const struct config_key *key, const char *indent, st
 	buf_init(&text, 4096);
 	buf_text(&text, key->help);
 	range_of(key, &text);
+	if (key->example)
+		buf_printf(&text, " Here an example; the default is %s.", key->dflt);
 	buf_append(&text, "", 1);
 	comment((const char *)text.data, indent, out);
 	buf_free(&text);
@@ -154,7 +156,7 @@ void config_example(const struct config_key *keys, size_t n, struct buf *out)
 {
 	char group[CONFIG_PATH_MAX] = "", next[CONFIG_PATH_MAX];
 
-	comment("Every key with its default.", "", out);
+	comment("Every key with its default, or with an example where it says so.", "", out);
 	comment(kinds, "", out);
 	comment(variables, "", out);
 	buf_text(out, "\n");

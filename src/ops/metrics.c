@@ -106,7 +106,7 @@ static void instance(struct buf *out, const struct snapshot *s, const struct pro
 		{"commits_total", "counter", "Commits that the broker has accepted, one for each partition.", (double)s->commits},
 		{"late_answers_total", "counter", "Answers of workers that nobody waited for any more.", (double)s->late_answers},
 		{"dropped_stale_total", "counter", "Events about what is gone.", (double)s->dropped_stale},
-		{"affinity_violations_total", "counter", "Sessions that were found in two partitions.",
+		{"affinity_violations_total", "counter", "Requests of sessions that were found in two partitions.",
 			(double)s->affinity_violations},
 		{"health_events_dropped_total", "counter",
 			"Health events that were lost while the broker was away, or were too large for a record.",

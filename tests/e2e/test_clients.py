@@ -1,10 +1,13 @@
 """Clients that we did not write send a request and read its result."""
 import io
 import json
+import re
 import subprocess
 import sys
+import textwrap
 
 import fastavro
+import pytest
 from conftest import BUILD, MOCK, PYTHON, ROOT
 
 sys.path.append(str(ROOT / "tests" / "interop"))
@@ -66,6 +69,40 @@ def test_a_java_service_sends_avro_requests_and_reads_their_avro_results(site):
         assert len({(r["value"]["session_epoch"], r["value"]["worker_id"]) for r in mine}) == 1
         for r in mine:
             assert r["value"]["status"] == "OK" and r["content-type"] == "avro/binary" and r["x-trace"] == r["value"]["request_id"]
+
+
+def example(s, heading):
+    """The first code of the README under that heading, for this site."""
+    text = (ROOT / "README.md").read_text().split(f"\n### {heading}\n", 1)[1]
+    code = textwrap.dedent(re.search(r"(?:^(?: {4}.*)?\n)+", text[text.index("\n    import ") + 1:], re.M)[0])
+    for word, ours in ("localhost:9092", s.brokers), ("bridgepool.requests", s.requests), ("bridgepool.results", s.results):
+        assert word in code
+        code = code.replace(word, ours)
+    return code
+
+
+def test_the_readmes_clients_get_their_results_and_give_up_without_a_daemon(site):
+    client = java_program.build(ROOT / "tests" / "e2e" / "java" / "Client.java", BUILD / "tests" / "e2e" / "java")
+    s = site(PYTHON + " size = 1;")
+    (s.directory / "app.py").write_text(APP)
+    java, python = example(s, "From Java"), example(s, "From Python")
+    (s.directory / "Call.java").write_text(java)
+    calls = ["java", "-cp", client[-2], "Call.java"], [sys.executable, "-c", python]
+
+    def run(command):
+        return subprocess.run(command, cwd=s.directory, check=True, capture_output=True, text=True, timeout=120).stdout
+
+    daemon = s.start()
+    s.wait_joined()
+    assert json.loads(run(calls[0]))["result"] == {"items": ["milk"]}
+    assert run(calls[1]) == "OK {'items': ['milk', 'milk']} None\n"
+    daemon.terminate()
+    assert daemon.wait(30) == 0
+    (s.directory / "Call.java").write_text(java.replace("32000", "3200"))
+    with pytest.raises(subprocess.CalledProcessError) as given_up:
+        run(calls[0])
+    assert given_up.value.stderr.startswith("no result")
+    assert run([*calls[1][:2], python.replace("+ 32", "+ 3")]).startswith("no result")
 
 
 def test_a_python_session_keeps_its_state_and_sigterm_ends_everything_with_exit_code_0(site):

@@ -156,6 +156,19 @@ def test_three_daemons_join_and_leave_under_load(group, three, static):
     assert repeated < load.sent / 3
 
 
+def test_two_daemons_of_one_name_do_not_take_turns(site):
+    s = site(MOCK + " size = 1;", 'health = { heartbeat = "0"; };')
+    first = s.start("one")
+    s.wait_joined()
+    second = s.start("one")
+    assert first.wait(60) == 78  # which systemd does not start again
+    assert " fenced " in s.log_text()
+    s.wait_joined()
+    s.ask("s1", "count")
+    second.terminate()
+    assert second.wait(30) == 0
+
+
 def test_what_runs_longer_than_the_drain_of_a_rebalance_goes_on_where_its_partition_stays(site):
     """Two sessions of each of four partitions run something when another member joins: two partitions stay, with what runs there."""
     s = site(MOCK + " size = 1;", 'drain = { revoke = "200ms"; };')

@@ -1,5 +1,6 @@
 """What systemd is told, over a socket as systemd gives one; and what it says of the unit."""
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -68,10 +69,26 @@ def test_workers_do_not_hear_of_the_supervisor(site, tmp_path):
     supervisor.close()
 
 
+def installed(prefix, **variables):
+    subprocess.run(["cmake", "--install", BUILD, "--prefix", prefix], check=True, stdout=subprocess.DEVNULL, env={**os.environ, **variables})
+    return (pathlib.Path(variables.get("DESTDIR", "/")) / str(prefix).lstrip("/") / "lib/systemd/system/bridgepool.service").read_text()
+
+
+def programs(unit):
+    return re.findall(r"^Exec\w+=.*$", unit, re.M)
+
+
+def test_the_unit_runs_what_was_installed_with_it(tmp_path):
+    here = tmp_path / "here"
+    assert programs(installed(here)) == [f"ExecStart={here}/bin/bridgepool run -c /etc/bridgepool/bridgepool.cfg",
+                                         f"ExecReload={here}/bin/bridgepool reload --pid $MAINPID"]
+    assert (here / "bin/bridgepool").exists()
+    staged = installed("/opt/there", DESTDIR=str(tmp_path / "image"))
+    assert programs(staged)[0].startswith("ExecStart=/opt/there/bin/bridgepool run")
+
+
 def test_systemd_is_content_with_the_unit(tmp_path):
-    unit = (BUILD / "deploy" / "bridgepool.service").read_text()
-    programs = re.findall(r"^(Exec\w+=)/\S*/(bin/.*)$", unit, re.M)
-    assert programs == [("ExecStart=", "bin/bridgepool run -c /etc/bridgepool/bridgepool.cfg"), ("ExecReload=", "bin/bridgepool reload --pid $MAINPID")]
+    unit = installed(tmp_path)
     promised = {  # what would only be missed on the day it is needed
         "Type=notify",
         "WatchdogSec=30",

@@ -499,6 +499,9 @@ def test_the_readmes_example_streams(stub, tmp_path):
         assert worker.result("ask", {"question": "no parts"}, session="s") == {"answer": "echo: no parts"}
         half = worker.send("ask", {"question": "STUB_HALF_SLOW " + "word " * 20}, session="s", stream=True, remaining_ms=500)
         assert worker.answer(half, [])["error"]["code"] == "TIMEOUT"
+        for n in (429, 500):
+            busy = worker.answer(worker.send("ask", {"question": f"STUB_FAIL_{n}"}, session="s"))["error"]
+            assert (busy["code"], busy["retriable"], busy["retry_after_ms"]) == ("model_busy", True, 5000)
         check_idle(worker)
     finally:
         worker.kill()
