@@ -6,20 +6,20 @@
 
 #include "state.h"
 
-static const char *keep(struct kept *k, const char *text)
+static const char *keep(struct strings *k, const char *text)
 {
 	k->items = xrealloc(k->items, (k->n + 1) * sizeof(*k->items));
 	return k->items[k->n++] = xstrdup(text);
 }
 
-static void keep_free(struct kept *k)
+static void keep_free(struct strings *k)
 {
 	for (size_t i = 0; i < k->n; i++)
 		free(k->items[i]);
 	free(k->items);
 }
 
-static const char *const *keep_list(struct kept *k, const char *const *list, size_t n)
+static const char *const *keep_list(struct strings *k, const char *const *list, size_t n)
 {
 	const char **kept = xcalloc(n + 1, sizeof(*kept));
 
@@ -95,10 +95,10 @@ static void keep_fixed(struct engine_config *now, const struct engine_config *be
 void config_retune(struct engine *e, const struct engine_config *cfg)
 {
 	struct engine_config before = e->cfg;
-	struct kept former = e->patterns;
+	struct strings former = e->patterns;
 
 	CHECK(cfg->npools == before.npools && cfg->nsources == before.nsources);
-	e->patterns = (struct kept){0};
+	e->patterns = (struct strings){0};
 	copy(e, cfg);
 	keep_fixed(&e->cfg, &before);
 	free_lists(&before);

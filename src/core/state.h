@@ -17,15 +17,15 @@ struct counters {
 	int64_t committed_at; /* the last that was accepted; 0: none */
 };
 
-struct kept {
+struct strings {
 	char **items; /* owned, as is each */
 	size_t n;
 };
 
 struct engine {
 	struct engine_config cfg; /* its strings are in these two */
-	struct kept names;        /* of the instance, pools and topics: borrowed for the engine's life */
-	struct kept patterns;     /* of commands and headers: nobody borrows them, each retune brings others */
+	struct strings names;     /* of the instance, pools and topics: borrowed for the engine's life */
+	struct strings patterns;  /* of commands and headers: nobody borrows them, each retune brings others */
 	struct port port;
 	struct codec *codec;
 	struct random random;
