@@ -243,7 +243,7 @@ static const struct cli_option options[] = {
 	{EPOCH, "epoch", "TOKEN", "the session_epoch that must still live, else the answer is SESSION_LOST"},
 	{COMMAND, "command", "NAME", "the command; also the first operand"},
 	{ARGS, "args", "JSON", "its arguments, a JSON object, sent byte for byte"},
-	{POOL, "pool", "NAME", "a pool other than the source's"},
+	{POOL, "pool", "NAME", "the pool that the topic's source must have, else the answer is REJECTED; it chooses none"},
 	{REQUEST_ID, "request-id", "ID", "default: a new one"},
 	{IDEMPOTENT, "idempotent", NULL, "it may be run again although it may have run"},
 	{STREAM, "stream", NULL, "print what comes before the result too, each part as a line with \"final\": false"},

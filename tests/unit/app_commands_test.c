@@ -176,6 +176,7 @@ START_TEST(every_command_tells_about_itself)
 	expect("version", 0, "librdkafka");
 	expect("run --help", 0, "pools[].command");
 	expect("submit --help", 0, "--session");
+	ck_assert_ptr_nonnull(strstr(out, "the pool that the topic's source must have"));
 	expect("tail --help", 0, "--until-end");
 	expect("topics --help", 0, "--partitions");
 	expect("check --help", 0, "--config");
