@@ -23,12 +23,13 @@ static void log_finding(void *ctx, enum verdict verdict, const char *what, const
 		mend ? mend : "");
 }
 
-void beginning_tell_memory(const struct daemon *d)
+void beginning_tell_surroundings(const struct daemon *d)
 {
 	enum log_level good = LOG_INFO;
 	const struct preflight_report report = {&good, log_finding};
 
 	preflight_memory(&d->settings, &d->memory, &report);
+	preflight_environment(&d->settings, &report);
 }
 
 /* As beginning_await. */
@@ -107,7 +108,7 @@ bool beginning_await(struct daemon *d)
 	struct admin *a;
 	bool ready;
 
-	beginning_tell_memory(d);
+	beginning_tell_surroundings(d);
 	a = admin_new(d->settings.kafka.brokers, (const char *const *)d->settings.kafka.properties.items, why, sizeof why);
 	if (!a) {
 		log_line(LOG_ERROR, "kafka_configuration", "%s", why);

@@ -144,6 +144,38 @@ void preflight_topic_settings(struct admin *a, const struct settings *s, const s
 	each_topic(s, look_settings, &l);
 }
 
+static bool pool_sets(const struct pool_settings *pool, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < pool->environment.n; i++)
+		if (strncmp(pool->environment.items[i], name, n) == 0 && pool->environment.items[i][n] == '=')
+			return true;
+	return false;
+}
+
+static void look_environment(const struct pool_settings *pool, const struct preflight_report *r)
+{
+	char what[512];
+
+	for (size_t i = 0; i < pool->pass_environment.n; i++) {
+		const char *name = pool->pass_environment.items[i];
+
+		if (strpbrk(name, "*?[") || getenv(name) || pool_sets(pool, name))
+			continue;
+		snprintf(what, sizeof what, "pool \"%s\": its pass_environment names %s, which is not set here", pool->name,
+			name);
+		r->found(r->ctx, VERDICT_WARN, what,
+			"set it where the daemon is started (for systemd in an EnvironmentFile), or take it out of pools[].pass_environment");
+	}
+}
+
+void preflight_environment(const struct settings *s, const struct preflight_report *r)
+{
+	for (size_t i = 0; i < s->pools.n; i++)
+		look_environment(settings_pool(s, i), r);
+}
+
 int preflight_schemas(const struct settings *s, const struct preflight_report *r)
 {
 	const struct codec_config config = wiring_codec(s);

@@ -73,6 +73,7 @@ static int run(int argc, char **argv)
 	print_finding(NULL, VERDICT_OK, "the configuration is well-formed", NULL);
 	memory = machine_memory("");
 	preflight_memory(&s, &memory, &report);
+	preflight_environment(&s, &report);
 	schemas = preflight_schemas(&s, &report);
 	code = check_kafka(&s);
 	if (workers)

@@ -413,7 +413,30 @@ START_TEST(workers_that_cannot_start_are_exit_code_78_before_the_group_is_joined
 	expect("run", 78, "cannot start");
 	ck_assert_ptr_nonnull(strstr(out, "this is why"));
 	ck_assert_ptr_null(strstr(out, " joined "));
-	expect("check", 78, "this is why");
+	expect("check", 78, "it ended with exit code 3; its last line: this is why\n      -> run pools[].command by hand");
+	ck_assert_ptr_nonnull(strstr(out, "workers get only PATH, HOME and the like, and what pools[].pass_environment names"));
+	expect("check --set 'pools[0].command=[\"true\"]'", 78, "it ended with exit code 0\n      -> it is no worker");
+	ck_assert_ptr_nonnull(strstr(out, "python3 -m bridgepool.worker app:app"));
+	expect("check --set 'pools[0].command=[\"echo\", \"hi\"]'", 78, "it ended with exit code 0\n      -> it is no worker");
+	expect("check --set 'pools[0].command=[\"python3\", \"-IS\", \"-m\", \"bridgepool.worker\"]'", 78,
+		"-> that Python lacks the package: python3 -m pip install ");
+	ck_assert_int_eq(stop(broker), 0);
+}
+END_TEST
+
+START_TEST(what_workers_shall_get_and_is_not_there_is_told)
+{
+	broker = start_broker();
+	write_config("bridgepool.cfg", "bridgepool.requests", "\"sh\", \"-c\", \"exit 3\"");
+	expect("check --no-workers --set 'pools[0].pass_environment=[\"NOWHERE\", \"PATH\", \"NO_*\"]'", 0,
+		"warn  pool \"default\": its pass_environment names NOWHERE, which is not set here");
+	ck_assert_ptr_null(strstr(out, "names PATH"));
+	ck_assert_ptr_null(strstr(out, "names NO_*"));
+	expect("check --no-workers --set 'pools[0].pass_environment=[\"NOWHERE\"]' --set 'pools[0].environment=[\"NOWHERE=1\"]'",
+		0, "configuration");
+	ck_assert_ptr_null(strstr(out, "NOWHERE"));
+	expect("run --set 'pools[0].pass_environment=[\"NOWHERE\"]'", 78,
+		"its pass_environment names NOWHERE, which is not set here");
 	ck_assert_int_eq(stop(broker), 0);
 }
 END_TEST
@@ -458,6 +481,7 @@ static Suite *make_suite(void)
 	tcase_add_test(served, a_second_signal_stops_at_once);
 	tcase_add_checked_fixture(own, NULL, end_running);
 	tcase_add_test(own, workers_that_cannot_start_are_exit_code_78_before_the_group_is_joined);
+	tcase_add_test(own, what_workers_shall_get_and_is_not_there_is_told);
 	tcase_add_test(own, the_demo_goes_as_it_tells);
 	return suite;
 }

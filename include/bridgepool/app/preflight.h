@@ -25,6 +25,8 @@ void preflight_topic_settings(struct admin *a, const struct settings *s, const s
 /* What workers may hold where the settings do not say it; do the limits of all together fit the memory that there is? Only
  * warns. */
 void preflight_memory(const struct settings *s, const struct machine_memory *m, const struct preflight_report *r);
+/* Is there in our own environment what pools[].pass_environment names? Only warns. */
+void preflight_environment(const struct settings *s, const struct preflight_report *r);
 /* Starts one worker of each pool, pings it, ends it. Returns the exit code that a failure calls for, else 0. */
 int preflight_workers(const struct settings *s, const struct preflight_report *r);
 
