@@ -11,6 +11,7 @@
 #include "bridgepool/wire/json.h"
 #include "cli.h"
 #include "commands.h"
+#include "reach.h"
 #include "requester.h"
 
 enum {
@@ -217,8 +218,10 @@ static int submit_talk(struct submit *s, const struct settings *settings)
 		.timeout_ms = s->timeout_ms,
 	};
 	char why[REASON];
-	int code;
+	int code = reach_broker("submit", settings, c.reach_ms);
 
+	if (code != EXIT_OK)
+		return code;
 	s->requester = requester_open(&c, &code, why, sizeof why);
 	if (!s->requester)
 		return fail(code, "", why);

@@ -9,6 +9,7 @@
 #include "bridgepool/wire/pairs.h"
 #include "cli.h"
 #include "commands.h"
+#include "reach.h"
 #include "text.h"
 
 enum { FROM_BEGINNING = CLI_PRIVATE, UNTIL_END, META, FOLLOW_TIMEOUT_MS = 15000, READ_TIMEOUT_MS = 200, LINE_LIMIT = 64 << 20 };
@@ -89,10 +90,13 @@ static int tail_read(struct tail *t)
 	return code;
 }
 
-static int tail_follow(struct tail *t)
+static int tail_follow(struct tail *t, const struct settings *s)
 {
 	char why[512];
+	int code = reach_broker("tail", s, FOLLOW_TIMEOUT_MS);
 
+	if (code != EXIT_OK)
+		return code;
 	if (!client_follow(t->client, t->topic, t->from_beginning || t->until_end, FOLLOW_TIMEOUT_MS, why, sizeof why)) {
 		fprintf(stderr, "bridgepool tail: %s\n", why);
 		return EXIT_BROKER;
@@ -115,7 +119,7 @@ static int tail_run(struct tail *t, const struct settings *s)
 	t->codec = codec_new(&codec, why, sizeof why);
 	t->client = t->codec ? client_new(&client, why, sizeof why) : NULL;
 	if (t->client)
-		code = tail_follow(t);
+		code = tail_follow(t, s);
 	else
 		fprintf(stderr, "bridgepool tail: %s\n", why);
 	if (t->client)

@@ -9,6 +9,7 @@
 #include "bridgepool/wire/codec.h"
 #include "cli.h"
 #include "commands.h"
+#include "reach.h"
 #include "screen.h"
 
 enum {
@@ -206,10 +207,13 @@ static int watch_show(struct watch *w)
 
 /* ---- from the command line on ---- */
 
-static int watch_follow(struct watch *w)
+static int watch_follow(struct watch *w, const struct settings *s)
 {
 	char why[512];
+	int code = reach_broker("watch", s, FOLLOW_TIMEOUT_MS);
 
+	if (code != EXIT_OK)
+		return code;
 	if (!client_follow_since(w->client, w->topic, clock_wall_ms() - w->since_ms, FOLLOW_TIMEOUT_MS, why, sizeof why)) {
 		fprintf(stderr, "bridgepool watch: %s\n", why);
 		return EXIT_BROKER;
@@ -235,7 +239,7 @@ static int watch_run(struct watch *w, const struct settings *s, bool whole)
 	w->codec = codec_new(&codec, why, sizeof why);
 	w->client = w->codec ? client_new(&client, why, sizeof why) : NULL;
 	if (w->client)
-		code = watch_follow(w);
+		code = watch_follow(w, s);
 	else
 		fprintf(stderr, "bridgepool watch: %s\n", why);
 	if (w->client)

@@ -254,7 +254,16 @@ END_TEST
 
 START_TEST(no_broker_is_exit_code_69)
 {
-	expect("submit -b 127.0.0.1:1 --timeout 1s echo", 69, "127.0.0.1:1");
+	char both[700];
+
+	expect("submit -b 127.0.0.1:1 --timeout 1s echo", 69, "bridgepool submit: no broker of 127.0.0.1:1 answers: ");
+	ck_assert_ptr_nonnull(strstr(out, "Connection refused (after"));
+	ck_assert_ptr_null(strstr(out, "waiting"));
+	expect("submit -b 127.0.0.1:1 --timeout 3s echo", 69,
+		"bridgepool submit: waiting for a broker at 127.0.0.1:1 ...\nbridgepool submit: no broker of 127.0.0.1:1 answers: ");
+	snprintf(both, sizeof both, "tail -b 127.0.0.1:1 results 2>&1 & %s watch -b 127.0.0.1:1 --once 2>&1; wait $!", program);
+	expect(both, 69, "bridgepool tail: no broker of 127.0.0.1:1 answers: ");
+	ck_assert_ptr_nonnull(strstr(out, "bridgepool watch: no broker of 127.0.0.1:1 answers: "));
 }
 END_TEST
 
