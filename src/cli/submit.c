@@ -173,9 +173,9 @@ static int say_open(const struct submit *s)
 		return EXIT_INTERRUPTED;
 	}
 	fprintf(stderr,
-		"bridgepool submit: %zu of %zu results did not come within --timeout; is a daemon running on this topic?\n"
-		"A request with a timeout_ms or deadline of its own may still run until then; any other is over now.\n",
-		open, sent);
+		"bridgepool submit: %zu of %zu results did not come within --timeout; sent to %s, awaited on %s; see `bridgepool watch --once` "
+		"and `bridgepool check`\nA request with a timeout_ms or deadline of its own may still run until then; any other is over now.\n",
+		open, sent, s->topic, s->results);
 	return EXIT_TIMED_OUT;
 }
 
@@ -203,16 +203,23 @@ static int wait_all(struct submit *s)
 	return s->not_ok ? EXIT_FAILED : EXIT_OK;
 }
 
-static int submit_talk(struct submit *s, const struct settings *settings)
+static void find_topics(struct submit *s, const struct settings *settings)
 {
 	const struct source_settings *sources = settings->sources.items;
+
+	if (!s->topic)
+		s->topic = settings->sources.n ? sources[0].topic : DEFAULT_REQUESTS;
+	if (!s->results)
+		s->results = settings->kafka.results;
+}
+
+static int submit_talk(struct submit *s, const struct settings *settings)
+{
 	const struct requester_config c = {
 		.brokers = settings->kafka.brokers,
 		.properties = (const char *const *)settings->kafka.properties.items,
-		.requests = s->topic              ? s->topic
-			    : settings->sources.n ? sources[0].topic
-						  : DEFAULT_REQUESTS,
-		.results = s->results ? s->results : settings->kafka.results,
+		.requests = s->topic,
+		.results = s->results,
 		.encoding = s->encoding,
 		.reach_ms = (int)within(s->timeout_ms, REACH_LEAST_MS, REACH_MS),
 		.timeout_ms = s->timeout_ms,
@@ -391,6 +398,7 @@ static int run(int argc, char **argv)
 	if (submit_options(&s, argc, argv, &code)) {
 		code = EXIT_CONFIGURATION;
 		if (cli_client_settings(&s.args, &settings, &whole)) {
+			find_topics(&s, &settings);
 			code = submit_talk(&s, &settings);
 			cli_client_free(&settings, whole);
 		}

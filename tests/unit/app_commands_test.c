@@ -368,7 +368,7 @@ static void write_text(const char *file, const char *text)
 START_TEST(a_request_does_not_outlive_its_client)
 {
 	expect("submit --topic unserved --timeout 1ms --request-id soon echo", 75,
-		"1 of 1 results did not come within --timeout");
+		"1 of 1 results did not come within --timeout; sent to unserved, awaited on bridgepool.results; see `bridgepool watch --once`");
 	ck_assert_ptr_nonnull(strstr(out, "any other is over now"));
 	write_text("own", "{\"request_id\":\"none\",\"command\":\"echo\"}\n"
 			  "{\"request_id\":\"time\",\"command\":\"echo\",\"timeout_ms\":77}\n"
