@@ -211,6 +211,7 @@ START_TEST(wrong_usage_is_exit_code_64)
 	ck_assert_ptr_nonnull(strstr(out, "Usage:"));
 	expect("chek", 64, "there is no command \"chek\"; did you mean check?");
 	ck_assert_ptr_null(strstr(out, "Usage:"));
+	expect("rnu", 64, "there is no command \"rnu\"; did you mean run?");
 	expect("run --walk", 64, "walk");
 	expect("run now", 64, "now");
 	expect("watch --since soon", 64, "\"soon\" is no time");
