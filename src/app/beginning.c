@@ -26,7 +26,7 @@ static void log_finding(void *ctx, enum verdict verdict, const char *what, const
 void beginning_tell_surroundings(const struct daemon *d)
 {
 	enum log_level good = LOG_INFO;
-	const struct preflight_report report = {&good, log_finding};
+	const struct preflight_report report = {.ctx = &good, .found = log_finding};
 
 	preflight_memory(&d->settings, &d->memory, &report);
 	preflight_environment(&d->settings, &report);
@@ -61,6 +61,7 @@ static bool await_broker(struct daemon *d, struct admin *a)
 struct topics_look {
 	struct admin *admin;
 	const struct settings *settings;
+	const char *config; /* the file that they are from */
 	int code;
 	char why[512]; /* the first thing to be mended */
 };
@@ -77,7 +78,7 @@ static void on_topic_finding(void *ctx, enum verdict verdict, const char *what, 
 static void run_look(void *ctx)
 {
 	struct topics_look *l = ctx;
-	const struct preflight_report report = {l, on_topic_finding};
+	const struct preflight_report report = {l, on_topic_finding, l->config};
 
 	l->code = preflight_topics(l->admin, l->settings, &report);
 }
@@ -103,7 +104,7 @@ static void end_early(struct daemon *d, int code, const char *reason)
 
 bool beginning_await(struct daemon *d)
 {
-	struct topics_look look = {.settings = &d->settings};
+	struct topics_look look = {.settings = &d->settings, .config = d->origin ? d->origin->path : NULL};
 	char why[512];
 	struct admin *a;
 	bool ready;

@@ -39,6 +39,7 @@ struct look {
 	struct admin *admin;
 	const struct preflight_report *report;
 	int code;
+	bool missing;          /* a topic is: how all are made is told once */
 	bool silent;           /* the broker does not tell settings: it is not asked again */
 	int64_t missing_until; /* until then a missing topic is asked for again */
 };
@@ -49,8 +50,7 @@ static const struct {
 	const char *what, *mend;
 } topic_rows[] = {
 	[TOPIC_OK] = {VERDICT_OK, EXIT_OK, "is there", NULL},
-	[TOPIC_MISSING] = {VERDICT_FAIL, EXIT_CONFIGURATION, "does not exist",
-		"create all topics with `bridgepool topics -c FILE`, or see with `bridgepool topics --print` how an administrator does it"},
+	[TOPIC_MISSING] = {VERDICT_FAIL, EXIT_CONFIGURATION, "does not exist", NULL /* write_creation */},
 	[TOPIC_FORBIDDEN] = {VERDICT_FAIL, EXIT_CONFIGURATION, "is forbidden for us",
 		"grant what `bridgepool topics --print` lists under ACLs, or look at the credentials in kafka.properties"},
 	[TOPIC_UNKNOWN] = {VERDICT_FAIL, EXIT_BROKER, "could not be asked for",
@@ -65,18 +65,33 @@ static void ask_topic(const struct look *l, const char *topic, struct topic_info
 		usleep(AGAIN_US);
 }
 
+static const char *write_creation(struct look *l, char *out, size_t size)
+{
+	const char *option = l->report->config ? " -c " : "", *config = l->report->config ? l->report->config : "";
+
+	if (l->missing)
+		return NULL;
+	l->missing = true;
+	snprintf(out, size,
+		"create all topics with `bridgepool topics%s%s`, or see with `bridgepool topics --print%s%s` how an administrator does it",
+		option, config, option, config);
+	return out;
+}
+
 static void look_topic(void *ctx, const struct topic_role *t)
 {
 	struct look *l = ctx;
 	struct topic_info info = {.state = TOPIC_UNKNOWN};
-	char what[768], partitions[32] = "";
+	const char *mend;
+	char what[768], partitions[32] = "", creation[1024];
 
 	ask_topic(l, t->topic, &info);
 	if (info.state == TOPIC_OK)
 		snprintf(partitions, sizeof partitions, ", %d partition%s", info.partitions, info.partitions == 1 ? "" : "s");
 	snprintf(what, sizeof what, "topic %s (%s) %s%s%s%s", t->topic, t->key, topic_rows[info.state].what, partitions,
 		*info.why ? ": " : "", info.why);
-	l->report->found(l->report->ctx, topic_rows[info.state].verdict, what, topic_rows[info.state].mend);
+	mend = info.state == TOPIC_MISSING ? write_creation(l, creation, sizeof creation) : topic_rows[info.state].mend;
+	l->report->found(l->report->ctx, topic_rows[info.state].verdict, what, mend);
 	if (l->code == EXIT_OK)
 		l->code = topic_rows[info.state].code;
 }

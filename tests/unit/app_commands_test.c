@@ -225,7 +225,8 @@ START_TEST(wrong_usage_is_exit_code_64)
 	expect("submit -b x --session \"$(printf '\\377')\" echo", 64, "--session: the text is not UTF-8");
 	expect("submit -b x echo a=\"$(printf '\\377')\"", 64, "argument 4 is not UTF-8");
 	expect("tail", 64, "name one topic");
-	expect("topics --partitions 0", 64, "0");
+	expect("topics --partitions 0", 64, "--partitions: \"0\" is no number from 1 to 10000");
+	expect("topics --replication few", 64, "--replication: \"few\" is no number");
 }
 END_TEST
 

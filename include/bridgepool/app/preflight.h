@@ -10,10 +10,12 @@ struct admin;
 
 enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL };
 
-/* One thing looked at. what: a sentence; mend: how to mend it, NULL when there is nothing to mend. Borrowed for the call. */
+/* One thing looked at. what: a sentence; mend: how to mend it, NULL when there is nothing to mend, or it was just told. Borrowed
+ * for the call. */
 struct preflight_report {
 	void *ctx;
 	void (*found)(void *ctx, enum verdict verdict, const char *what, const char *mend);
+	const char *config; /* what -c names for the commands that mend it; NULL: they find the file without it */
 };
 
 /* What is in schemas.extra can be read. Returns the exit code that a failure calls for, else 0. */
