@@ -133,7 +133,11 @@ static int print_once(struct watch *w)
 	for (size_t i = 0; i < w->picture.n; i++)
 		printf("%s%s%s\n", terminal_colour(&t, w->picture.lines[i].colour), w->picture.lines[i].text,
 			w->picture.lines[i].colour ? terminal_colour(&t, COLOUR_PLAIN) : "");
-	return group_is_whole(&w->group) ? EXIT_OK : EXIT_TIMED_OUT;
+	if (group_is_whole(&w->group))
+		return EXIT_OK;
+	fprintf(stderr, "bridgepool watch: no heartbeat %swithin %g s on %s\n", w->group.members ? "of each instance " : "",
+		(double)w->timeout_ms / 1000, w->topic);
+	return EXIT_TIMED_OUT;
 }
 
 static int watch_once(struct watch *w)
