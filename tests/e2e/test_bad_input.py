@@ -382,6 +382,18 @@ def test_a_topic_that_is_missing_is_named(site):
         assert f"topic {name} " in line and "does not exist" in line and "bridgepool topics" in line, line
 
 
+def test_tail_of_a_topic_that_is_not_there_and_of_one_of_several(site):
+    s = site(MOCK)
+    said = subprocess.run([BRIDGEPOOL, "tail", "-c", s.config, "helth"], capture_output=True, text=True)
+    assert said.returncode == 69 and "there is no topic helth at " in said.stderr, said
+    assert said.stderr.endswith("; name a topic, or one of: requests, results, health, dead-letters\n"), said
+    said = subprocess.run([BRIDGEPOOL, "tail", "-c", s.config, "--set", "kafka.health=no.health", "health"], capture_output=True, text=True)
+    assert said.returncode == 69 and "topic no.health " in said.stderr and "`bridgepool topics` creates what is missing" in said.stderr, said
+    s.config.write_text(s.config.read_text().replace("sources = (", 'sources = ( { topic = "one.more"; },'))
+    said = subprocess.run([BRIDGEPOOL, "tail", "-c", s.config, "requests", "--until-end"], capture_output=True, text=True)
+    assert "this is one.more, of the first of 2 sources" in said.stderr, said
+
+
 def test_how_missing_topics_are_made_is_told_once(site):
     s = site(MOCK)
     missing = ["--set", "kafka.results=no.results", "--set", "kafka.health=no.health"]
