@@ -184,6 +184,7 @@ START_TEST(every_command_tells_about_itself)
 	expect("reload --help", 0, "--pid");
 	expect("broker --help", 0, "--topics");
 	expect("demo --help", 0, "--keep");
+	ck_assert_ptr_nonnull(strstr(out, "Takes a few seconds."));
 	expect("mock-worker --help", 0, "--crash");
 	expect("help submit", 0, "--session");
 	expect("man", 0, ".SH EXIT STATUS");
