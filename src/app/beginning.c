@@ -23,12 +23,13 @@ static void log_finding(void *ctx, enum verdict verdict, const char *what, const
 		mend ? mend : "");
 }
 
-void beginning_tell_memory(const struct daemon *d)
+void beginning_tell_surroundings(const struct daemon *d)
 {
 	enum log_level good = LOG_INFO;
-	const struct preflight_report report = {&good, log_finding};
+	const struct preflight_report report = {.ctx = &good, .found = log_finding};
 
 	preflight_memory(&d->settings, &d->memory, &report);
+	preflight_environment(&d->settings, &report);
 }
 
 /* As beginning_await. */
@@ -60,6 +61,7 @@ static bool await_broker(struct daemon *d, struct admin *a)
 struct topics_look {
 	struct admin *admin;
 	const struct settings *settings;
+	const char *config; /* the file that they are from */
 	int code;
 	char why[512]; /* the first thing to be mended */
 };
@@ -76,7 +78,7 @@ static void on_topic_finding(void *ctx, enum verdict verdict, const char *what, 
 static void run_look(void *ctx)
 {
 	struct topics_look *l = ctx;
-	const struct preflight_report report = {l, on_topic_finding};
+	const struct preflight_report report = {l, on_topic_finding, l->config};
 
 	l->code = preflight_topics(l->admin, l->settings, &report);
 }
@@ -102,12 +104,12 @@ static void end_early(struct daemon *d, int code, const char *reason)
 
 bool beginning_await(struct daemon *d)
 {
-	struct topics_look look = {.settings = &d->settings};
+	struct topics_look look = {.settings = &d->settings, .config = d->origin ? d->origin->path : NULL};
 	char why[512];
 	struct admin *a;
 	bool ready;
 
-	beginning_tell_memory(d);
+	beginning_tell_surroundings(d);
 	a = admin_new(d->settings.kafka.brokers, (const char *const *)d->settings.kafka.properties.items, why, sizeof why);
 	if (!a) {
 		log_line(LOG_ERROR, "kafka_configuration", "%s", why);

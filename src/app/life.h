@@ -44,8 +44,8 @@ void daemon_give_up(struct daemon *d, int code, const char *reason);
 /* Waits for a broker, meanwhile answers who asks for a reload, and looks at the topics. False: no work; exit_code says how it
  * ended, a signal ends it well. */
 bool beginning_await(struct daemon *d);
-/* Which limits hold that nobody has written down is worth a line. */
-void beginning_tell_memory(const struct daemon *d);
+/* Which limits hold that nobody has written down, and what workers shall get that is not there, is worth a line. */
+void beginning_tell_surroundings(const struct daemon *d);
 
 /* reloading.c: that was asked for */
 void reloading_serve(struct daemon *d);

@@ -39,6 +39,7 @@ struct look {
 	struct admin *admin;
 	const struct preflight_report *report;
 	int code;
+	bool missing;          /* a topic is: how all are made is told once */
 	bool silent;           /* the broker does not tell settings: it is not asked again */
 	int64_t missing_until; /* until then a missing topic is asked for again */
 };
@@ -49,8 +50,7 @@ static const struct {
 	const char *what, *mend;
 } topic_rows[] = {
 	[TOPIC_OK] = {VERDICT_OK, EXIT_OK, "is there", NULL},
-	[TOPIC_MISSING] = {VERDICT_FAIL, EXIT_CONFIGURATION, "does not exist",
-		"create all topics with `bridgepool topics -c FILE`, or see with `bridgepool topics --print` how an administrator does it"},
+	[TOPIC_MISSING] = {VERDICT_FAIL, EXIT_CONFIGURATION, "does not exist", NULL /* write_creation */},
 	[TOPIC_FORBIDDEN] = {VERDICT_FAIL, EXIT_CONFIGURATION, "is forbidden for us",
 		"grant what `bridgepool topics --print` lists under ACLs, or look at the credentials in kafka.properties"},
 	[TOPIC_UNKNOWN] = {VERDICT_FAIL, EXIT_BROKER, "could not be asked for",
@@ -65,18 +65,33 @@ static void ask_topic(const struct look *l, const char *topic, struct topic_info
 		usleep(AGAIN_US);
 }
 
+static const char *write_creation(struct look *l, char *out, size_t size)
+{
+	const char *option = l->report->config ? " -c " : "", *config = l->report->config ? l->report->config : "";
+
+	if (l->missing)
+		return NULL;
+	l->missing = true;
+	snprintf(out, size,
+		"create all topics with `bridgepool topics%s%s`, or see with `bridgepool topics --print%s%s` how an administrator does it",
+		option, config, option, config);
+	return out;
+}
+
 static void look_topic(void *ctx, const struct topic_role *t)
 {
 	struct look *l = ctx;
 	struct topic_info info = {.state = TOPIC_UNKNOWN};
-	char what[768], partitions[32] = "";
+	const char *mend;
+	char what[768], partitions[32] = "", creation[1024];
 
 	ask_topic(l, t->topic, &info);
 	if (info.state == TOPIC_OK)
 		snprintf(partitions, sizeof partitions, ", %d partition%s", info.partitions, info.partitions == 1 ? "" : "s");
 	snprintf(what, sizeof what, "topic %s (%s) %s%s%s%s", t->topic, t->key, topic_rows[info.state].what, partitions,
 		*info.why ? ": " : "", info.why);
-	l->report->found(l->report->ctx, topic_rows[info.state].verdict, what, topic_rows[info.state].mend);
+	mend = info.state == TOPIC_MISSING ? write_creation(l, creation, sizeof creation) : topic_rows[info.state].mend;
+	l->report->found(l->report->ctx, topic_rows[info.state].verdict, what, mend);
 	if (l->code == EXIT_OK)
 		l->code = topic_rows[info.state].code;
 }
@@ -142,6 +157,38 @@ void preflight_topic_settings(struct admin *a, const struct settings *s, const s
 	struct look l = {.admin = a, .report = r, .code = EXIT_OK};
 
 	each_topic(s, look_settings, &l);
+}
+
+static bool pool_sets(const struct pool_settings *pool, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < pool->environment.n; i++)
+		if (strncmp(pool->environment.items[i], name, n) == 0 && pool->environment.items[i][n] == '=')
+			return true;
+	return false;
+}
+
+static void look_environment(const struct pool_settings *pool, const struct preflight_report *r)
+{
+	char what[512];
+
+	for (size_t i = 0; i < pool->pass_environment.n; i++) {
+		const char *name = pool->pass_environment.items[i];
+
+		if (strpbrk(name, "*?[") || getenv(name) || pool_sets(pool, name))
+			continue;
+		snprintf(what, sizeof what, "pool \"%s\": its pass_environment names %s, which is not set here", pool->name,
+			name);
+		r->found(r->ctx, VERDICT_WARN, what,
+			"set it where the daemon is started (for systemd in an EnvironmentFile), or take it out of pools[].pass_environment");
+	}
+}
+
+void preflight_environment(const struct settings *s, const struct preflight_report *r)
+{
+	for (size_t i = 0; i < s->pools.n; i++)
+		look_environment(settings_pool(s, i), r);
 }
 
 int preflight_schemas(const struct settings *s, const struct preflight_report *r)

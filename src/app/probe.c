@@ -22,6 +22,9 @@ struct probe {
 	bool answered, gone, timed_out;
 	char said[256];  /* about itself */
 	char fault[256]; /* what went wrong with it */
+	char end[64];    /* how it ended, when that was not our doing */
+	bool closed;     /* the fault is only that a pipe was closed, as an end does */
+	bool done;       /* it ended with exit code 0, before it was told to */
 	char last[512];  /* its last stderr line */
 };
 
@@ -67,6 +70,7 @@ static void on_fault(void *ctx, struct slot_ref w, enum worker_fault f, struct s
 	struct probe *p = ctx;
 
 	(void)w;
+	p->closed |= (f == FAULT_EOF || f == FAULT_WRITE) && detail.len == 0;
 	if (!*p->fault)
 		snprintf(p->fault, sizeof p->fault, "%s%s%.*s", worker_fault_text(f), detail.len ? ": " : "", (int)detail.len,
 			detail.len ? (const char *)detail.data : "");
@@ -80,9 +84,9 @@ static void on_gone(void *ctx, struct slot_ref w, const struct exit_report *x)
 	p->gone = true;
 	if (x->last.len)
 		snprintf(p->last, sizeof p->last, "%.*s", (int)x->last.len, (const char *)x->last.data);
-	if (!*p->fault)
-		snprintf(p->fault, sizeof p->fault, "it ended with %s %d", x->exited ? "exit code" : "signal",
-			x->exited ? x->code : x->signal);
+	snprintf(p->end, sizeof p->end, "it ended with %s %d", x->exited ? "exit code" : "signal",
+		x->exited ? x->code : x->signal);
+	p->done = x->exited && x->code == 0;
 	probe_end(p);
 }
 
@@ -130,9 +134,37 @@ static void probe_talk(struct probe *p)
 		probe_wait(p, END_TIMEOUT_MS);
 }
 
+static bool is_our_python(const struct pool_settings *pool)
+{
+	for (size_t i = 0; i < pool->command.n; i++)
+		if (strcmp(pool->command.items[i], "bridgepool.worker") == 0)
+			return true;
+	return false;
+}
+
+static void write_mend(const struct probe *p, char *out, size_t size)
+{
+	const char *python = p->pool->command.n ? p->pool->command.items[0] : "python3";
+
+	if (strstr(p->last, "No module named 'bridgepool'"))
+		snprintf(out, size,
+			"that Python lacks the package: %s -m pip install " BRIDGEPOOL_DATADIR
+			"/python (or src/bridges/python of the clone), or name the Python of an environment that has it",
+			python);
+	else if (p->done && !is_our_python(p->pool))
+		snprintf(out, size,
+			"it is no worker: that goes on until its standard input ends, and answers what it reads there; a Python app is started "
+			"with `python3 -m bridgepool.worker app:app`");
+	else
+		snprintf(out, size,
+			"run pools[].command by hand in pools[].directory and look at what it says; of the environment workers get only PATH, "
+			"HOME and the like, and what pools[].pass_environment names");
+}
+
 static int probe_report(const struct probe *p, const struct preflight_report *r)
 {
-	char what[1280];
+	char what[1280], mend[768];
+	const char *fault;
 
 	if (p->answered && p->gone) {
 		snprintf(what, sizeof what, "pool \"%s\": a worker started, answered its first ping (%s) and ended",
@@ -147,9 +179,11 @@ static int probe_report(const struct probe *p, const struct preflight_report *r)
 		r->found(r->ctx, VERDICT_WARN, what, "a worker should end when its standard input ends; it is killed otherwise");
 		return EXIT_OK;
 	}
-	snprintf(what, sizeof what, "pool \"%s\": a worker did not start: %s%s%s", p->pool->name, p->fault,
-		*p->last ? "; its last line: " : "", p->last);
-	r->found(r->ctx, VERDICT_FAIL, what, "run pools[].command by hand in pools[].directory and look at what it says");
+	fault = p->closed && *p->end ? "" : p->fault;
+	snprintf(what, sizeof what, "pool \"%s\": a worker did not start: %s%s%s%s%s", p->pool->name, fault,
+		*fault && *p->end ? "; " : "", p->end, *p->last ? "; its last line: " : "", p->last);
+	write_mend(p, mend, sizeof mend);
+	r->found(r->ctx, VERDICT_FAIL, what, mend);
 	return EXIT_CONFIGURATION;
 }
 

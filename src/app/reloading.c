@@ -28,7 +28,7 @@ static void take_over(struct daemon *d, struct reload *r)
 	flow_retune(d->flow, r->rolls);
 	wiring_free(&former);
 	settings_free(&unused);
-	beginning_tell_memory(d);
+	beginning_tell_surroundings(d);
 }
 
 static struct slice unindented(struct slice line)

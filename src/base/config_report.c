@@ -95,26 +95,50 @@ static const char *written(const struct config_key *key, const char *schematic, 
 	return name;
 }
 
-/* A misspelt name, else the same name in another place. */
-static const char *nearest(const struct config_keys *keys, const char *schematic)
+/* The nearest name so far, as it is in the table, or that of a group there. */
+struct guess {
+	size_t distance;
+	char path[CONFIG_PATH_MAX];
+};
+
+/* name: as the file has it. */
+static void guess_try(struct guess *g, const char *schematic, const char *name, const char *path)
 {
-	const struct config_key *found = NULL;
 	const char *last = last_name(schematic);
+	size_t d = spelling_distance(name, schematic);
+
+	if (d >= g->distance || spelling_distance(last_name(name), last) > strlen(last) / 2)
+		return;
+	g->distance = d;
+	snprintf(g->path, sizeof g->path, "%s", path);
+}
+
+/* The groups that a key is in. */
+static void guess_groups(struct guess *g, const char *schematic, const char *path)
+{
+	char group[CONFIG_PATH_MAX];
+
+	for (const char *dot = strchr(path, '.'); dot; dot = strchr(dot + 1, '.')) {
+		snprintf(group, sizeof group, "%.*s", (int)(dot - path), path);
+		if (dot[-1] != ']') /* a list is a key of its own */
+			guess_try(g, schematic, group, group);
+	}
+}
+
+/* A misspelt name, else the same name in another place. */
+static const char *nearest(const struct config_keys *keys, const char *schematic, char path[CONFIG_PATH_MAX])
+{
+	struct guess g = {spelling_near(schematic) + 1, ""};
 	char name[CONFIG_PATH_MAX];
-	size_t best = spelling_near(schematic) + 1;
 
 	for (size_t i = 0; i < keys->n; i++) {
-		size_t d = spelling_distance(written(&keys->rows[i], schematic, name), schematic);
-
-		if (d < best) {
-			best = d;
-			found = &keys->rows[i];
-		}
+		guess_try(&g, schematic, written(&keys->rows[i], schematic, name), keys->rows[i].path);
+		guess_groups(&g, schematic, keys->rows[i].path);
 	}
-	if (found && spelling_distance(last_name(written(found, schematic, name)), last) <= strlen(last) / 2)
-		return found->path;
+	if (*g.path)
+		return memcpy(path, g.path, sizeof g.path);
 	for (size_t i = 0; i < keys->n; i++)
-		if (strcmp(last_name(keys->rows[i].path), last) == 0)
+		if (strcmp(last_name(keys->rows[i].path), last_name(schematic)) == 0)
 			return keys->rows[i].path;
 	return NULL;
 }
@@ -148,7 +172,7 @@ static void spell(const char *meant, const char *path, bool set, char *out, size
 
 void config_unknown(struct config_report *r, const config_setting_t *at, const char *path)
 {
-	char schematic[CONFIG_PATH_MAX], spelt[CONFIG_PATH_MAX + 32];
+	char schematic[CONFIG_PATH_MAX], near[CONFIG_PATH_MAX], spelt[CONFIG_PATH_MAX + 32];
 	const struct config_key *later;
 	const char *meant;
 
@@ -157,7 +181,7 @@ void config_unknown(struct config_report *r, const config_setting_t *at, const c
 		return;
 	}
 	later = reserved(&r->keys, schematic);
-	meant = nearest(&r->keys, schematic);
+	meant = nearest(&r->keys, schematic, near);
 	if (later) {
 		config_say(r, at, path, "not supported in this version: %s; remove it", later->help);
 	} else if (meant) {

@@ -21,9 +21,7 @@ static void print_finding(void *ctx, enum verdict verdict, const char *what, con
 	fflush(stdout);
 }
 
-static const struct preflight_report report = {NULL, print_finding};
-
-static int check_kafka(const struct settings *s)
+static int check_kafka(const struct settings *s, const struct preflight_report *report)
 {
 	char why[512], what[640];
 	struct admin *a = admin_new(s->kafka.brokers, (const char *const *)s->kafka.properties.items, why, sizeof why);
@@ -39,9 +37,9 @@ static int check_kafka(const struct settings *s)
 	} else {
 		snprintf(what, sizeof what, "a broker answers at %s", s->kafka.brokers);
 		print_finding(NULL, VERDICT_OK, what, NULL);
-		code = preflight_topics(a, s, &report);
+		code = preflight_topics(a, s, report);
 		if (code == EXIT_OK)
-			preflight_topic_settings(a, s, &report);
+			preflight_topic_settings(a, s, report);
 	}
 	admin_free(a);
 	return code;
@@ -58,6 +56,7 @@ static const struct cli_option options[] = {
 static int run(int argc, char **argv)
 {
 	struct cli_args a = {0};
+	struct preflight_report report = {.found = print_finding};
 	struct machine_memory memory;
 	struct settings s;
 	bool workers = true;
@@ -69,12 +68,14 @@ static int run(int argc, char **argv)
 		return code;
 	if (!cli_settings(&a, &s))
 		return EXIT_CONFIGURATION;
+	report.config = a.config;
 	log_setup(LOG_ERROR, LOG_TEXT);
 	print_finding(NULL, VERDICT_OK, "the configuration is well-formed", NULL);
 	memory = machine_memory("");
 	preflight_memory(&s, &memory, &report);
+	preflight_environment(&s, &report);
 	schemas = preflight_schemas(&s, &report);
-	code = check_kafka(&s);
+	code = check_kafka(&s, &report);
 	if (workers)
 		more = preflight_workers(&s, &report);
 	settings_free(&s);

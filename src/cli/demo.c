@@ -185,5 +185,5 @@ const struct cli_command command_demo = {
 	.summary = "Show the main job: embedded broker, daemon, Python workers, sessions, failures, health events",
 	.operands = "",
 	.options = options,
-	.more = "Needs nothing but this program and Python 3.9 or later. Takes about ten seconds.",
+	.more = "Needs nothing but this program and Python 3.9 or later. Takes a few seconds.",
 };

@@ -11,6 +11,7 @@
 #include "bridgepool/wire/json.h"
 #include "cli.h"
 #include "commands.h"
+#include "reach.h"
 #include "requester.h"
 
 enum {
@@ -172,9 +173,9 @@ static int say_open(const struct submit *s)
 		return EXIT_INTERRUPTED;
 	}
 	fprintf(stderr,
-		"bridgepool submit: %zu of %zu results did not come within --timeout; is a daemon running on this topic?\n"
-		"A request with a timeout_ms or deadline of its own may still run until then; any other is over now.\n",
-		open, sent);
+		"bridgepool submit: %zu of %zu results did not come within --timeout; sent to %s, awaited on %s; see `bridgepool watch --once` "
+		"and `bridgepool check`\nA request with a timeout_ms or deadline of its own may still run until then; any other is over now.\n",
+		open, sent, s->topic, s->results);
 	return EXIT_TIMED_OUT;
 }
 
@@ -202,23 +203,32 @@ static int wait_all(struct submit *s)
 	return s->not_ok ? EXIT_FAILED : EXIT_OK;
 }
 
-static int submit_talk(struct submit *s, const struct settings *settings)
+static void find_topics(struct submit *s, const struct settings *settings)
 {
 	const struct source_settings *sources = settings->sources.items;
+
+	if (!s->topic)
+		s->topic = settings->sources.n ? sources[0].topic : DEFAULT_REQUESTS;
+	if (!s->results)
+		s->results = settings->kafka.results;
+}
+
+static int submit_talk(struct submit *s, const struct settings *settings)
+{
 	const struct requester_config c = {
 		.brokers = settings->kafka.brokers,
 		.properties = (const char *const *)settings->kafka.properties.items,
-		.requests = s->topic              ? s->topic
-			    : settings->sources.n ? sources[0].topic
-						  : DEFAULT_REQUESTS,
-		.results = s->results ? s->results : settings->kafka.results,
+		.requests = s->topic,
+		.results = s->results,
 		.encoding = s->encoding,
 		.reach_ms = (int)within(s->timeout_ms, REACH_LEAST_MS, REACH_MS),
 		.timeout_ms = s->timeout_ms,
 	};
 	char why[REASON];
-	int code;
+	int code = reach_broker("submit", settings, c.reach_ms);
 
+	if (code != EXIT_OK)
+		return code;
 	s->requester = requester_open(&c, &code, why, sizeof why);
 	if (!s->requester)
 		return fail(code, "", why);
@@ -243,7 +253,7 @@ static const struct cli_option options[] = {
 	{EPOCH, "epoch", "TOKEN", "the session_epoch that must still live, else the answer is SESSION_LOST"},
 	{COMMAND, "command", "NAME", "the command; also the first operand"},
 	{ARGS, "args", "JSON", "its arguments, a JSON object, sent byte for byte"},
-	{POOL, "pool", "NAME", "a pool other than the source's"},
+	{POOL, "pool", "NAME", "the pool that the topic's source must have, else the answer is REJECTED; it chooses none"},
 	{REQUEST_ID, "request-id", "ID", "default: a new one"},
 	{IDEMPOTENT, "idempotent", NULL, "it may be run again although it may have run"},
 	{STREAM, "stream", NULL, "print what comes before the result too, each part as a line with \"final\": false"},
@@ -388,6 +398,7 @@ static int run(int argc, char **argv)
 	if (submit_options(&s, argc, argv, &code)) {
 		code = EXIT_CONFIGURATION;
 		if (cli_client_settings(&s.args, &settings, &whole)) {
+			find_topics(&s, &settings);
 			code = submit_talk(&s, &settings);
 			cli_client_free(&settings, whole);
 		}

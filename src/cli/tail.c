@@ -9,13 +9,17 @@
 #include "bridgepool/wire/pairs.h"
 #include "cli.h"
 #include "commands.h"
+#include "reach.h"
 #include "text.h"
 
 enum { FROM_BEGINNING = CLI_PRIVATE, UNTIL_END, META, FOLLOW_TIMEOUT_MS = 15000, READ_TIMEOUT_MS = 200, LINE_LIMIT = 64 << 20 };
 
+#define WORDS "requests, results, health, dead-letters"
+
 struct tail {
 	struct cli_args args;
 	const char *topic;
+	bool verbatim; /* the topic is none of our words */
 	bool from_beginning, until_end, meta;
 	int64_t most; /* records to print; 0: no end */
 	struct codec *codec;
@@ -89,11 +93,17 @@ static int tail_read(struct tail *t)
 	return code;
 }
 
-static int tail_follow(struct tail *t)
+static int tail_follow(struct tail *t, const struct settings *s)
 {
 	char why[512];
+	int code = reach_broker("tail", s, FOLLOW_TIMEOUT_MS);
 
+	if (code != EXIT_OK)
+		return code;
 	if (!client_follow(t->client, t->topic, t->from_beginning || t->until_end, FOLLOW_TIMEOUT_MS, why, sizeof why)) {
+		if (t->verbatim && client_topic_missing(t->client))
+			snprintf(why, sizeof why, "there is no topic %s at %s; name a topic, or one of: " WORDS, t->topic,
+				s->kafka.brokers);
 		fprintf(stderr, "bridgepool tail: %s\n", why);
 		return EXIT_BROKER;
 	}
@@ -115,7 +125,7 @@ static int tail_run(struct tail *t, const struct settings *s)
 	t->codec = codec_new(&codec, why, sizeof why);
 	t->client = t->codec ? client_new(&client, why, sizeof why) : NULL;
 	if (t->client)
-		code = tail_follow(t);
+		code = tail_follow(t, s);
 	else
 		fprintf(stderr, "bridgepool tail: %s\n", why);
 	if (t->client)
@@ -157,7 +167,7 @@ static bool tail_options(struct tail *t, int argc, char **argv, int *code)
 	if (id == CLI_STOP)
 		return false;
 	if (optind != argc - 1) {
-		*code = cli_usage(&command_tail, "name one topic, or one of: requests, results, health, dead-letters");
+		*code = cli_usage(&command_tail, "name one topic, or one of: " WORDS);
 		return false;
 	}
 	t->topic = argv[optind];
@@ -184,6 +194,7 @@ static int run(int argc, char **argv)
 {
 	struct tail t = {0};
 	struct settings s;
+	const char *word;
 	bool whole;
 	int code;
 
@@ -191,7 +202,13 @@ static int run(int argc, char **argv)
 		return code;
 	if (!cli_client_settings(&t.args, &s, &whole))
 		return EXIT_CONFIGURATION;
-	t.topic = topic_of(&s, t.topic);
+	word = t.topic;
+	t.topic = topic_of(&s, word);
+	t.verbatim = t.topic == word;
+	if (strcmp(word, "requests") == 0 && s.sources.n > 1)
+		fprintf(stderr,
+			"bridgepool tail: this is %s, of the first of %zu sources; name the topic of another to read that one\n",
+			t.topic, s.sources.n);
 	code = tail_run(&t, &s);
 	cli_client_free(&s, whole);
 	return code;
@@ -203,7 +220,8 @@ const struct cli_command command_tail = {
 	.summary = "Print records of our topics as JSON lines",
 	.operands = "TOPIC",
 	.options = options,
-	.more = "TOPIC is a topic's name, or requests, results, health or dead-letters for the configured ones.\n"
+	.more = "TOPIC is a topic's name, or requests, results, health or dead-letters for the configured ones;\n"
+		"requests is the topic of the first source alone.\n"
 		"Dead letters are printed with their headers, which say what went wrong. Bytes that are neither our\n"
 		"records nor JSON nor text are printed as {\"base64\": ...}.",
 };

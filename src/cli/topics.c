@@ -25,15 +25,17 @@ enum {
 struct role {
 	const char *what;
 	const char *config[SETTINGS_MAX + 1];
-	bool partitioned; /* as many partitions as asked for; else few: low traffic */
-	const char *ours; /* what the daemon does with it */
+	bool partitioned;  /* as many partitions as asked for; else few: low traffic */
+	const char *ours;  /* what the daemon does with it */
+	const char *grown; /* what more partitions would do, if it is partitioned */
 };
 
 static const struct role roles[] = {
-	{"requests", {"cleanup.policy=delete", "retention.ms=604800000"}, true, "Read"},
-	{"results", {"cleanup.policy=delete", "retention.ms=86400000"}, true, "Write"},
-	{"health", {"cleanup.policy=delete", "retention.ms=86400000"}, false, "Write"},
-	{"dead letters", {"cleanup.policy=delete", "retention.ms=1209600000"}, false, "Write"},
+	{"requests", {"cleanup.policy=delete", "retention.ms=604800000"}, true, "Read", "sessions would move if it got more"},
+	{"results", {"cleanup.policy=delete", "retention.ms=86400000"}, true, "Write",
+		"the results of a session would change their partition if it got more"},
+	{"health", {"cleanup.policy=delete", "retention.ms=86400000"}, false, "Write", NULL},
+	{"dead letters", {"cleanup.policy=delete", "retention.ms=1209600000"}, false, "Write", NULL},
 };
 enum { ROLE_REQUESTS, ROLE_RESULTS, ROLE_HEALTH, ROLE_DEAD_LETTERS };
 
@@ -77,9 +79,8 @@ static void tell_existing(struct topics *t, const struct topic_spec *spec, const
 	if (known)
 		printf(", with %d partition%s", info.partitions, info.partitions == 1 ? "" : "s");
 	if (known && t->counted && role->partitioned && info.partitions != spec->partitions)
-		printf("; %d were asked for, %s", spec->partitions,
-			info.partitions < spec->partitions ? "and sessions would move if it got more"
-							   : "and Kafka takes none away");
+		printf("; %d were asked for, and %s", spec->partitions,
+			info.partitions < spec->partitions ? role->grown : "Kafka takes none away");
 	printf("\n");
 }
 
@@ -181,7 +182,8 @@ static bool topics_options(struct topics *t, int argc, char **argv, int *code)
 		if (id == PRINT) {
 			t->print = true;
 		} else if (!cli_number(optarg, 1, 10000, id == PARTITIONS ? &t->partitions : &t->replication)) {
-			*code = cli_usage(&command_topics, "\"%s\" is no number from 1 to 10000", optarg);
+			*code = cli_usage(&command_topics, "--%s: \"%s\" is no number from 1 to 10000",
+				id == PARTITIONS ? "partitions" : "replication", optarg);
 			return false;
 		}
 		t->counted |= id == PARTITIONS;

@@ -9,6 +9,7 @@
 #include "bridgepool/wire/codec.h"
 #include "cli.h"
 #include "commands.h"
+#include "reach.h"
 #include "screen.h"
 
 enum {
@@ -132,7 +133,11 @@ static int print_once(struct watch *w)
 	for (size_t i = 0; i < w->picture.n; i++)
 		printf("%s%s%s\n", terminal_colour(&t, w->picture.lines[i].colour), w->picture.lines[i].text,
 			w->picture.lines[i].colour ? terminal_colour(&t, COLOUR_PLAIN) : "");
-	return group_is_whole(&w->group) ? EXIT_OK : EXIT_TIMED_OUT;
+	if (group_is_whole(&w->group))
+		return EXIT_OK;
+	fprintf(stderr, "bridgepool watch: no heartbeat %swithin %g s on %s\n", w->group.members ? "of each instance " : "",
+		(double)w->timeout_ms / 1000, w->topic);
+	return EXIT_TIMED_OUT;
 }
 
 static int watch_once(struct watch *w)
@@ -206,10 +211,13 @@ static int watch_show(struct watch *w)
 
 /* ---- from the command line on ---- */
 
-static int watch_follow(struct watch *w)
+static int watch_follow(struct watch *w, const struct settings *s)
 {
 	char why[512];
+	int code = reach_broker("watch", s, FOLLOW_TIMEOUT_MS);
 
+	if (code != EXIT_OK)
+		return code;
 	if (!client_follow_since(w->client, w->topic, clock_wall_ms() - w->since_ms, FOLLOW_TIMEOUT_MS, why, sizeof why)) {
 		fprintf(stderr, "bridgepool watch: %s\n", why);
 		return EXIT_BROKER;
@@ -235,7 +243,7 @@ static int watch_run(struct watch *w, const struct settings *s, bool whole)
 	w->codec = codec_new(&codec, why, sizeof why);
 	w->client = w->codec ? client_new(&client, why, sizeof why) : NULL;
 	if (w->client)
-		code = watch_follow(w);
+		code = watch_follow(w, s);
 	else
 		fprintf(stderr, "bridgepool watch: %s\n", why);
 	if (w->client)

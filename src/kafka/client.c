@@ -24,6 +24,7 @@ struct client {
 	rd_kafka_topic_t *written;             /* the topic of the last record that was sent */
 	char *topic;                           /* that is followed */
 	rd_kafka_topic_partition_list_t *ends; /* offset: one past the last when it was followed */
+	bool missing;                          /* it could not be, for there is none */
 	size_t at_end;                         /* partitions read so far */
 	bool *ended;
 	rd_kafka_message_t *message; /* lent to the caller */
@@ -239,6 +240,7 @@ static bool follow(struct client *c, const char *topic, int64_t where, int timeo
 	err = ask_patiently(c, until, RD_KAFKA_OFFSET_END, &c->ends);
 	if (!err)
 		err = find_start(c, until, where, &from);
+	c->missing = faults_class(err) == ERROR_TOPIC;
 	if (err)
 		snprintf(errstr, size, "topic %s at %s: %s%s", topic, c->brokers, rd_kafka_err2str(err), mend(err));
 	else
@@ -256,6 +258,11 @@ bool client_follow(struct client *c, const char *topic, bool from_beginning, int
 bool client_follow_since(struct client *c, const char *topic, int64_t since_ms, int timeout_ms, char *errstr, size_t size)
 {
 	return follow(c, topic, since_ms, timeout_ms, errstr, size);
+}
+
+bool client_topic_missing(const struct client *c)
+{
+	return c->missing;
 }
 
 static void note_progress(struct client *c, int32_t partition, int64_t next)

@@ -1,6 +1,7 @@
 /* program.c: finds the programs that are run, and tells people why one cannot be. */
 #include "program.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -8,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "bridgepool/base/spelling.h"
 
 #define DEFAULT_PATH "/bin:/usr/bin" /* execvp's own, when PATH is not set */
 #define GUARD_NAME "bridgepool-guard"
@@ -91,9 +94,40 @@ static bool next_directory(const char **rest, const char *directory, const char 
 	return true;
 }
 
+static void look_near(const char *command, const char *in, size_t *best, char near[NAME_MAX + 1])
+{
+	DIR *dir = opendir(in);
+	const struct dirent *entry;
+	char candidate[PATH_MAX];
+
+	while (dir && (entry = readdir(dir))) {
+		size_t d = spelling_distance(entry->d_name, command);
+
+		if (d >= *best || snprintf(candidate, sizeof candidate, "%s/%s", in, entry->d_name) >= PATH_MAX ||
+			!is_program(candidate))
+			continue;
+		*best = d;
+		snprintf(near, NAME_MAX + 1, "%s", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* The program whose name is nearest to the command's; false: none is near enough to be meant. */
+static bool find_near(const char *command, const char *directory, const char *path, char near[NAME_MAX + 1])
+{
+	size_t best = spelling_near(command) + 1, none = best;
+	const char *rest = path;
+	char in[PATH_MAX];
+
+	while (next_directory(&rest, directory, ".", in))
+		look_near(command, in, &best, near);
+	return best < none;
+}
+
 static bool check_search(const char *command, const char *directory, const char *path, char *errstr, size_t size)
 {
-	char candidate[PATH_MAX], refused[PATH_MAX] = "";
+	char candidate[PATH_MAX], refused[PATH_MAX] = "", near[NAME_MAX + 1];
 	const char *rest = path;
 
 	while (next_directory(&rest, directory, command, candidate)) {
@@ -104,9 +138,13 @@ static bool check_search(const char *command, const char *directory, const char 
 	}
 	if (*refused)
 		return check_file(refused, errstr, size);
-	snprintf(errstr, size,
-		"the command \"%s\" was not found in PATH (%s): install it or give its full path in pools[].command", command,
-		path);
+	if (find_near(command, directory, path, near))
+		snprintf(errstr, size, "the command \"%s\" was not found in PATH (%s); did you mean %s? correct pools[].command",
+			command, path, near);
+	else
+		snprintf(errstr, size,
+			"the command \"%s\" was not found in PATH (%s): install it or give its full path in pools[].command",
+			command, path);
 	return false;
 }
 

@@ -382,6 +382,30 @@ def test_a_topic_that_is_missing_is_named(site):
         assert f"topic {name} " in line and "does not exist" in line and "bridgepool topics" in line, line
 
 
+def test_tail_of_a_topic_that_is_not_there_and_of_one_of_several(site):
+    s = site(MOCK)
+    said = subprocess.run([BRIDGEPOOL, "tail", "-c", s.config, "helth"], capture_output=True, text=True)
+    assert said.returncode == 69 and "there is no topic helth at " in said.stderr, said
+    assert said.stderr.endswith("; name a topic, or one of: requests, results, health, dead-letters\n"), said
+    said = subprocess.run([BRIDGEPOOL, "tail", "-c", s.config, "--set", "kafka.health=no.health", "health"], capture_output=True, text=True)
+    assert said.returncode == 69 and "topic no.health " in said.stderr and "`bridgepool topics` creates what is missing" in said.stderr, said
+    s.config.write_text(s.config.read_text().replace("sources = (", 'sources = ( { topic = "one.more"; },'))
+    said = subprocess.run([BRIDGEPOOL, "tail", "-c", s.config, "requests", "--until-end"], capture_output=True, text=True)
+    assert "this is one.more, of the first of 2 sources" in said.stderr, said
+
+
+def test_how_missing_topics_are_made_is_told_once(site):
+    s = site(MOCK)
+    missing = ["--set", "kafka.results=no.results", "--set", "kafka.health=no.health"]
+    check = [BRIDGEPOOL, "check", "--no-workers", *missing]
+    for options, typed in (([], "topics"), (["-c", s.config], f"topics -c {s.config}")):
+        said = subprocess.run(check + options, cwd=s.directory, capture_output=True, text=True)
+        assert said.returncode == 78 and said.stdout.count("does not exist") == 2, said
+        assert said.stdout.count(f"-> create all topics with `bridgepool {typed}`, or") == said.stdout.count("create all") == 1, said
+    code, said, _ = run_to_end(s, *missing)
+    assert code == 78 and said.count("create all topics with") == said.count(f"`bridgepool topics -c {s.config}`") == 1, said
+
+
 def test_a_topic_with_another_number_of_partitions_is_told_and_left(site):
     s = site(MOCK)  # with 4 partitions
     topics = [BRIDGEPOOL, "topics", "-c", s.config]
@@ -392,6 +416,7 @@ def test_a_topic_with_another_number_of_partitions_is_told_and_left(site):
     ):
         said = subprocess.run(topics + more, check=True, capture_output=True, text=True).stdout
         assert f"{s.requests} (requests) is there already{told}\n" in said, said
+        assert f"{s.results} (results) is there already{told.replace('sessions would move', 'the results of a session would change their partition')}\n" in said, said
         assert f"{s.health} (health) is there already, with 1 partition\n" in said, said
 
 

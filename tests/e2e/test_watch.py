@@ -143,6 +143,7 @@ WATCH = [str(BRIDGEPOOL), "watch"]
 def test_the_group_on_a_terminal_through_a_pipe_and_once(embedded, terminal, tmp_path):
     nobody = embedded.once("--timeout", "200ms")
     assert nobody.returncode == 75 and "nothing was heard yet" in nobody.stdout
+    assert nobody.stderr == "bridgepool watch: no heartbeat within 0.2 s on bridgepool.health\n"
 
     screen = terminal(WATCH)
     screen.wait("nothing was heard yet")

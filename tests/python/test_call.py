@@ -98,6 +98,29 @@ def test_usage(run):
         assert run(*words).returncode == 64, words
 
 
+def test_usage_names_what_is_missing_and_only_that(run):
+    assert "are required: call|list\n" in run().stderr
+    assert "are required: APP, COMMAND\n" in run("call").stderr
+    assert "are required: COMMAND\n" in run("call", "app:app").stderr
+
+
+def test_a_missing_session_is_told_beside_what_else_is_missing(run):
+    done = run("call", "app:app", "ask", "question=a")
+    assert done.returncode == 1 and "this command needs a session; use --session ID" in done.stderr
+    done = run("call", "app:app", "ask")
+    error = json.loads(done.stderr[done.stderr.index("{"):])
+    assert [problem["field"] for problem in error["details"]["problems"]] == ["question", "session"]
+    error = run("call", "app:app", "ask", "--session", "s").stderr
+    assert '"field": "question"' in error and "needs a session" not in error
+
+
+def test_the_hook_that_failed_is_named(run, tmp_path):
+    (tmp_path / "app.py").write_text("from bridgepool import App\napp = App()\n@app.session_start\ndef begin(session): raise OSError('no place for it')\n@app.command\ndef ask(session): pass\n")
+    done = run("call", "app:app", "ask", "--session", "s1")
+    assert done.returncode == 1 and "bridgepool: session_start of session 's1' failed\n" in done.stderr
+    assert "command ask" not in done.stderr and '"message": "no place for it"' in done.stderr
+
+
 def test_apps_that_cannot_be_loaded(run):
     done = run("call", "nowhere:app", "x")
     assert done.returncode == 78 and done.stderr.startswith("bridgepool: there is no module 'nowhere' in ")

@@ -602,6 +602,28 @@ def test_a_session_that_cannot_start(start):
     assert worker.error("add", {"note": "1"}, session=session("bad", new=True))["code"] == "NO_ROOM"
 
 
+def test_a_hook_of_a_session_that_raises_is_named_once(start):
+    worker = start("""
+from bridgepool import App
+app = App()
+@app.session_start
+def begin(session):
+    if session.id != "good": raise OSError("no place for it")
+@app.session_end
+def end(session, reason): raise OSError("no place left")
+@app.command
+def ask(session): pass
+""")
+    assert worker.error("open_session", session=session("one", new=True))["code"] == "OSError"
+    assert worker.error("ask", session=session("two", new=True))["code"] == "OSError"
+    worker.result("ask", session=session("good", new=True))
+    assert worker.error("cleanup_session", {"session_id": "good", "reason": "ttl"})["code"] == "OSError"
+    worker.wait_stderr("no place left")
+    for what in ("session_start of session 'one'", "session_start of session 'two'", "session_end of session 'good'"):
+        assert worker.stderr().count(f"bridgepool: {what} failed\n") == 1, worker.stderr()
+    assert worker.stderr().count("bridgepool: ") == 3
+
+
 def test_a_command_that_needs_a_session_says_so(start):
     worker = start(SESSIONS)
     error = worker.error("add", {"note": "1"})

@@ -39,7 +39,7 @@ static void load(struct settings *s, const char *const *sets)
 static const char *look(struct machine_memory m, const char *size, const char *set)
 {
 	const char *sets[] = {"pools[0].command=[\"w\"]", size, set, NULL};
-	const struct preflight_report report = {NULL, keep};
+	const struct preflight_report report = {.found = keep};
 	struct settings s;
 
 	*said = '\0';

@@ -176,6 +176,7 @@ START_TEST(every_command_tells_about_itself)
 	expect("version", 0, "librdkafka");
 	expect("run --help", 0, "pools[].command");
 	expect("submit --help", 0, "--session");
+	ck_assert_ptr_nonnull(strstr(out, "the pool that the topic's source must have"));
 	expect("tail --help", 0, "--until-end");
 	expect("topics --help", 0, "--partitions");
 	expect("check --help", 0, "--config");
@@ -183,6 +184,7 @@ START_TEST(every_command_tells_about_itself)
 	expect("reload --help", 0, "--pid");
 	expect("broker --help", 0, "--topics");
 	expect("demo --help", 0, "--keep");
+	ck_assert_ptr_nonnull(strstr(out, "Takes a few seconds."));
 	expect("mock-worker --help", 0, "--crash");
 	expect("help submit", 0, "--session");
 	expect("man", 0, ".SH EXIT STATUS");
@@ -210,6 +212,7 @@ START_TEST(wrong_usage_is_exit_code_64)
 	ck_assert_ptr_nonnull(strstr(out, "Usage:"));
 	expect("chek", 64, "there is no command \"chek\"; did you mean check?");
 	ck_assert_ptr_null(strstr(out, "Usage:"));
+	expect("rnu", 64, "there is no command \"rnu\"; did you mean run?");
 	expect("run --walk", 64, "walk");
 	expect("run now", 64, "now");
 	expect("watch --since soon", 64, "\"soon\" is no time");
@@ -223,7 +226,8 @@ START_TEST(wrong_usage_is_exit_code_64)
 	expect("submit -b x --session \"$(printf '\\377')\" echo", 64, "--session: the text is not UTF-8");
 	expect("submit -b x echo a=\"$(printf '\\377')\"", 64, "argument 4 is not UTF-8");
 	expect("tail", 64, "name one topic");
-	expect("topics --partitions 0", 64, "0");
+	expect("topics --partitions 0", 64, "--partitions: \"0\" is no number from 1 to 10000");
+	expect("topics --replication few", 64, "--replication: \"few\" is no number");
 }
 END_TEST
 
@@ -253,7 +257,16 @@ END_TEST
 
 START_TEST(no_broker_is_exit_code_69)
 {
-	expect("submit -b 127.0.0.1:1 --timeout 1s echo", 69, "127.0.0.1:1");
+	char both[700];
+
+	expect("submit -b 127.0.0.1:1 --timeout 1s echo", 69, "bridgepool submit: no broker of 127.0.0.1:1 answers: ");
+	ck_assert_ptr_nonnull(strstr(out, "Connection refused (after"));
+	ck_assert_ptr_null(strstr(out, "waiting"));
+	expect("submit -b 127.0.0.1:1 --timeout 3s echo", 69,
+		"bridgepool submit: waiting for a broker at 127.0.0.1:1 ...\nbridgepool submit: no broker of 127.0.0.1:1 answers: ");
+	snprintf(both, sizeof both, "tail -b 127.0.0.1:1 results 2>&1 & %s watch -b 127.0.0.1:1 --once 2>&1; wait $!", program);
+	expect(both, 69, "bridgepool tail: no broker of 127.0.0.1:1 answers: ");
+	ck_assert_ptr_nonnull(strstr(out, "bridgepool watch: no broker of 127.0.0.1:1 answers: "));
 }
 END_TEST
 
@@ -358,7 +371,7 @@ static void write_text(const char *file, const char *text)
 START_TEST(a_request_does_not_outlive_its_client)
 {
 	expect("submit --topic unserved --timeout 1ms --request-id soon echo", 75,
-		"1 of 1 results did not come within --timeout");
+		"1 of 1 results did not come within --timeout; sent to unserved, awaited on bridgepool.results; see `bridgepool watch --once`");
 	ck_assert_ptr_nonnull(strstr(out, "any other is over now"));
 	write_text("own", "{\"request_id\":\"none\",\"command\":\"echo\"}\n"
 			  "{\"request_id\":\"time\",\"command\":\"echo\",\"timeout_ms\":77}\n"
@@ -412,7 +425,30 @@ START_TEST(workers_that_cannot_start_are_exit_code_78_before_the_group_is_joined
 	expect("run", 78, "cannot start");
 	ck_assert_ptr_nonnull(strstr(out, "this is why"));
 	ck_assert_ptr_null(strstr(out, " joined "));
-	expect("check", 78, "this is why");
+	expect("check", 78, "it ended with exit code 3; its last line: this is why\n      -> run pools[].command by hand");
+	ck_assert_ptr_nonnull(strstr(out, "workers get only PATH, HOME and the like, and what pools[].pass_environment names"));
+	expect("check --set 'pools[0].command=[\"true\"]'", 78, "it ended with exit code 0\n      -> it is no worker");
+	ck_assert_ptr_nonnull(strstr(out, "python3 -m bridgepool.worker app:app"));
+	expect("check --set 'pools[0].command=[\"echo\", \"hi\"]'", 78, "it ended with exit code 0\n      -> it is no worker");
+	expect("check --set 'pools[0].command=[\"python3\", \"-IS\", \"-m\", \"bridgepool.worker\"]'", 78,
+		"-> that Python lacks the package: python3 -m pip install ");
+	ck_assert_int_eq(stop(broker), 0);
+}
+END_TEST
+
+START_TEST(what_workers_shall_get_and_is_not_there_is_told)
+{
+	broker = start_broker();
+	write_config("bridgepool.cfg", "bridgepool.requests", "\"sh\", \"-c\", \"exit 3\"");
+	expect("check --no-workers --set 'pools[0].pass_environment=[\"NOWHERE\", \"PATH\", \"NO_*\"]'", 0,
+		"warn  pool \"default\": its pass_environment names NOWHERE, which is not set here");
+	ck_assert_ptr_null(strstr(out, "names PATH"));
+	ck_assert_ptr_null(strstr(out, "names NO_*"));
+	expect("check --no-workers --set 'pools[0].pass_environment=[\"NOWHERE\"]' --set 'pools[0].environment=[\"NOWHERE=1\"]'",
+		0, "configuration");
+	ck_assert_ptr_null(strstr(out, "NOWHERE"));
+	expect("run --set 'pools[0].pass_environment=[\"NOWHERE\"]'", 78,
+		"its pass_environment names NOWHERE, which is not set here");
 	ck_assert_int_eq(stop(broker), 0);
 }
 END_TEST
@@ -457,6 +493,7 @@ static Suite *make_suite(void)
 	tcase_add_test(served, a_second_signal_stops_at_once);
 	tcase_add_checked_fixture(own, NULL, end_running);
 	tcase_add_test(own, workers_that_cannot_start_are_exit_code_78_before_the_group_is_joined);
+	tcase_add_test(own, what_workers_shall_get_and_is_not_there_is_told);
 	tcase_add_test(own, the_demo_goes_as_it_tells);
 	return suite;
 }

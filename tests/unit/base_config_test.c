@@ -307,6 +307,15 @@ START_TEST(unknown_keys_suggest_the_nearest)
 }
 END_TEST
 
+START_TEST(swapped_letters_and_groups_are_suggested_too)
+{
+	ck_assert(!load("plaec = { street = \"x\"; };\naera = 3;\nrooms = ( { szie = 3; } );"));
+	expect_errors("@:1: plaec: there is no such key; did you mean place?\n"
+		      "@:2: aera: there is no such key; did you mean area?\n"
+		      "@:3: rooms[0].szie: there is no such key; did you mean rooms[].size?\n");
+}
+END_TEST
+
 START_TEST(wrong_shapes_are_told)
 {
 	ck_assert(!load("place = 3;\nrooms = { name = \"x\"; };"));
@@ -589,6 +598,7 @@ int main(void)
 	tcase_add_test(tests, missing_variables_and_files_are_named);
 	tcase_add_test(tests, all_errors_come_at_once_with_their_lines);
 	tcase_add_test(tests, unknown_keys_suggest_the_nearest);
+	tcase_add_test(tests, swapped_letters_and_groups_are_suggested_too);
 	tcase_add_test(tests, wrong_shapes_are_told);
 	tcase_add_test(tests, words_of_a_later_version_are_refused_as_such);
 	tcase_add_test(tests, syntax_errors_have_a_line);

@@ -336,6 +336,7 @@ static void check_refused(const char *program, const char *guard, const char *di
 START_TEST(what_cannot_run_is_refused_before_the_first_start)
 {
 	check_refused("no-such-program-here", NULL, NULL, "\"no-such-program-here\" was not found in PATH");
+	check_refused("mkdri", NULL, NULL, "; did you mean mkdir? correct pools[].command");
 	check_refused("/no/such/program", NULL, NULL, "the command /no/such/program cannot be run: No such file");
 	check_refused("/tmp", NULL, NULL, "is not a file");
 	check_refused("", NULL, NULL, "the command is empty");

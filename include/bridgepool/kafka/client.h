@@ -25,6 +25,8 @@ bool client_follow(struct client *c, const char *topic, bool from_beginning, int
 /* The same from a time on, in milliseconds since the epoch. A broker that cannot look for times (librdkafka's mock cluster) gives
  * the last few hundred records: older ones may come. */
 bool client_follow_since(struct client *c, const char *topic, int64_t since_ms, int timeout_ms, char *errstr, size_t size);
+/* A topic could not be followed because there is none of that name. */
+bool client_topic_missing(const struct client *c);
 /* One record, or false after timeout_ms; errstr is empty when there was simply nothing. The record is borrowed until the next
  * call. */
 bool client_read(struct client *c, int timeout_ms, struct client_record *out, char *errstr, size_t size);

@@ -37,7 +37,7 @@ def _parsers() -> Dict[str, argparse.ArgumentParser]:
     call = _Parser(prog="python -m bridgepool call", description="Run one command and print its result as JSON.")
     call.add_argument("app", metavar="APP", help="module:app or path/to/file.py:app")
     call.add_argument("command", metavar="COMMAND")
-    call.add_argument("arguments", metavar="NAME=VALUE", nargs="*", help="a value that reads as JSON is JSON, anything else a string: n=3 is a number, n='\"3\"' a string")
+    call.add_argument("arguments", metavar="NAME=VALUE", nargs="*", default=[], help="a value that reads as JSON is JSON, anything else a string: n=3 is a number, n='\"3\"' a string")
     call.add_argument("--json", metavar="OBJECT", help="arguments as a JSON object; NAME=VALUE adds to it")
     call.add_argument("--session", metavar="ID", help="run it in a (new) session")
     call.add_argument("--timeout", metavar="SECONDS", type=float, help="the command's deadline")
@@ -56,7 +56,7 @@ def _parse(argv: List[str]) -> Any:
         epilog="More with `python -m bridgepool call --help` and `python -m bridgepool list --help`.",
     )
     top.add_argument("--version", action="version", version=f"bridgepool {__version__}")
-    top.add_argument("word", choices=sorted(parsers))
+    top.add_argument("word", metavar="call|list", choices=sorted(parsers))
     word = top.parse_args(argv[:1]).word
     options = parsers[word].parse_intermixed_args(argv[1:])
     options.word = word
@@ -190,7 +190,7 @@ async def _answer(app: App, call: dict) -> Optional[dict]:
         elif not answered.done():
             answered.set_result(answer)
 
-    server = Server(app, loop, send)
+    server = Server(app, loop, send, session_hint="use --session ID")
     try:
         await server.startup()
     except BaseException as error:

@@ -72,7 +72,7 @@ class OwnCalls:
         if self._server.sessions.begin(session):
             self._server.answer(call_id, {"session_id": session_id, "opened": True})
             return
-        self._hook_task(call_id, self._server.sessions.start(session), {"session_id": session_id, "opened": True})
+        self._hook_task(call_id, self._server.sessions.start(session), {"session_id": session_id, "opened": True}, f"session_start of session {session_id!r}")
 
     def _cleanup_session(self, call_id: int, args: dict, meta: dict) -> None:
         info = _session_info(meta)
@@ -84,7 +84,9 @@ class OwnCalls:
             return
         self._hook_task(call_id, self._server.sessions.end(session, str(args.get("reason") or "ended")), result)
 
-    def _hook_task(self, call_id: int, coroutine: Any, result: dict) -> None:
+    def _hook_task(self, call_id: int, coroutine: Any, result: dict, what: str = "") -> None:
+        """``what``: for a sentence of the log; of what ends sessions that has told its errors itself."""
+
         async def hook() -> None:
             try:
                 await coroutine
@@ -92,8 +94,8 @@ class OwnCalls:
             except BaseException as error:
                 if self._server.closing and isinstance(error, asyncio.CancelledError):
                     return  # as of a request
-                if not isinstance(meant(error), CommandError):
-                    log_exception(f"a hook of session {result['session_id']!r} failed", error)
+                if what and not isinstance(meant(error), CommandError):
+                    log_exception(f"{what} failed", error)
                 self._server.send(self._server.fitting_error(call_id, error))
 
         self._server.keep(start_now(self._server.loop, hook()))

@@ -20,7 +20,7 @@ from ._channel import PENDING_HIGH
 from ._context import Context, Session, Waiting
 from ._eager import start_now
 from ._ending import Ending
-from ._errors import CommandError, InvalidResult, error_body, meant, text_of
+from ._errors import CommandError, InvalidArguments, InvalidResult, error_body, meant, text_of
 from ._overdue import Overdue
 from ._own_calls import OwnCalls
 from ._results import encode_error, encode_partial, encode_result
@@ -50,7 +50,7 @@ class Server:
     """An App at work. ``send`` takes finished frames; everything here runs in the loop's thread. What has no underscore, the daemon's
     own calls and the ending of the worker use too."""
 
-    def __init__(self, app: App, loop: asyncio.AbstractEventLoop, send: Callable[[bytes], None], max_frame: int = (1 << 32) - 1) -> None:
+    def __init__(self, app: App, loop: asyncio.AbstractEventLoop, send: Callable[[bytes], None], max_frame: int = (1 << 32) - 1, session_hint: str = "send session_id, or a record key") -> None:
         self.app = app
         self._max_frame = max_frame
         self.loop = loop
@@ -60,7 +60,7 @@ class Server:
         self._pending: Callable[[], int] = lambda: 0
         self._threads = Threads(loop, app.threads)
         self._commands = app.commands
-        self.sessions = Sessions(app, self.hook_threads())
+        self.sessions = Sessions(app, self.hook_threads(), session_hint)
         self.uses_sessions = app._inside.wants_sessions
         self.running: Dict[int, Run] = {}
         self.own_tasks: set = set()
@@ -145,6 +145,8 @@ class Server:
         try:
             run.args = command.bind(args)
             start = self.sessions.find(run, args) if self.uses_sessions else None
+        except InvalidArguments as error:
+            return self._answer_error(run.id, self.sessions.missed_too(run, error) if run.args is args else error)
         except CommandError as error:
             return self._answer_error(run.id, error)
         except Exception as error:  # in a checker of the application's own
@@ -216,11 +218,21 @@ class Server:
             return ()  # its default
         return (run.session,)
 
+    async def _began(self, run: Run, session: Session) -> bool:
+        """False: its start has failed, and that was the request's answer."""
+        try:
+            await self.sessions.start(session)
+            return True
+        except BaseException as error:
+            frame = self._failed(run, error, f"session_start of session {session.id!r}")
+        self._finish(run, frame)
+        return False
+
     async def _drive(self, run: Run, start: Optional[Session]) -> None:
         """The task of a request. Never raises: whatever happens becomes its answer."""
         try:
-            if start is not None:
-                await self.sessions.start(start)
+            if start is not None and not await self._began(run, start):
+                return
             if not run.command.is_async:
                 run.task = None
                 return self._start_thread(run)
@@ -295,29 +307,29 @@ class Server:
             raise CommandError("RESULT_TOO_LARGE", f"the {what} takes {len(frame) - 4} bytes; the pool allows {self._max_frame} (max_frame_bytes)")
         return frame
 
-    def _failed(self, run: Run, error: BaseException) -> bytes:
+    def _failed(self, run: Run, error: BaseException, what: str = "") -> bytes:
         """The frame of an error answer; nothing that an exception does in its turn prevents it."""
         if os.getpid() != self._pid:
             leave_copy(run.command.name, error)
         try:
-            return self._error_frame(run, error)
+            return self._error_frame(run, error, what or str(run))
         except BaseException as second:
             code = type(error).__name__
             return encode_error(run.id, {"code": code, "message": f"{code}, which cannot be shown ({type(second).__name__})", "retriable": False})
 
-    def _error_frame(self, run: Run, raised: BaseException) -> bytes:
+    def _error_frame(self, run: Run, raised: BaseException, what: str) -> bytes:
         usage = run.ctx._usage if run.ctx is not None else None
         error = meant(raised)
         if run.ended == ENDING and not isinstance(error, CommandError):
             return NO_ANSWER
         if run.ended and not isinstance(error, CommandError):
-            what = "stopped at its deadline" if run.ended == "TIMEOUT" else "cancelled"
+            how = "stopped at its deadline" if run.ended == "TIMEOUT" else "cancelled"
             tail = "" if isinstance(error, asyncio.CancelledError) else f" ({type(error).__name__}: {text_of(error)})"
-            return encode_error(run.id, {"code": run.ended, "message": f"{run.command.name} was {what}{tail}", "retriable": False}, usage)
+            return encode_error(run.id, {"code": run.ended, "message": f"{run.command.name} was {how}{tail}", "retriable": False}, usage)
         if isinstance(error, InvalidResult):
             say(f"bridgepool: {run}: {error}")
         elif not isinstance(error, CommandError):
-            log_exception(f"{run} failed", raised)
+            log_exception(f"{what} failed", raised)
         return self.fitting_error(run.id, error, usage)
 
     def fitting_error(self, call_id: int, error: BaseException, usage: Optional[Dict[str, float]] = None) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ._app import App, is_async
 from ._context import Session
@@ -15,8 +15,10 @@ from ._trace import log_exception
 class Sessions:
     """By session ID. A session is not in here before its start has been waited for."""
 
-    def __init__(self, app: App, threads: Threads) -> None:
+    def __init__(self, app: App, threads: Threads, hint: str) -> None:
+        """``hint``: how one names a session."""
         self._app = app
+        self._hint = hint
         self._threads = threads
         self._live: Dict[str, Session] = {}
 
@@ -46,16 +48,23 @@ class Sessions:
     def have_end_hooks(self) -> bool:
         return bool(self._app._inside.hooks["session_end"])
 
+    def _missing(self) -> Tuple[str, str]:
+        return "session", f"this command needs a session; {self._hint}"
+
+    def missed_too(self, run: Run, error: InvalidArguments) -> InvalidArguments:
+        """Arguments that do not fit, and the session if that is missing as well."""
+        if not run.command.needs_session or type(_told(run, run.args).get("id")) is str:
+            return error
+        return InvalidArguments(run.command.name, [*error.problems, self._missing()])
+
     def find(self, run: Run, args: dict) -> Optional[Session]:
         """Fills run.session. Returns it too if its start is still to be waited for."""
-        info = run.meta.get("session")
-        told = type(info) is dict
-        if not told:
-            info = {"id": args.get("session_id")}
+        told = type(run.meta.get("session")) is dict
+        info = _told(run, args)
         session_id = info.get("id")
         if type(session_id) is not str:
             if run.command.needs_session:
-                raise InvalidArguments(run.command.name, [("session", "this command needs a session; send session_id, or a record key")])
+                raise InvalidArguments(run.command.name, [self._missing()])
             return None
         epoch, new = info.get("epoch"), bool(info.get("new"))
         if told and epoch is None:
@@ -99,6 +108,12 @@ class Sessions:
             await hook(*args)
         else:
             await self._threads.call(hook, *args)
+
+
+def _told(run: Run, args: dict) -> dict:
+    """What is known of the session; ``args``: as they were sent."""
+    info = run.meta.get("session")
+    return info if type(info) is dict else {"id": args.get("session_id")}
 
 
 def _same_life(session: Session, epoch: Optional[str], new: bool) -> bool:
