@@ -432,6 +432,7 @@ int daemon_run(const struct settings *settings, const struct settings_origin *or
 	}
 	code = d->exit_code;
 	daemon_free(d);
+	log_patience(SECOND_US);
 	log_line(LOG_INFO, "end", "exit code %d", code);
 	return code;
 }
