@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -203,6 +204,20 @@ START_TEST(a_daemon_that_waits_for_a_broker_does_not_reload)
 	expect(line, 78, "refused: the daemon still waits for a broker");
 	ck_assert_int_eq(stop(daemon), 0);
 	expect("reload -c waiting.cfg", 1, "no daemon runs with waiting.cfg");
+}
+END_TEST
+
+START_TEST(a_log_at_its_limit_is_not_the_end_of_the_daemon)
+{
+	const struct rlimit none = {1, 1};
+	pid_t daemon;
+
+	strcpy(brokers, "127.0.0.1:1");
+	daemon = start_daemon("waiting.cfg", "waiting", "waiting.log");
+	await_text(daemon, "waiting.log", "waiting for a broker");
+	ck_assert_int_eq(prlimit(daemon, RLIMIT_FSIZE, &none, NULL), 0);
+	expect("reload -c waiting.cfg", 78, "refused: the daemon still waits for a broker"); /* which the log is told, too */
+	ck_assert_int_eq(stop(daemon), 0);
 }
 END_TEST
 
@@ -477,6 +492,7 @@ static Suite *make_suite(void)
 	tcase_add_test(words, every_command_tells_about_itself);
 	tcase_add_test(words, wrong_usage_is_exit_code_64);
 	tcase_add_test(words, a_daemon_that_waits_for_a_broker_does_not_reload);
+	tcase_add_test(words, a_log_at_its_limit_is_not_the_end_of_the_daemon);
 	tcase_add_test(words, a_process_that_is_no_daemon_gets_no_signal);
 	tcase_add_test(words, output_that_nobody_gets_is_a_failure);
 	tcase_add_test(words, wrong_configuration_is_exit_code_78_and_told_all_at_once);
