@@ -298,6 +298,7 @@ static void open_signals(struct daemon *d)
 	} rows[] = {{SIGTERM, on_signal}, {SIGINT, on_signal}, {SIGHUP, on_signal}, {SIGUSR1, on_roll}};
 
 	signal(SIGPIPE, SIG_IGN); /* a worker or a log reader that went away is an error of write, not our end */
+	signal(SIGXFSZ, SIG_IGN); /* so is a log that has reached `ulimit -f` */
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		uv_signal_init(&d->loop, &d->signals[i]);
 		d->signals[i].data = d;
@@ -432,6 +433,7 @@ int daemon_run(const struct settings *settings, const struct settings_origin *or
 	}
 	code = d->exit_code;
 	daemon_free(d);
+	log_patience(SECOND_US);
 	log_line(LOG_INFO, "end", "exit code %d", code);
 	return code;
 }

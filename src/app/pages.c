@@ -75,15 +75,20 @@ static void page_ready(const struct pages *p, const struct http_query *q, struct
 static void page_status(const struct pages *p, const struct http_query *q, struct http_answer *a)
 {
 	const struct engine *e = flow_engine(p->flow);
-	const char *session = http_argument(q, "session"), *request = http_argument(q, "request");
+	static const char *const arguments[] = {"session", "request", NULL};
+	struct slice session = http_argument(q, "session"), request = http_argument(q, "request"),
+		     unknown = http_unknown_argument(q, arguments);
 	int64_t now = clock_mono_us();
 	struct process_facts facts;
 	bool known = true;
 
 	a->type = json_type;
-	if (session) {
+	if (unknown.data) {
+		status_write_unknown_argument(unknown, arguments, a->body);
+		a->status = HTTP_BAD_REQUEST;
+	} else if (session.data) {
 		known = status_write_session(e, now, session, a->body);
-	} else if (request) {
+	} else if (request.data) {
 		known = status_write_request(e, now, request, a->body);
 	} else {
 		process_facts(p, &facts);

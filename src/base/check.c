@@ -4,10 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "unblocked.h"
 
 _Noreturn void check_failed(const char *file, int line, const char *expression)
 {
-	fprintf(stderr, "bridgepool: %s:%d: CHECK(%s) failed: this is a bug in bridgepool\n", file, line, expression);
+	char text[1024];
+
+	snprintf(text, sizeof text, "bridgepool: %s:%d: CHECK(%s) failed: this is a bug in bridgepool\n", file, line, expression);
+	unblocked_write(STDERR_FILENO, text, strlen(text)); /* nobody who reads it is waited for: we end now */
 	abort();
 }
 

@@ -3,6 +3,7 @@
 #include "daemons.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,6 +16,22 @@
 
 enum { COMMAND_MAX = 64 * 1024, ARGUMENTS_MAX = 256 };
 
+/* What it was called when it was started, for all to read. */
+static bool is_called_so(const char *pid)
+{
+	char path[64], name[32] = "";
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%.16s/comm", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (!fgets(name, sizeof name, f))
+		*name = '\0';
+	fclose(f);
+	return strcmp(name, "bridgepool\n") == 0;
+}
+
 /* The program is called bridgepool, also if another has been installed in its place since. */
 static bool is_ours(const char *pid)
 {
@@ -23,6 +40,8 @@ static bool is_ours(const char *pid)
 
 	snprintf(path, sizeof path, "/proc/%.16s/exe", pid);
 	n = readlink(path, exe, sizeof exe - 1);
+	if (n < 0 && errno == EACCES) /* root of a container may signal another user's process, but not see its program */
+		return is_called_so(pid);
 	exe[n > 0 ? n : 0] = '\0';
 	name = strrchr(exe, '/');
 	return name && (strcmp(name, "/bridgepool") == 0 || strcmp(name, "/bridgepool (deleted)") == 0);
@@ -80,13 +99,20 @@ static bool is_file_of(const char *pid, const char *path, const struct stat *con
 	return stat(full, &st) == 0 && st.st_dev == config->st_dev && st.st_ino == config->st_ino;
 }
 
-static bool runs_with(const char *pid, const struct stat *config)
+/* argv is that of the daemon; it points into memory that the next call takes. */
+static bool is_daemon(const char *pid, char *argv[ARGUMENTS_MAX + 1])
 {
 	static char text[COMMAND_MAX];
+
+	return is_ours(pid) && read_command(pid, text, argv) >= 2 && strcmp(argv[1], "run") == 0;
+}
+
+static bool runs_with(const char *pid, const struct stat *config)
+{
 	char *argv[ARGUMENTS_MAX + 1];
 	const char *path;
 
-	if (!is_ours(pid) || read_command(pid, text, argv) < 2 || strcmp(argv[1], "run") != 0)
+	if (!is_daemon(pid, argv))
 		return false;
 	path = config_of(argv);
 	if (path)
@@ -99,6 +125,14 @@ static bool runs_with(const char *pid, const struct stat *config)
 			return is_file_of(pid, *usual, config);
 	}
 	return false;
+}
+
+bool daemons_has(pid_t pid)
+{
+	char *argv[ARGUMENTS_MAX + 1], name[16];
+
+	snprintf(name, sizeof name, "%d", (int)pid);
+	return is_daemon(name, argv);
 }
 
 size_t daemons_find(const char *config, pid_t *pids, size_t most)

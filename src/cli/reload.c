@@ -51,6 +51,12 @@ static bool find_daemon(struct reload_command *c)
 
 static bool send_signal(const struct reload_command *c)
 {
+	/* The number may be another's by now, whom this signal would end. */
+	if (kill((pid_t)c->pid, 0) == 0 && !daemons_has((pid_t)c->pid)) {
+		fprintf(stderr, "bridgepool reload: process %d is not seen to be a `bridgepool run`; it got no signal\n",
+			(int)c->pid);
+		return false;
+	}
 	if (kill((pid_t)c->pid, SIGHUP) == 0)
 		return true;
 	fprintf(stderr, "bridgepool reload: process %d cannot be signalled: %s\n", (int)c->pid, strerror(errno));

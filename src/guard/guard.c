@@ -12,7 +12,7 @@
  * The guard is a session of its own (no terminal's ^C reaches it) and the subreaper of all below: what a worker leaves behind,
  * also by double fork and setsid, becomes a child of the guard. When the worker ends, or on K, it kills its children until it has
  * none. Should the guard itself be killed, the worker is killed with it (PR_SET_PDEATHSIG); only then what the worker left can
- * live on.
+ * live on. One that was stopped goes on when the daemon dies.
  *
  * Libc only and one loop on poll: nothing here waits without watching the lifeline. */
 #include <dirent.h>
@@ -296,6 +296,7 @@ static bool guard_init(struct guard *g, sigset_t *old_mask)
 	sigset_t all, read_here;
 
 	*g = (struct guard){.signals = -1, .exec_result = -1};
+	prctl(PR_SET_PDEATHSIG, SIGCONT); /* one that was stopped would not read its lifeline */
 	closefrom(GUARD_FD_END);
 	setsid(); /* refused only if the daemon has seen to it */
 	/* The orders' end must not be held by anything below. */

@@ -55,9 +55,42 @@ const char *http_path(const struct http_query *q)
 	return q->path;
 }
 
-const char *http_argument(const struct http_query *q, const char *name)
+struct slice http_argument(const struct http_query *q, const char *name)
 {
-	return MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, name);
+	const char *value = NULL;
+	size_t len = 0;
+
+	MHD_lookup_connection_value_n(q->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, &len);
+	return (struct slice){value, len};
+}
+
+struct argument_search {
+	const char *const *known;
+	struct slice unknown;
+};
+
+static enum MHD_Result look_at_argument(void *ctx, enum MHD_ValueKind kind, const char *name, size_t len, const char *value,
+	size_t value_len)
+{
+	struct argument_search *search = ctx;
+	struct slice found = {name, len};
+
+	(void)kind, (void)value, (void)value_len;
+	for (const char *const *known = search->known; *known; known++)
+		if (slice_is(found, *known))
+			return MHD_YES;
+	if (len == 0) /* "?" and "&" with nothing behind them */
+		return MHD_YES;
+	search->unknown = found;
+	return MHD_NO;
+}
+
+struct slice http_unknown_argument(const struct http_query *q, const char *const *known)
+{
+	struct argument_search search = {.known = known};
+
+	MHD_get_connection_values_n(q->connection, MHD_GET_ARGUMENT_KIND, look_at_argument, &search);
+	return search.unknown;
 }
 
 const char *http_address(const struct http *h)

@@ -7,6 +7,8 @@
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
 
+enum { SHOWN_MAX = 64 }; /* bytes of a name that is not known */
+
 /* IDs are the clients' words, but UTF-8 by then. */
 static json_t *text(struct slice s)
 {
@@ -139,43 +141,54 @@ static json_t *session_document(const struct session_view *s)
 		"first_since_ms", milliseconds(s->head_ms), "waits_for", s->waits_for);
 }
 
-static bool write_unknown(const char *what, const char *id, struct buf *out)
+static bool write_unknown(const char *what, struct slice id, struct buf *out)
 {
-	json_t *document = json_pack("{s:s, s:s?}", "error",
-		"not known to this instance: it is over, was not read yet, or belongs to another instance", what, id);
+	json_t *document = json_pack("{s:s, s:o}", "error",
+		"not known to this instance: it is over, was not read yet, or belongs to another instance", what, text(id));
 
 	write_document(document ? document : json_pack("{s:s}", "error", "that is not UTF-8"), out);
 	return false;
 }
 
-bool status_write_session(const struct engine *e, int64_t now, const char *id, struct buf *out)
+bool status_write_session(const struct engine *e, int64_t now, struct slice id, struct buf *out)
 {
 	json_t *list = json_array();
 	struct session_view s;
 	uint16_t pool = 0;
 
-	while (engine_view_session(e, slice_of(id), &pool, now, &s))
+	while (engine_view_session(e, id, &pool, now, &s))
 		json_array_append_new(list, session_document(&s));
 	if (json_array_size(list) == 0) {
 		json_decref(list);
 		return write_unknown("session_id", id, out);
 	}
-	write_document(json_pack("{s:s, s:o}", "session_id", id, "pools", list), out);
+	write_document(json_pack("{s:o, s:o}", "session_id", text(id), "pools", list), out);
 	return true;
 }
 
-bool status_write_request(const struct engine *e, int64_t now, const char *id, struct buf *out)
+bool status_write_request(const struct engine *e, int64_t now, struct slice id, struct buf *out)
 {
 	struct request_view r;
 
-	if (!engine_view_request(e, slice_of(id), now, &r))
+	if (!engine_view_request(e, id, now, &r))
 		return write_unknown("request_id", id, out);
-	write_document(json_pack("{s:s, s:I, s:s, s:o, s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:{s:s, s:i, s:I}}", "request_id", id,
-			       "of_that_id", (json_int_t)r.same_id, "place", r.place, "since_ms", milliseconds(r.since_ms),
-			       "waits_for", r.waits_for, "pool", r.pool, "session_id", text(r.session), "worker_id",
-			       text_or_null(r.worker), "attempts", (int)r.attempts, "age_ms", milliseconds(r.age_ms), "left_ms",
-			       milliseconds(r.left_ms), "source", "topic", r.topic, "partition", (int)r.source.tp.partition,
-			       "offset", (json_int_t)r.source.offset),
+	write_document(json_pack("{s:o, s:I, s:s, s:o, s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:{s:s, s:i, s:I}}", "request_id",
+			       text(id), "of_that_id", (json_int_t)r.same_id, "place", r.place, "since_ms",
+			       milliseconds(r.since_ms), "waits_for", r.waits_for, "pool", r.pool, "session_id", text(r.session),
+			       "worker_id", text_or_null(r.worker), "attempts", (int)r.attempts, "age_ms", milliseconds(r.age_ms),
+			       "left_ms", milliseconds(r.left_ms), "source", "topic", r.topic, "partition",
+			       (int)r.source.tp.partition, "offset", (json_int_t)r.source.offset),
 		out);
 	return true;
+}
+
+void status_write_unknown_argument(struct slice name, const char *const *known, struct buf *out)
+{
+	json_t *list = json_array();
+
+	for (; *known; known++)
+		json_array_append_new(list, json_string(*known));
+	write_document(json_pack("{s:s, s:o*, s:o}", "error", "there is no such argument", "found",
+			       text(slice_cut(name, SHOWN_MAX)), "arguments", list),
+		out);
 }

@@ -4,7 +4,10 @@
 
 #include "bridgepool/base/buf.h"
 
-enum { STDERR_LINE_MAX = 8 << 10, STDERR_LAST_MAX = 1 << 10 };
+enum {
+	STDERR_LINE_MAX = 4 << 10, /* as a whole line of the log: one that is cut here is cut there too, and has its mark */
+	STDERR_LAST_MAX = 1 << 10,
+};
 
 struct lines {
 	char *part; /* the beginning of a line whose end has not come; NULL until needed */

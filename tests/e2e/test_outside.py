@@ -72,7 +72,9 @@ def test_everything_that_can_be_seen(site, tmp_path):
     assert of_session["source"] == {k: running["source"][k] for k in ("topic", "partition")}
     assert of_session["requests"] == 2 and of_session["first_request"] == "run0" and of_session["state"] == "running"
     assert of_session["waits_for"] == "the answer of its worker" and of_session["first_since_ms"] >= 0 and of_session["worker_id"] == running["worker_id"]
-    assert s.get("/status?request=nobody")[0] == s.get("/status?session=nobody")[0] == s.get("/nothing")[0] == 404
+    assert s.get("/status?request=nobody")[0] == s.get("/status?session=nobody")[0] == s.get("/nothing")[0] == s.get("/status?session=s0%00")[0] == 404
+    status, said = s.get("/status?sesion=s0")
+    assert status == 400 and json.loads(said) == {"error": "there is no such argument", "found": "sesion", "arguments": ["session", "request"]}
 
     s.read_results(lambda seen: len(seen) == 4, 60)
 

@@ -93,6 +93,16 @@ def test_timeout(run):
     assert done.returncode == 1 and '"TIMEOUT"' in done.stderr
 
 
+@pytest.mark.parametrize("text", ["inf", "nan", "0", "-1", "1e308", "soon"])
+def test_a_timeout_is_a_number_of_seconds(run, text):
+    done = run("call", "app:app", "plain", "--timeout", text)
+    assert done.returncode == 64 and done.stderr.endswith(f"argument --timeout: {text!r} is no time; write a number of seconds above 0\n"), done.stderr
+
+
+def test_a_timeout_may_be_long(run):
+    assert run("call", "app:app", "plain", "--timeout", "1e300").returncode == 0
+
+
 def test_usage(run):
     for words in ([], ["call"], ["call", "app:app"], ["unknown"], ["call", "app:app", "plain", "novalue"], ["call", "app:app", "plain", "--json", "[1]"], ["call", "app:app", "plain", "--json", "{"]):
         assert run(*words).returncode == 64, words

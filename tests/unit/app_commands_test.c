@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -194,14 +195,62 @@ END_TEST
 
 START_TEST(a_daemon_that_waits_for_a_broker_does_not_reload)
 {
+	char line[64];
 	pid_t daemon;
 
 	strcpy(brokers, "127.0.0.1:1");
 	daemon = start_daemon("waiting.cfg", "waiting", "waiting.log");
 	await_text(daemon, "waiting.log", "waiting for a broker");
 	expect("reload -c waiting.cfg", 78, "refused: the daemon still waits for a broker");
+	snprintf(line, sizeof line, "reload --pid %d", (int)daemon);
+	expect(line, 78, "refused: the daemon still waits for a broker");
 	ck_assert_int_eq(stop(daemon), 0);
 	expect("reload -c waiting.cfg", 1, "no daemon runs with waiting.cfg");
+}
+END_TEST
+
+START_TEST(a_log_at_its_limit_is_not_the_end_of_the_daemon)
+{
+	const struct rlimit none = {1, 1};
+	pid_t daemon;
+
+	strcpy(brokers, "127.0.0.1:1");
+	daemon = start_daemon("waiting.cfg", "waiting", "waiting.log");
+	await_text(daemon, "waiting.log", "waiting for a broker");
+	ck_assert_int_eq(prlimit(daemon, RLIMIT_FSIZE, &none, NULL), 0);
+	expect("reload -c waiting.cfg", 78, "refused: the daemon still waits for a broker"); /* which the log is told, too */
+	ck_assert_int_eq(stop(daemon), 0);
+}
+END_TEST
+
+static void expect_no_reload(pid_t pid)
+{
+	char line[64], text[128];
+
+	snprintf(line, sizeof line, "reload --pid %d", (int)pid);
+	snprintf(text, sizeof text, "process %d is not seen to be a `bridgepool run`; it got no signal", (int)pid);
+	expect(line, 1, text);
+	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
+}
+
+/* A file with a process's number can be older than the process. */
+START_TEST(a_process_that_is_no_daemon_gets_no_signal)
+{
+	pid_t other = fork(), broker;
+
+	if (other == 0) {
+		execv("/bin/sleep", (char *const[]){(char[]){"sleep"}, (char[]){"600"}, NULL});
+		_exit(127);
+	}
+	note_running(0, other);
+	expect_no_reload(other);
+	kill(other, SIGKILL);
+	ck_assert_int_eq(waitpid(other, NULL, 0), other);
+	note_running(other, 0);
+	expect("reload --pid 2147483647", 1, "process 2147483647 cannot be signalled: No such process");
+	broker = start_broker(); /* ours, and no daemon */
+	expect_no_reload(broker);
+	ck_assert_int_eq(stop(broker), 0);
 }
 END_TEST
 
@@ -479,6 +528,8 @@ static Suite *make_suite(void)
 	tcase_add_test(words, every_command_tells_about_itself);
 	tcase_add_test(words, wrong_usage_is_exit_code_64);
 	tcase_add_test(words, a_daemon_that_waits_for_a_broker_does_not_reload);
+	tcase_add_test(words, a_log_at_its_limit_is_not_the_end_of_the_daemon);
+	tcase_add_test(words, a_process_that_is_no_daemon_gets_no_signal);
 	tcase_add_test(words, output_that_nobody_gets_is_a_failure);
 	tcase_add_test(words, wrong_configuration_is_exit_code_78_and_told_all_at_once);
 	tcase_add_test(words, no_broker_is_exit_code_69);

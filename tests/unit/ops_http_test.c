@@ -23,14 +23,28 @@ static struct http *http;
 static uv_timer_t alive; /* a loop of which nobody waits for anything does not look at sockets */
 static int answered;
 static char seen[512];
+static size_t seen_len;
 
 static void answer(void *ctx, const struct http_query *q, struct http_answer *a)
 {
-	const char *value = http_argument(q, "a");
+	static const char *const known[] = {"a", "b", NULL};
+	struct slice value = http_argument(q, "a"), unknown = http_unknown_argument(q, known);
+
+	struct buf text;
 
 	ck_assert_ptr_eq(ctx, &answered);
 	answered++;
-	snprintf(seen, sizeof seen, "%s a=%s", http_path(q), value ? value : "(none)");
+	buf_init(&text, sizeof seen - 1);
+	buf_printf(&text, "%s a=", http_path(q));
+	buf_add(&text, value.data ? value : SLICE("(none)"));
+	if (unknown.data) {
+		buf_text(&text, " and not ");
+		buf_add(&text, unknown);
+	}
+	seen_len = text.len;
+	memcpy(seen, text.data, text.len);
+	seen[text.len] = '\0';
+	buf_free(&text);
 	if (strcmp(http_path(q), "/missing") == 0)
 		a->status = HTTP_NOT_FOUND;
 	if (strcmp(http_path(q), "/big") == 0)
@@ -138,6 +152,30 @@ START_TEST(paths_and_arguments_come_decoded)
 	ask("GET /a%20b", "HTTP/1.1 200", "here");
 	ck_assert_str_eq(seen, "/a b a=(none)");
 	ask("GET /missing", "HTTP/1.1 404", "here");
+}
+END_TEST
+
+/* As a session's ID may. */
+START_TEST(an_argument_may_hold_a_nul)
+{
+	ask("GET /status?a=x%00y", "HTTP/1.1 200", "here");
+	ck_assert_uint_eq(seen_len, strlen("/status a=x.y"));
+	ck_assert_int_eq(memcmp(seen, "/status a=x\0y", seen_len), 0);
+	ask("GET /status?a%00=x", "HTTP/1.1 200", "here");
+	ck_assert_int_eq(memcmp(seen, "/status a=(none) and not a\0", seen_len), 0);
+}
+END_TEST
+
+START_TEST(an_argument_that_is_not_known_is_found)
+{
+	ask("GET /status?a=x&b=y", "HTTP/1.1 200", "here");
+	ck_assert_str_eq(seen, "/status a=x");
+	ask("GET /status?&b&", "HTTP/1.1 200", "here");
+	ck_assert_str_eq(seen, "/status a=(none)");
+	ask("GET /status?a=x&aa=y&c", "HTTP/1.1 200", "here");
+	ck_assert_str_eq(seen, "/status a=x and not aa");
+	ask("GET /status?%22=y", "HTTP/1.1 200", "here");
+	ck_assert_str_eq(seen, "/status a=(none) and not \"");
 }
 END_TEST
 
@@ -378,6 +416,8 @@ int main(void)
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, an_answerer_that_the_loop_cannot_watch_is_told);
 	tcase_add_test(cases, paths_and_arguments_come_decoded);
+	tcase_add_test(cases, an_argument_may_hold_a_nul);
+	tcase_add_test(cases, an_argument_that_is_not_known_is_found);
 	tcase_add_test(cases, only_reading_is_allowed);
 	tcase_add_test(cases, nonsense_is_refused);
 	tcase_add_test(cases, a_long_answer_to_a_slow_reader_holds_nobody_up);

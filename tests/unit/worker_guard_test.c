@@ -239,7 +239,17 @@ static _Noreturn void be_daemon(int ready)
 		uv_run(&s.loop, UV_RUN_DEFAULT);
 }
 
-static void check_daemon_dies(int signal)
+static void stop_guards(pid_t daemon)
+{
+	int pids[FOUND_MAX], n = find_living(pids), stopped = 0;
+
+	for (int i = 0; i < n; i++)
+		if (stage_parent(pids[i]) == daemon)
+			stopped += kill(pids[i], SIGSTOP) == 0;
+	ck_assert_int_eq(stopped, 3);
+}
+
+static void check_daemon_dies(int signal, bool guards_are_stopped)
 {
 	int ready[2], status;
 	pid_t daemon;
@@ -254,6 +264,8 @@ static void check_daemon_dies(int signal)
 	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
 	close(ready[0]);
 	ck_assert_int_eq(count_living(), 9);
+	if (guards_are_stopped)
+		stop_guards(daemon);
 	ck_assert_int_eq(kill(daemon, signal), 0);
 	ck_assert_int_eq(waitpid(daemon, &status, 0), daemon);
 	ck_assert(WIFSIGNALED(status));
@@ -262,13 +274,19 @@ static void check_daemon_dies(int signal)
 
 START_TEST(a_killed_daemon_leaves_nothing_alive)
 {
-	check_daemon_dies(SIGKILL);
+	check_daemon_dies(SIGKILL, false);
 }
 END_TEST
 
 START_TEST(a_crashed_daemon_leaves_nothing_alive)
 {
-	check_daemon_dies(SIGABRT);
+	check_daemon_dies(SIGABRT, false);
+}
+END_TEST
+
+START_TEST(a_killed_daemon_leaves_nothing_alive_whose_guard_is_stopped)
+{
+	check_daemon_dies(SIGKILL, true);
 }
 END_TEST
 
@@ -357,6 +375,7 @@ int main(void)
 	tcase_add_test(t, term_reaches_the_whole_process_group);
 	tcase_add_test(t, a_killed_daemon_leaves_nothing_alive);
 	tcase_add_test(t, a_crashed_daemon_leaves_nothing_alive);
+	tcase_add_test(t, a_killed_daemon_leaves_nothing_alive_whose_guard_is_stopped);
 	tcase_add_test(t, a_daemon_killed_in_the_middle_of_a_start_leaves_nothing_alive);
 	tcase_add_test(t, a_killed_guard_takes_its_worker_along_without_the_daemon);
 	tcase_add_test(t, a_term_to_the_guard_is_for_its_worker);

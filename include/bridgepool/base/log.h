@@ -1,4 +1,4 @@
-/* log.h: structured log lines on stderr. The one global of the program: its level and format. */
+/* log.h: structured log lines on stderr. The one global of the program: its level and format, and what it could not write. */
 #ifndef BRIDGEPOOL_BASE_LOG_H
 #define BRIDGEPOOL_BASE_LOG_H
 
@@ -10,8 +10,12 @@ enum log_format { LOG_TEXT, LOG_JSON };
 void log_setup(enum log_level least, enum log_format format);
 
 /* One line: time, level, event ("worker_exit"), then a short sentence. Foreign bytes never come through format
- * unescaped: control characters and bad UTF-8 are escaped, lines are cut at 4 KiB. */
+ * unescaped: control characters and bad UTF-8 are escaped, lines are cut at 4 KiB, the whole of each. For any thread. Nobody is
+ * waited for: lines that a pipe, terminal or socket does not take at once are left out, and counted in the next one it takes. */
 void log_line(enum log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* At the end of the process: from now on lines wait for a slow reader, all of them together at most so long. */
+void log_patience(int64_t us);
 
 /* A value for such a line, in quotes: those inside it, and backslashes, get a backslash, so that it stays one token. */
 void log_quote(struct buf *out, struct slice value);

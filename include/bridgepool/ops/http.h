@@ -29,9 +29,12 @@ struct http_config {
 struct http *http_new(struct uv_loop_s *loop, const struct http_config *c, char *errstr, size_t size);
 /* Whether that can be an address to listen on; nothing is opened. */
 bool http_address_fits(const char *listen, char *errstr, size_t size);
-const char *http_address(const struct http *h);                          /* with the port that it has */
-const char *http_path(const struct http_query *q);                       /* "/metrics", decoded */
-const char *http_argument(const struct http_query *q, const char *name); /* of ?name=value, decoded; NULL: not there */
-void http_close(struct http *h);                                         /* frees h in a later turn of the loop */
+const char *http_address(const struct http *h);    /* with the port that it has */
+const char *http_path(const struct http_query *q); /* "/metrics", decoded */
+/* Of ?name=value, decoded, so that it may hold any byte; absent: not there. */
+struct slice http_argument(const struct http_query *q, const char *name);
+/* The name of an argument that is none of known, which ends with NULL; absent: there is none. */
+struct slice http_unknown_argument(const struct http_query *q, const char *const *known);
+void http_close(struct http *h); /* frees h in a later turn of the loop */
 
 #endif

@@ -15,7 +15,7 @@ struct worker_events {
 	void (*answer)(void *ctx, struct slot_ref w, const struct answer *a);
 	void (*fault)(void *ctx, struct slot_ref w, enum worker_fault f, struct slice detail);
 	void (*gone)(void *ctx, struct slot_ref w, const struct exit_report *x); /* once, last; nothing of it lives */
-	void (*line)(void *ctx, struct slot_ref w, struct slice line); /* one stderr line, without its end; cut at 8 KiB */
+	void (*line)(void *ctx, struct slot_ref w, struct slice line); /* one stderr line, without its end; cut at 4 KiB */
 	/* that all its processes hold, without pages of files; about once a second; NULL: not looked at */
 	void (*memory)(void *ctx, struct slot_ref w, uint64_t bytes);
 };

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import sys
 from typing import Any, Dict, List, Optional
@@ -33,6 +34,16 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds * 1000 < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write a number of seconds above 0")
+    return seconds
+
+
 def _parsers() -> Dict[str, argparse.ArgumentParser]:
     call = _Parser(prog="python -m bridgepool call", description="Run one command and print its result as JSON.")
     call.add_argument("app", metavar="APP", help="module:app or path/to/file.py:app")
@@ -40,7 +51,7 @@ def _parsers() -> Dict[str, argparse.ArgumentParser]:
     call.add_argument("arguments", metavar="NAME=VALUE", nargs="*", default=[], help="a value that reads as JSON is JSON, anything else a string: n=3 is a number, n='\"3\"' a string")
     call.add_argument("--json", metavar="OBJECT", help="arguments as a JSON object; NAME=VALUE adds to it")
     call.add_argument("--session", metavar="ID", help="run it in a (new) session")
-    call.add_argument("--timeout", metavar="SECONDS", type=float, help="the command's deadline")
+    call.add_argument("--timeout", metavar="SECONDS", type=_seconds, help="the command's deadline")
     show = _Parser(prog="python -m bridgepool list", description="Show the commands of an App and what they take.")
     show.add_argument("app", metavar="APP", help="module:app or path/to/file.py:app")
     show.add_argument("--json", action="store_true", help="as a JSON list")
