@@ -919,7 +919,7 @@ START_TEST(a_record_that_is_refused_alone_is_laid_aside_and_holds_nobody_up)
 	world_pass(w, 5 * SECOND_US);
 	ck_assert_uint_eq(w->nrecords, 9);
 	report_from(w, 8, DELIVERY_OK); /* mended */
-	world_committed(w); /* what was asked for meanwhile */
+	world_committed(w);             /* what was asked for meanwhile */
 	world_pass(w, SECOND_US);
 	ck_assert_int_eq(w->commits[w->ncommits - 1].base, 4);
 	engine_revoked(w->e, &w->tp[0], 1, true, w->now);
