@@ -24,6 +24,9 @@
 
 enum { PYTHON = CLI_PRIVATE, WATCH, PATTERNS_MAX = 32, PARTITIONS = 4, LOOK_MS = 50, STOP_MS = 15 * 1000, REASON = 2 * PATH_MAX };
 
+static const int signal_numbers[] = {SIGINT, SIGTERM, SIGHUP};
+enum { NSIGNALS = sizeof signal_numbers / sizeof *signal_numbers };
+
 struct dev {
 	struct terminal terminal;
 	struct place place;
@@ -31,7 +34,7 @@ struct dev {
 	const char *patterns[PATTERNS_MAX + 2];
 	size_t npatterns;
 	uv_loop_t loop;
-	uv_signal_t signals[3];
+	uv_signal_t signals[NSIGNALS];
 	uv_timer_t look; /* has the daemon ended? */
 	struct embedded *broker;
 	struct dev_sources *sources;
@@ -41,8 +44,14 @@ struct dev {
 	char *good, *shown;          /* the commands of the newest code that can be loaded, and as they were told last */
 	int64_t saved_us, stop_us;   /* of the last save; until when the daemon may take to end */
 	bool joined, rolling, stale; /* stale: what comes up may have code that is not the newest */
-	bool failing;        /* the worker that is to come did not start; the daemon tries again, with what the files hold then */
-	bool ending, failed; /* failed: at the start */
+	bool failing; /* the worker that is to come did not start, which was told; another is tried, with what the files hold then
+		       */
+	bool unheard; /* after a save: the start that is under way had the files before; its failure is that which was told */
+	bool again;   /* a save is not taken up yet by the daemon, which may end because of the code before */
+	bool tried, ending;
+	int64_t next_us;   /* when the daemon tries again, after a failure */
+	char serving[128]; /* the worker */
+	int code;          /* of the program */
 };
 
 /* ---- what is told ---- */
@@ -112,6 +121,8 @@ static void say_complaint(struct dev *d)
 			      : "Mend it and save: it is tried again.");
 }
 
+static void end(struct dev *d);
+
 /* ---- the daemon ---- */
 
 static bool start_daemon(struct dev *d, char *errstr, size_t size)
@@ -125,7 +136,9 @@ static bool start_daemon(struct dev *d, char *errstr, size_t size)
 		snprintf(errstr, size, "cannot make a pipe: %s", strerror(errno));
 		return false;
 	}
-	d->joined = d->rolling = d->stale = d->failing = false;
+	d->joined = d->rolling = d->stale = d->failing = d->unheard = d->again = false;
+	d->log.only = NULL;
+	*d->serving = '\0';
 	started = child_start_into(&d->daemon, argv, ends[1], errstr, size);
 	close(ends[1]);
 	if (started)
@@ -139,8 +152,19 @@ static bool start_daemon(struct dev *d, char *errstr, size_t size)
 static void roll(struct dev *d)
 {
 	d->rolling = true;
-	d->stale = d->failing = false;
+	d->stale = d->failing = d->unheard = false;
+	d->log.only = NULL;
 	kill(d->daemon.pid, SIGUSR1);
+}
+
+/* The next failure is one of what the files hold now, and is told. */
+static void await_next_start(struct dev *d)
+{
+	d->failing = false;
+	d->again = true;
+	d->unheard = d->stale = clock_mono_us() >= d->next_us;
+	if (!d->unheard)
+		d->log.only = NULL;
 }
 
 static void on_good_code(struct dev *d)
@@ -150,24 +174,48 @@ static void on_good_code(struct dev *d)
 	keep_commands(d);
 	if (d->log.open && d->joined && !d->rolling) {
 		roll(d);
+	} else if (d->log.open && d->failing) {
+		await_next_start(d);
 	} else if (d->log.open) {
 		/* its worker, or the one that is to come, may have read the files before they were saved */
-		d->stale = !d->failing;
+		d->stale = true;
 	} else if (!start_daemon(d, why, sizeof why)) {
 		say(d, COLOUR_RED, "%s", why);
 	}
 }
 
+/* What the command line names is not there, and no save will mend that: says so. */
+static bool refuse(struct dev *d)
+{
+	const struct buf *said = &d->trial.said, *complaint = &d->trial.complaint;
+	json_t *answer = said->len ? json_loadb((const char *)said->data, said->len, 0, NULL) : NULL;
+	const char *missing = json_string_value(json_object_get(answer, "not_there"));
+	bool refused = missing || dev_trial_no_python(&d->trial);
+
+	if (missing)
+		fprintf(stderr, "bridgepool dev: %s\n", missing);
+	else if (refused)
+		fprintf(stderr, "bridgepool dev: %.*s", (int)complaint->len, (const char *)complaint->data);
+	json_decref(answer);
+	return refused;
+}
+
 static void on_trial_over(void *ctx, bool good)
 {
 	struct dev *d = ctx;
+	bool first = !d->tried;
 
+	d->tried = true;
 	if (d->ending)
 		return;
-	if (good)
+	if (good) {
 		on_good_code(d);
-	else
+	} else if (first && refuse(d)) {
+		d->code = EXIT_USAGE_ERROR;
+		end(d);
+	} else {
 		say_complaint(d);
+	}
 }
 
 static void on_saved(void *ctx, const char *name)
@@ -191,9 +239,12 @@ static void on_joined(struct dev *d)
 
 static void on_worker_ready(struct dev *d, const char *worker)
 {
+	snprintf(d->serving, sizeof d->serving, "%s", worker);
+	d->failing = d->unheard = d->again = false;
+	d->log.only = NULL;
 	if (!d->rolling)
 		return;
-	d->rolling = d->failing = false;
+	d->rolling = false;
 	if (d->stale)
 		roll(d);
 	if (d->rolling || dev_trial_runs(&d->trial)) /* there is newer code, which is told of when it serves, or is refused */
@@ -203,22 +254,41 @@ static void on_worker_ready(struct dev *d, const char *worker)
 	say_commands(d);
 }
 
-static void on_worker_failed(struct dev *d)
+/* pause_ms: until the next one is tried. */
+static void on_worker_failed(struct dev *d, const char *pause_ms)
 {
-	if (!d->rolling || d->failing)
+	bool unheard = d->unheard;
+
+	d->next_us = clock_mono_us() + strtoll(pause_ms, NULL, 10) * MS_US;
+	if ((d->joined && !d->rolling) || d->failing)
+		return;
+	d->unheard = d->stale = false; /* what is tried next has read what the files hold now */
+	d->log.only = unheard ? NULL : d->serving;
+	if (unheard)
 		return;
 	d->failing = true;
-	say(d, COLOUR_YELLOW, "A worker with this code does not start; the code before goes on serving. Mend it and save.");
+	say(d, COLOUR_YELLOW,
+		d->joined ? "A worker with this code does not start; the code before goes on serving. Mend it and save."
+			  : "A worker with this code does not start. Mend it and save: it is tried again.");
 }
 
 static void on_log_over(struct dev *d)
 {
+	char why[REASON];
+	bool told = d->failing;
+
 	if (d->ending)
 		return;
 	while (child_alive(&d->daemon)) /* it has closed its log, so this is soon */
 		usleep(1000);
 	d->joined = false;
-	say(d, COLOUR_YELLOW, "The daemon has ended, exit code %d. It is started again with the next save.", d->daemon.code);
+	if (d->again) {
+		if (!start_daemon(d, why, sizeof why))
+			say(d, COLOUR_RED, "%s", why);
+	} else if (!told || d->daemon.code != EXIT_CONFIGURATION) {
+		say(d, COLOUR_YELLOW, "The daemon has ended, exit code %d. It is started again with the next save.",
+			d->daemon.code);
+	}
 }
 
 static void on_event(void *ctx, enum dev_event event, const char *text)
@@ -228,13 +298,40 @@ static void on_event(void *ctx, enum dev_event event, const char *text)
 	switch (event) {
 	case DEV_JOINED: on_joined(d); break;
 	case DEV_WORKER_READY: on_worker_ready(d, text); break;
-	case DEV_WORKER_FAILED: on_worker_failed(d); break;
+	case DEV_WORKER_FAILED: on_worker_failed(d, text); break;
 	case DEV_HTTP: snprintf(d->http, sizeof d->http, "%s", text); break;
 	case DEV_LOG_OVER: on_log_over(d); break;
 	}
 }
 
 /* ---- the end ---- */
+
+/* What the second signal removes. */
+static const struct place *abandoned;
+
+/* Only calls that are safe in a handler. */
+static void end_at_once(int number)
+{
+	unlink(abandoned->config);
+	rmdir(abandoned->dir);
+	signal(number, SIG_DFL);
+	raise(number); /* which kills the daemon too */
+}
+
+/* From here on there is no loop that hears signals. They stay blocked in between: by default they would end us. */
+static void close_signals(struct dev *d)
+{
+	const struct sigaction action = {.sa_handler = end_at_once};
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	for (size_t i = 0; i < NSIGNALS; i++) {
+		uv_close((uv_handle_t *)&d->signals[i], NULL);
+		sigaction(signal_numbers[i], &action, NULL);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
 
 static void on_look(uv_timer_t *timer)
 {
@@ -246,14 +343,13 @@ static void on_look(uv_timer_t *timer)
 		return;
 	}
 	uv_close((uv_handle_t *)timer, NULL);
+	close_signals(d);
 	dev_log_close(&d->log);
 }
 
 static void end(struct dev *d)
 {
 	d->ending = true;
-	for (size_t i = 0; i < sizeof d->signals / sizeof *d->signals; i++)
-		uv_close((uv_handle_t *)&d->signals[i], NULL);
 	dev_trial_close(&d->trial);
 	if (d->sources)
 		dev_sources_close(d->sources);
@@ -263,12 +359,13 @@ static void end(struct dev *d)
 	uv_timer_start(&d->look, on_look, 0, LOOK_MS);
 }
 
-/* The next one ends us at once, and the daemon with us. */
+/* The second one ends us at once, and the daemon with us. */
 static void on_signal(uv_signal_t *handle, int number)
 {
 	struct dev *d = handle->data;
 
-	(void)number;
+	if (d->ending)
+		end_at_once(number);
 	printf("\n");
 	say(d, COLOUR_DIM, "What runs may finish ...");
 	end(d);
@@ -350,7 +447,11 @@ static void prepare_environment(const struct dev *d)
 static bool dev_open(struct dev *d, char *errstr, size_t size)
 {
 	prepare_environment(d);
-	if (!find_watched(d, errstr, size) || !make_directory(d, errstr, size))
+	if (!find_watched(d, errstr, size)) {
+		d->code = EXIT_USAGE_ERROR;
+		return false;
+	}
+	if (!make_directory(d, errstr, size))
 		return false;
 	d->broker = embedded_start(settings_topics, PARTITIONS, errstr, size);
 	if (!d->broker || !write_configuration(d, errstr, size))
@@ -363,13 +464,12 @@ static bool dev_open(struct dev *d, char *errstr, size_t size)
 
 static void open_loop(struct dev *d)
 {
-	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-
+	abandoned = &d->place;
 	uv_loop_init(&d->loop);
-	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+	for (size_t i = 0; i < NSIGNALS; i++) {
 		uv_signal_init(&d->loop, &d->signals[i]);
 		d->signals[i].data = d;
-		uv_signal_start_oneshot(&d->signals[i], on_signal, numbers[i]);
+		uv_signal_start(&d->signals[i], on_signal, signal_numbers[i]);
 	}
 	uv_timer_init(&d->loop, &d->look);
 	d->look.data = d;
@@ -407,12 +507,12 @@ static int dev_run(struct dev *d)
 		dev_trial_ask(&d->trial);
 	} else {
 		fprintf(stderr, "bridgepool dev: %s\n", why);
-		d->failed = true;
+		d->code = d->code ? d->code : EXIT_FAILED;
 		end(d);
 	}
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	dev_free(d);
-	return d->failed ? EXIT_FAILED : EXIT_OK;
+	return d->code;
 }
 
 static const struct cli_option options[] = {
@@ -424,7 +524,7 @@ static const struct cli_option options[] = {
 
 static int run(int argc, char **argv)
 {
-	struct dev d = {.patterns = {"*.py"}, .npatterns = 1};
+	static struct dev d = {.patterns = {"*.py"}, .npatterns = 1};
 	struct cli_args a = {0};
 	int id, code;
 

@@ -95,10 +95,29 @@ static bool is_expected(const struct entry *e)
 	return strcmp(e->event, "worker_exit") == 0 && strncmp(reason, "\"recycled", strlen("\"recycled")) == 0;
 }
 
+/* The start of one that is tried again has failed again: it was told when it failed first. */
+static bool is_repeated(const struct dev_log *l, const struct entry *e)
+{
+	static const char *const events[] = {"worker_stderr", "worker_exit", "worker_backoff", "workers_cannot_start"};
+	char worker[WORD_MAX] = "";
+	bool of_worker = false;
+
+	for (size_t i = 0; i < sizeof events / sizeof *events; i++)
+		of_worker |= strcmp(e->event, events[i]) == 0;
+	if (!l->only || !of_worker)
+		return false;
+	if (sscanf(e->message, "worker=%127[^ \n]", worker) != 1)
+		word(e, " worker=", worker);
+	return !*worker || strcmp(worker, l->only) != 0;
+}
+
 static void take_entry(struct dev_log *l, const struct entry *e)
 {
+	bool repeated = is_repeated(l, e);
 	char value[WORD_MAX];
 
+	if (repeated && strcmp(e->event, "worker_backoff") != 0)
+		return;
 	if (strcmp(e->event, "worker_stderr") == 0) {
 		show(l, e);
 	} else if (strcmp(e->event, "joined") == 0) {
@@ -110,8 +129,10 @@ static void take_entry(struct dev_log *l, const struct entry *e)
 		word(e, " worker=", value);
 		l->event(l->ctx, DEV_WORKER_READY, value);
 	} else if (strcmp(e->event, "worker_backoff") == 0) {
-		show(l, e);
-		l->event(l->ctx, DEV_WORKER_FAILED, "");
+		if (!repeated)
+			show(l, e);
+		word(e, " count=", value);
+		l->event(l->ctx, DEV_WORKER_FAILED, value);
 	} else if ((strcmp(e->level, "warn") == 0 || strcmp(e->level, "error") == 0) && !is_expected(e)) {
 		show(l, e);
 	}

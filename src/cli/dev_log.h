@@ -12,7 +12,7 @@
 enum dev_event {
 	DEV_JOINED,
 	DEV_WORKER_READY,
-	DEV_WORKER_FAILED /* it did not get ready; another is tried */,
+	DEV_WORKER_FAILED /* it did not get ready; another is tried, after so many milliseconds as the text says */,
 	DEV_HTTP,
 	DEV_LOG_OVER /* whoever wrote it is gone */
 };
@@ -21,6 +21,8 @@ struct dev_log {
 	const struct terminal *terminal; /* these three are the caller's to fill */
 	void (*event)(void *ctx, enum dev_event event, const char *text);
 	void *ctx;
+	/* Set while the same failure may come again and again: of workers only this one's lines are shown; "": of none. */
+	const char *only;
 	uv_pipe_t pipe; /* private from here */
 	struct buf line;
 	bool open;

@@ -59,6 +59,7 @@ static void fail(struct dev_trial *t, int code)
 {
 	buf_printf(&t->complaint, "cannot run %s: %s; name a Python with --python\n", t->python, uv_strerror(code));
 	t->good = false;
+	t->no_python = true;
 	end_handle((uv_handle_t *)&t->out);
 	end_handle((uv_handle_t *)&t->err);
 	end_handle((uv_handle_t *)&t->process);
@@ -81,6 +82,7 @@ static void begin(struct dev_trial *t)
 	uv_pipe_init(t->loop, &t->err, 0);
 	t->out.data = t->err.data = t->process.data = t;
 	t->handles = 3;
+	t->no_python = false;
 	code = uv_spawn(t->loop, &t->process, &options);
 	if (code != 0) {
 		fail(t, code);

@@ -17,8 +17,14 @@ struct dev_trial {
 	uv_process_t process;
 	uv_pipe_t out, err;
 	int handles; /* open ones; 0: none is running */
-	bool good, again, closing;
+	bool good, again, closing, no_python;
 };
+
+/* The last one failed because the Python itself cannot be run; complaint says why. */
+static inline bool dev_trial_no_python(const struct dev_trial *t)
+{
+	return t->no_python;
+}
 
 static inline bool dev_trial_runs(const struct dev_trial *t)
 {

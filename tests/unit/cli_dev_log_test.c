@@ -40,10 +40,10 @@ static void open_log(void)
 	log_setup(LOG_INFO, LOG_JSON);
 }
 
-static void read_log(void)
+static void read_log_of(const char *only)
 {
 	const struct terminal plain = {0};
-	struct dev_log l = {.terminal = &plain, .event = on_event};
+	struct dev_log l = {.terminal = &plain, .event = on_event, .only = only};
 	FILE *out = tmpfile();
 	uv_loop_t loop;
 	size_t n;
@@ -66,6 +66,11 @@ static void read_log(void)
 	n = fread(printed, 1, sizeof printed - 1, out);
 	printed[n] = '\0';
 	fclose(out);
+}
+
+static void read_log(void)
+{
+	read_log_of(NULL);
 }
 
 START_TEST(events_are_told_by_their_names_and_words)
@@ -111,6 +116,24 @@ START_TEST(what_the_application_wrote_is_shown_and_does_nothing_to_the_terminal)
 }
 END_TEST
 
+START_TEST(what_a_start_that_fails_again_says_is_not_shown_again)
+{
+	open_log();
+	log_line(LOG_INFO, "worker_stderr", "worker=default/0.1 of the one that serves worker=default/0.2");
+	log_line(LOG_INFO, "worker_stderr", "worker=default/0.2 a traceback");
+	log_line(LOG_WARN, "worker_exit", "a worker ended worker=default/0.2 count=0 reason=\"exit 1\"");
+	log_line(LOG_WARN, "worker_backoff", "a worker did not start worker=default/0.2 count=200 reason=\"exit 1\"");
+	log_line(LOG_ERROR, "workers_cannot_start", "words");
+	log_line(LOG_WARN, "worker_exit", "a worker ended worker=default/0.1 count=1 reason=\"crash\"");
+	log_line(LOG_ERROR, "fenced", "another");
+	read_log_of("default/0.1");
+	ck_assert_str_eq(events, "failed(200)over()");
+	ck_assert_str_eq(printed, "  | of the one that serves worker=default/0.2\n"
+				  "  ! worker_exit: a worker ended worker=default/0.1 count=1 reason=\"crash\"\n"
+				  "  ! fenced: another\n");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cli_dev_log");
@@ -121,6 +144,7 @@ int main(void)
 	tcase_add_test(tests, events_are_told_by_their_names_and_words);
 	tcase_add_test(tests, trouble_is_shown_but_not_what_was_to_come);
 	tcase_add_test(tests, what_the_application_wrote_is_shown_and_does_nothing_to_the_terminal);
+	tcase_add_test(tests, what_a_start_that_fails_again_says_is_not_shown_again);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

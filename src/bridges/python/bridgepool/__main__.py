@@ -19,7 +19,7 @@ import sys
 from typing import Any, Dict, List, Optional
 
 from ._app import App, Command
-from ._errors import LoadError
+from ._errors import LoadError, NotThere
 from ._loading import load_app
 from ._serve import Server
 from ._trace import log_exception, print_exception, reason_of, say
@@ -83,6 +83,9 @@ def main(argv: Optional[List[str]] = None) -> int:
         app = load_app(options.app)
     except LoadError as error:
         print(f"bridgepool: {error}", file=sys.stderr)
+        if isinstance(error, NotThere) and options.word == "list" and options.json:  # for `bridgepool dev`
+            with out:
+                json.dump({"not_there": str(error)}, out)
         return EXIT_CONFIG
     except BaseException as error:
         print_exception(error)

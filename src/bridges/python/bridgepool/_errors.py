@@ -97,6 +97,10 @@ class LoadError(Exception):
     """The application cannot be used as it is written or named; the message says what to mend."""
 
 
+class NotThere(LoadError):
+    """There is nothing of the name that the command line has: no file, no module, or nothing of that name in it."""
+
+
 def meant(error: BaseException) -> BaseException:
     """The error to answer with: of a group that holds one alone, as task groups make them, that one."""
     while any(kind.__name__ == "BaseExceptionGroup" for kind in type(error).__mro__):  # Python's since 3.11, else the backport's

@@ -9,39 +9,40 @@ import sys
 from typing import Any
 
 from ._app import App
-from ._errors import LoadError
+from ._errors import LoadError, NotThere
 
 
-def load_app(target: str) -> App:
-    """Imports and prepares it. Raises LoadError, or whatever the user's module raises."""
+def load_app(target: str, setting: str = "PYTHONPATH") -> App:
+    """Imports and prepares it. ``setting``: what names a directory to look in. Raises LoadError, or whatever the user's module
+    raises."""
     where, _, attribute = target.partition(":")
     if not where:
         raise LoadError(f"{target!r} names no module; write module:app or path/to/file.py:app")
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    module = _import_file(where) if where.endswith(".py") or os.sep in where else _import_module(where)
+    module = _import_file(where) if where.endswith(".py") or os.sep in where else _import_module(where, setting)
     app = _find(module, where, attribute or "app")
     app._inside.prepare()
     return app
 
 
-def _import_module(name: str) -> Any:
+def _import_module(name: str, setting: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise  # the application's own search for another
         missing = error.name
-    raise LoadError(
+    raise NotThere(
         f"there is no module {missing!r} in {os.getcwd()} or elsewhere on Python's path; correct the name, name the file (path/to/file.py:app), "
-        "or set the directory that it is in (pools[].directory, or PYTHONPATH)"
+        f"or set the directory that it is in ({setting})"
     )
 
 
 def _import_file(path: str) -> Any:
     full = os.path.abspath(path)
     if not os.path.isfile(full):
-        raise LoadError(f"there is no file {full}")
+        raise NotThere(f"there is no file {full}")
     name = os.path.splitext(os.path.basename(full))[0]
     directory = os.path.dirname(full)
     if directory not in sys.path:
@@ -64,4 +65,4 @@ def _find(module: Any, where: str, attribute: str) -> App:
     apps = [name for name, value in vars(module).items() if isinstance(value, App)]
     hint = f"; did you mean {' or '.join(f'{where}:{name}' for name in apps)}?" if apps else "; make one with app = bridgepool.App()"
     what = "has no" if found is None else f"has a {type(found).__name__}, not an App, named"
-    raise LoadError(f"{where} {what} {attribute!r}{hint}")
+    raise (NotThere if found is None else LoadError)(f"{where} {what} {attribute!r}{hint}")

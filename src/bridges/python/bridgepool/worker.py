@@ -68,7 +68,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         max_frame = int(_setting("BRIDGEPOOL_MAX_FRAME_BYTES", 64 << 20))
         grace = _setting("BRIDGEPOOL_STOP_GRACE", 10.0)
-        app = load_app(arguments[0])
+        app = load_app(arguments[0], "pools[].directory, or PYTHONPATH")
     except LoadError as error:
         say(f"bridgepool: {error}")
         return EXIT_CONFIG
