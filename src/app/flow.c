@@ -263,7 +263,14 @@ static void on_started(void *ctx, struct slot_ref w, int pid)
 	int64_t now;
 
 	notes_worker_id(f->settings, w, id);
-	log_line(LOG_DEBUG, "worker_started", "a worker process was started worker=%s pid=%d", id, pid);
+	const struct log_word words[] = {{.name = "worker", .text = slice_of(id)}, {.name = "pid", .number = pid}};
+	log_write(&(struct log_entry){
+		.level = LOG_DEBUG,
+		.event = "worker_started",
+		.sentence = SLICE("a worker process was started"),
+		.words = words,
+		.nwords = 2,
+	});
 	now = flow_enter(f);
 	engine_started(f->engine, w, pid, now);
 	flow_exit(f);

@@ -1,6 +1,7 @@
 /* journal.c: see journal.h. */
 #include "journal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,6 @@
 #include "notes.h"
 
 enum {
-	TEXT_LIMIT = 4096,  /* bytes of one line's text */
 	NOTE_BURST = 50,    /* lines of one kind of note per NOTE_PER_US */
 	FAULT_BURST = 3,    /* lines of one kind of fault per FAULT_PER_US */
 	WORKER_BURST = 100, /* lines of one worker per WORKER_PER_US */
@@ -27,7 +27,6 @@ struct journal {
 	const struct settings *settings;
 	struct log_limit notes[NOTE_KINDS], faults[KAFKA_FATAL + 1];
 	struct pool_limits *pools;
-	struct buf text;
 };
 
 static const struct {
@@ -54,7 +53,6 @@ struct journal *journal_new(const struct settings *s)
 
 	j->settings = s;
 	j->pools = xcalloc(s->pools.n, sizeof *j->pools);
-	buf_init(&j->text, TEXT_LIMIT);
 	return j;
 }
 
@@ -65,29 +63,19 @@ void journal_free(struct journal *j)
 	for (size_t i = 0; i < j->settings->pools.n; i++)
 		free(j->pools[i].slots);
 	free(j->pools);
-	buf_free(&j->text);
 	free(j);
-}
-
-static void log_text(struct journal *j, enum log_level level, const char *event)
-{
-	buf_append(&j->text, "", 1);
-	if (j->text.overflow)
-		j->text.data[j->text.len - 1] = '\0';
-	log_line(level, event, "%s", (const char *)j->text.data);
 }
 
 void journal_note(struct journal *j, const struct note *n, bool draining)
 {
+	struct note_line line;
 	unsigned dropped;
 
 	if (!log_allow(&j->notes[n->kind], NOTE_BURST, NOTE_PER_US, clock_mono_us(), &dropped))
 		return;
-	buf_reset(&j->text);
-	notes_text(j->settings, n, &j->text);
-	if (dropped)
-		buf_printf(&j->text, " (%u lines like this were left out)", dropped);
-	log_text(j, notes_level(n, draining), notes_row(n->kind)->event);
+	notes_line(j->settings, n, draining, &line);
+	line.entry.left_out = dropped;
+	log_write(&line.entry);
 }
 
 void journal_fault(struct journal *j, enum kafka_fault fault, const char *why)
@@ -96,11 +84,17 @@ void journal_fault(struct journal *j, enum kafka_fault fault, const char *why)
 
 	if (!log_allow(&j->faults[fault], FAULT_BURST, FAULT_PER_US, clock_mono_us(), &dropped))
 		return;
-	buf_reset(&j->text);
-	buf_printf(&j->text, "%s reason=", fault_rows[fault].sentence);
-	log_quote(&j->text, slice_of(why));
-	buf_printf(&j->text, " left_out=%u", dropped);
-	log_text(j, fault_rows[fault].level, fault_rows[fault].event);
+	const struct log_word words[] = {
+		{.name = "reason", .text = slice_of(why), .quoted = true},
+		{.name = "left_out", .number = dropped},
+	};
+	log_write(&(struct log_entry){
+		.level = fault_rows[fault].level,
+		.event = fault_rows[fault].event,
+		.sentence = slice_of(fault_rows[fault].sentence),
+		.words = words,
+		.nwords = sizeof words / sizeof *words,
+	});
 }
 
 static struct log_limit *worker_limit(struct journal *j, struct slot_ref w)
@@ -119,12 +113,21 @@ static struct log_limit *worker_limit(struct journal *j, struct slot_ref w)
 void journal_line(struct journal *j, struct slot_ref w, struct slice line)
 {
 	unsigned dropped;
-	char id[WORKER_ID_MAX];
+	char id[WORKER_ID_MAX], told[64];
 
 	if (!log_allow(worker_limit(j, w), WORKER_BURST, WORKER_PER_US, clock_mono_us(), &dropped))
 		return;
 	notes_worker_id(j->settings, w, id);
-	if (dropped)
-		log_line(LOG_WARN, "worker_stderr", "worker=%s wrote %u lines too many; they were left out", id, dropped);
-	log_line(LOG_INFO, "worker_stderr", "worker=%s %.*s", id, (int)line.len, (const char *)line.data);
+	const struct log_word worker = {.name = "worker", .text = slice_of(id)};
+	struct log_entry e = {.event = "worker_stderr", .words = &worker, .nwords = 1, .words_first = true};
+
+	if (dropped) {
+		snprintf(told, sizeof told, "wrote %u lines too many; they were left out", dropped);
+		e.level = LOG_WARN;
+		e.sentence = slice_of(told);
+		log_write(&e);
+	}
+	e.level = LOG_INFO;
+	e.sentence = line;
+	log_write(&e);
 }

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bridgepool/app/settings.h"
 #include "bridgepool/base/check.h"
@@ -24,8 +25,7 @@ static const struct note_row rows[NOTE_KINDS] = {
 		LOG_WARN, KIND_UNKNOWN, false},
 	[NOTE_POOL_ROLLED] = {"pool_rolled", "every worker has been replaced", LOG_INFO, KIND_UNKNOWN, false},
 	[NOTE_POOL_STATE] = {"pool_state", "a pool changed its state", LOG_INFO, KIND_POOL_STATE, true},
-	[NOTE_CIRCUIT] = {"circuit",
-		"a pool's circuit opened (UNAVAILABLE), tries one request (DEGRADED) or closed (READY); count says how many failures of workers came in a row",
+	[NOTE_CIRCUIT] = {"circuit", "a pool's circuit changed its state; count says how many failures of workers came in a row",
 		LOG_INFO, KIND_CIRCUIT, true},
 	[NOTE_INSTANCE_STATE] = {"instance_state", "this instance changed its state", LOG_INFO, KIND_INSTANCE_STATE, true},
 	[NOTE_RELOADED] = {"reloaded", "the configuration was read again", LOG_INFO, KIND_INSTANCE_STATE, false},
@@ -47,8 +47,7 @@ static const struct note_row rows[NOTE_KINDS] = {
 	[NOTE_MAP_UNREADABLE] = {"map_unreadable",
 		"commit metadata did not decode; reading starts at the base, some requests may run again", LOG_WARN, KIND_UNKNOWN,
 		false},
-	[NOTE_BACKPRESSURE] = {"backpressure", "reading of a partition is held (DEGRADED) or goes on (READY)", LOG_INFO,
-		KIND_BACKPRESSURE, true},
+	[NOTE_BACKPRESSURE] = {"backpressure", "how much is read has changed", LOG_INFO, KIND_BACKPRESSURE, true},
 	[NOTE_AFFINITY_VIOLATION] = {"affinity_violation",
 		"a session was found in two partitions: its producers must use one partitioner and one key", LOG_WARN,
 		KIND_AFFINITY_VIOLATION, false},
@@ -130,34 +129,90 @@ void notes_worker_id(const struct settings *s, struct slot_ref w, char out[WORKE
 	slot_ref_text(out, pool_name(s, w.pool), w);
 }
 
-static void text_place(const struct settings *s, const struct note *n, struct buf *out)
+/* What happened, for kinds of which each state is another story; NULL: the row's sentence. */
+static const char *sentence_of_state(const struct note *n)
 {
-	char id[WORKER_ID_MAX];
+	static const char *const circuit[HEALTH_STATE_COUNT] = {
+		[HEALTH_UNAVAILABLE] = "a pool's circuit opened; count says how many failures of workers came in a row",
+		[HEALTH_DEGRADED] = "a pool's circuit tries one request; count says how many failures of workers came in a row",
+		[HEALTH_READY] = "a pool's circuit closed; count says how many failures of workers came in a row",
+	};
+	static const char *const backpressure[HEALTH_STATE_COUNT] = {
+		[HEALTH_DEGRADED] = "reading of a partition is held",
+		[HEALTH_READY] = "reading of a partition goes on",
+	};
 
-	if (n->worker.generation) {
-		notes_worker_id(s, n->worker, id);
-		buf_printf(out, " worker=%s", id);
-	} else if (n->has_pool) {
-		buf_printf(out, " pool=%s", pool_name(s, n->worker.pool));
-	}
-	if (n->tp.epoch)
-		buf_printf(out, " topic=%s partition=%" PRId32, topic_name(s, n->tp.topic), n->tp.partition);
+	if (n->kind == NOTE_CIRCUIT)
+		return circuit[n->to];
+	return n->kind == NOTE_BACKPRESSURE ? backpressure[n->to] : NULL;
 }
 
-void notes_text(const struct settings *s, const struct note *n, struct buf *out)
+static bool has_count(const struct note *n)
 {
-	buf_text(out, notes_row(n->kind)->sentence);
-	text_place(s, n, out);
-	if (n->from != HEALTH_UNKNOWN)
-		buf_printf(out, " from=%s", health_state_name(n->from));
-	if (n->to != HEALTH_UNKNOWN)
-		buf_printf(out, " to=%s", health_state_name(n->to));
-	if (n->count || n->kind == NOTE_PARTITION_ASSIGNED) /* an offset may be 0 */
-		buf_printf(out, " count=%" PRId64, n->count);
-	if (n->reason.len) {
-		buf_text(out, " reason=");
-		log_quote(out, n->reason);
+	static const bool is_offset[NOTE_KINDS] = {
+		[NOTE_PARTITION_ASSIGNED] = true,
+		[NOTE_REQUEST_REJECTED] = true,
+		[NOTE_REQUEST_DEAD] = true,
+		[NOTE_REQUEST_POISON] = true,
+		[NOTE_PARTIALS_DROPPED] = true,
+	};
+
+	return n->count || is_offset[n->kind];
+}
+
+static struct slice sentence_of(const struct note *n)
+{
+	const char *sentence = sentence_of_state(n), *of_count;
+
+	if (!sentence)
+		sentence = notes_row(n->kind)->sentence;
+	of_count = strstr(sentence, "; count ");
+	return of_count && !has_count(n) ? (struct slice){sentence, (size_t)(of_count - sentence)} : slice_of(sentence);
+}
+
+static void add_text(struct note_line *l, const char *name, struct slice text, bool quoted)
+{
+	CHECK(l->entry.nwords < NOTE_WORDS);
+	l->words[l->entry.nwords++] = (struct log_word){.name = name, .text = text, .quoted = quoted};
+}
+
+static void add_number(struct note_line *l, const char *name, int64_t number)
+{
+	CHECK(l->entry.nwords < NOTE_WORDS);
+	l->words[l->entry.nwords++] = (struct log_word){.name = name, .number = number};
+}
+
+static void add_place(const struct settings *s, const struct note *n, struct note_line *l)
+{
+	if (n->worker.generation) {
+		notes_worker_id(s, n->worker, l->worker_id);
+		add_text(l, "worker", slice_of(l->worker_id), false);
+	} else if (n->has_pool) {
+		add_text(l, "pool", slice_of(pool_name(s, n->worker.pool)), false);
 	}
+	if (n->tp.epoch) {
+		add_text(l, "topic", slice_of(topic_name(s, n->tp.topic)), false);
+		add_number(l, "partition", n->tp.partition);
+	}
+}
+
+void notes_line(const struct settings *s, const struct note *n, bool draining, struct note_line *out)
+{
+	out->entry = (struct log_entry){
+		.level = notes_level(n, draining),
+		.event = notes_row(n->kind)->event,
+		.sentence = sentence_of(n),
+		.words = out->words,
+	};
+	add_place(s, n, out);
+	if (n->from != HEALTH_UNKNOWN)
+		add_text(out, "from", slice_of(health_state_name(n->from)), false);
+	if (n->to != HEALTH_UNKNOWN)
+		add_text(out, "to", slice_of(health_state_name(n->to)), false);
+	if (has_count(n))
+		add_number(out, "count", n->count);
+	if (n->reason.len)
+		add_text(out, "reason", n->reason, true);
 }
 
 /* The schema has no field for a partition: it stands in the reason. */

@@ -9,8 +9,8 @@
 struct settings;
 
 struct note_row {
-	const char *event; /* first word of the log line */
-	const char *sentence;
+	const char *event;    /* first word of the log line */
+	const char *sentence; /* what stands behind "; count" is left out where there is none */
 	enum log_level level;
 	enum health_kind kind; /* KIND_UNKNOWN: no health event */
 	bool by_state;         /* level and severity come from the state it went to; `level` is the least */
@@ -23,8 +23,16 @@ enum severity notes_severity(const struct note *n, bool draining); /* as notes_e
 
 /* "pool/slot.generation" */
 void notes_worker_id(const struct settings *s, struct slot_ref w, char out[WORKER_ID_MAX]);
-/* The line without time, level and event: the sentence, then key=value. Appends. */
-void notes_text(const struct settings *s, const struct note *n, struct buf *out);
+enum { NOTE_WORDS = 8 };
+
+/* Its line of the log, with room for what the note has only as numbers. */
+struct note_line {
+	struct log_entry entry;
+	struct log_word words[NOTE_WORDS];
+	char worker_id[WORKER_ID_MAX];
+};
+/* Fills out, which points into itself, s and n. */
+void notes_line(const struct settings *s, const struct note *n, bool draining, struct note_line *out);
 /* Room for what an event says and the note has only as numbers. */
 struct note_words {
 	char worker_id[WORKER_ID_MAX], place[320];

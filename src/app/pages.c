@@ -177,16 +177,26 @@ static void on_answer(void *ctx, const struct http_query *q, struct http_answer 
 void pages_open(struct pages *p, uv_loop_t *loop)
 {
 	const struct http_config c = {.listen = p->settings->http.listen, .ctx = p, .answer = on_answer};
-	char why[256];
+	struct log_word url = {.name = "url"};
+	char why[256], text[128];
 
 	p->started_s = (double)clock_wall_ms() / 1000;
 	if (!*c.listen)
 		return;
 	p->http = http_new(loop, &c, why, sizeof why);
-	if (p->http)
-		log_line(LOG_INFO, "http", "status and metrics are served url=http://%s/", http_address(p->http));
-	else
+	if (!p->http) {
 		log_line(LOG_WARN, "http_unavailable", "no status and metrics over HTTP: %s", why);
+		return;
+	}
+	snprintf(text, sizeof text, "http://%s/", http_address(p->http));
+	url.text = slice_of(text);
+	log_write(&(struct log_entry){
+		.level = LOG_INFO,
+		.event = "http",
+		.sentence = SLICE("status and metrics are served"),
+		.words = &url,
+		.nwords = 1,
+	});
 }
 
 void pages_close(struct pages *p)

@@ -4,6 +4,7 @@
 #include "bridgepool/base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -14,7 +15,15 @@
 #include "bridgepool/base/clock.h"
 #include "unblocked.h"
 
-enum { LOG_LINE_MAX = PIPE_BUF /* a pipe takes it whole or not at all */, WAIT_STEP_US = 10 * 1000 };
+enum {
+	LOG_LINE_MAX = PIPE_BUF, /* a pipe takes it whole or not at all */
+	/* Of the JSON form: where texts of words end. The numbers behind, and what is around words, find room, and the sentence.
+	 */
+	WORDS_MAX = LOG_LINE_MAX - 1024,
+	LONGEST = 6, /* bytes of an escaped character */
+	WAIT_STEP_US = 10 * 1000,
+};
+static const char more[] = "...";
 
 static _Atomic(enum log_level) least_level = LOG_INFO;
 static _Atomic(enum log_format) line_format = LOG_TEXT;
@@ -103,12 +112,14 @@ static bool put(const struct buf *line)
 
 /* ---- lines ---- */
 
-/* Control characters and bad bytes become \xNN in text and \u00NN in JSON, where quotes are escaped too. */
-static void escape(const char *text, enum log_format format, struct buf *line)
+/* Control characters and bad bytes become \xNN in text and \u00NN in JSON, where quotes are escaped too. Ends before `end`, with
+ * room for a mark that there was more. */
+static void escape(struct slice value, enum log_format format, struct buf *line, size_t end)
 {
-	size_t left = strlen(text);
+	const char *text = value.data;
+	size_t left = value.len;
 
-	while (left > 0 && line->len < LOG_LINE_MAX - 16) {
+	while (left > 0 && line->len + LONGEST + strlen(more) <= end) {
 		unsigned char c = (unsigned char)*text;
 		size_t n = slice_character((struct slice){text, left});
 
@@ -124,21 +135,90 @@ static void escape(const char *text, enum log_format format, struct buf *line)
 		left -= n;
 	}
 	if (left > 0)
-		buf_text(line, "...");
+		buf_text(line, more);
 }
 
-static void build(struct buf *line, enum log_level level, const char *event, const char *text)
+static void text_words(const struct log_entry *e, struct buf *out)
 {
-	enum log_format format = line_format;
-	bool json = format == LOG_JSON;
+	for (const struct log_word *w = e->words; w < e->words + e->nwords; w++) {
+		buf_printf(out, "%s%s=", e->words_first && w == e->words ? "" : " ", w->name);
+		if (!w->text.data)
+			buf_printf(out, "%" PRId64, w->number);
+		else if (w->quoted)
+			log_quote(out, w->text);
+		else
+			buf_add(out, w->text);
+	}
+}
+
+void log_text(const struct log_entry *e, struct buf *out)
+{
+	if (e->words_first) {
+		text_words(e, out);
+		buf_text(out, " ");
+	}
+	buf_add(out, e->sentence);
+	if (!e->words_first)
+		text_words(e, out);
+	if (e->left_out)
+		buf_printf(out, " (%u lines like this were left out)", e->left_out);
+}
+
+static void build_text(struct buf *line, const struct log_entry *e, const char *at)
+{
+	struct log_entry cut = *e;
+	struct buf text;
+
+	cut.sentence = slice_cut(e->sentence, LOG_LINE_MAX);
+	buf_init(&text, (size_t)LOG_LINE_MAX * 2);
+	log_text(&cut, &text);
+	buf_printf(line, "%s %-5s %s ", at, level_names[e->level], e->event);
+	escape(buf_slice(&text), LOG_TEXT, line, LOG_LINE_MAX - 1);
+	buf_text(line, "\n");
+	buf_free(&text);
+}
+
+static void json_words(const struct log_entry *e, struct buf *out)
+{
+	for (const struct log_word *w = e->words; w < e->words + e->nwords; w++) {
+		buf_printf(out, ",\"%s\":", w->name);
+		if (w->text.data) {
+			buf_text(out, "\"");
+			escape(w->text, LOG_JSON, out, WORDS_MAX);
+			buf_text(out, "\"");
+		} else {
+			buf_printf(out, "%" PRId64, w->number);
+		}
+	}
+	if (e->left_out)
+		buf_printf(out, ",\"left_out\":%u", e->left_out);
+	buf_text(out, "}\n");
+}
+
+/* The sentence gets the room that the words leave it: they are what programs look for. */
+static void build_json(struct buf *line, const struct log_entry *e, const char *at)
+{
+	struct buf words;
+
+	buf_init(&words, LOG_LINE_MAX);
+	json_words(e, &words);
+	buf_printf(line, "{\"at\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"message\":\"", at, level_names[e->level], e->event);
+	escape(e->sentence, LOG_JSON, line, LOG_LINE_MAX - 1 - words.len);
+	buf_text(line, "\"");
+	buf_add(line, buf_slice(&words));
+	buf_free(&words);
+}
+
+static void build(struct buf *line, const struct log_entry *e)
+{
 	char at[25];
 
 	clock_format_ms(clock_wall_ms(), at);
 	buf_init(line, LOG_LINE_MAX);
-	buf_printf(line, json ? "{\"at\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"message\":\"" : "%s %-5s %s ", at,
-		level_names[level], event);
-	escape(text, format, line);
-	buf_text(line, json ? "\"}\n" : "\n");
+	if (line_format == LOG_JSON)
+		build_json(line, e, at);
+	else
+		build_text(line, e, at);
 }
 
 /* One line that tells how many there were before it. */
@@ -148,7 +228,7 @@ static void build_left_out(struct buf *line)
 
 	snprintf(text, sizeof text, "%lu lines were left out: %s", writer.left_out,
 		writer.why == EAGAIN ? "nobody read the log" : strerror(writer.why));
-	build(line, LOG_WARN, "log", text);
+	build(line, &(struct log_entry){.level = LOG_WARN, .event = "log", .sentence = slice_of(text)});
 }
 
 /* Together with the line behind it, if a pipe takes both at once: what it had no room for it may have room for when it is short,
@@ -167,10 +247,23 @@ static bool put_behind_left_out(const struct buf *line)
 	return done && (both || put(line));
 }
 
+void log_write(const struct log_entry *e)
+{
+	struct buf line;
+
+	if (!wanted(e->level))
+		return;
+	build(&line, e);
+	pthread_mutex_lock(&writer.lock);
+	if (!(writer.left_out ? put_behind_left_out(&line) : put(&line)))
+		writer.left_out++;
+	pthread_mutex_unlock(&writer.lock);
+	buf_free(&line);
+}
+
 void log_line(enum log_level level, const char *event, const char *format, ...)
 {
 	char text[LOG_LINE_MAX];
-	struct buf line;
 	va_list args;
 
 	if (!wanted(level))
@@ -178,12 +271,7 @@ void log_line(enum log_level level, const char *event, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	build(&line, level, event, text);
-	pthread_mutex_lock(&writer.lock);
-	if (!(writer.left_out ? put_behind_left_out(&line) : put(&line)))
-		writer.left_out++;
-	pthread_mutex_unlock(&writer.lock);
-	buf_free(&line);
+	log_write(&(struct log_entry){.level = level, .event = event, .sentence = slice_of(text)});
 }
 
 void log_quote(struct buf *out, struct slice value)

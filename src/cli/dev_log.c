@@ -1,47 +1,46 @@
-/* dev_log.c: see dev_log.h. Only what programs are to read is looked at: the event, and the key=value words of its message. */
+/* dev_log.c: see dev_log.h. Only what programs are to read is looked at: the event and its words, not the
+ * message. */
 #include "dev_log.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { DEV_LINE_MAX = 16384, WORD_MAX = 128 };
+enum { DEV_LINE_MAX = 16384 };
 
 /* A line of the log with log.format=json; borrows it. */
 struct entry {
-	const char *level, *event, *message;
+	const char *level, *event;
+	json_t *message, *line;
 };
 
-static bool read_entry(const json_t *line, struct entry *e)
+static bool read_entry(json_t *line, struct entry *e)
 {
 	e->level = json_string_value(json_object_get(line, "level"));
 	e->event = json_string_value(json_object_get(line, "event"));
-	e->message = json_string_value(json_object_get(line, "message"));
-	return e->level && e->event && e->message;
+	e->message = json_object_get(line, "message");
+	e->line = line;
+	return e->level && e->event && json_is_string(e->message);
 }
 
-/* The value of key=value, up to the next space; "": there is none. key begins with a space and ends with "=". */
-static void word(const struct entry *e, const char *key, char out[WORD_MAX])
+/* "": there is none of that name. */
+static const char *word(const struct entry *e, const char *name)
 {
-	const char *found = strstr(e->message, key);
+	const char *found = json_string_value(json_object_get(e->line, name));
 
-	out[0] = '\0';
-	if (found)
-		sscanf(found + strlen(key), "%127[^ \n]", out);
+	return found ? found : "";
 }
 
-static bool word_is(const struct entry *e, const char *key, const char *value)
+static bool word_is(const struct entry *e, const char *name, const char *value)
 {
-	char found[WORD_MAX];
-
-	word(e, key, found);
-	return strcmp(found, value) == 0;
+	return strcmp(word(e, name), value) == 0;
 }
 
 /* As in the text form of the log, which a terminal is safe from. */
-static void escape(const char *text, struct buf *out)
+static void escape(json_t *string, struct buf *out)
 {
-	size_t left = strlen(text), n;
+	const char *text = json_string_value(string);
+	size_t left = json_string_length(string), n;
 
 	for (; left > 0; text += n, left -= n) {
 		const unsigned char *c = (const unsigned char *)text;
@@ -53,16 +52,35 @@ static void escape(const char *text, struct buf *out)
 		else
 			buf_append(out, text, n);
 	}
-	buf_append(out, "", 1);
 }
 
-/* The message begins with the word that names the worker. */
+static void add_words(const struct entry *e, struct buf *out)
+{
+	static const char *const not_words = " at level event message ";
+	const char *name, *quote;
+	char sought[64];
+	json_t *value;
+
+	json_object_foreach (e->line, name, value) {
+		snprintf(sought, sizeof sought, " %s ", name);
+		if (strstr(not_words, sought))
+			continue;
+		buf_printf(out, " %s=", name);
+		quote = json_is_string(value) && strchr(json_string_value(value), ' ') ? "\"" : "";
+		buf_text(out, quote);
+		if (json_is_string(value))
+			escape(value, out);
+		else
+			buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+		buf_text(out, quote);
+	}
+}
+
 static void show_written(struct dev_log *l, const char *message)
 {
 	const struct terminal *t = l->terminal;
-	const char *rest = strchr(message, ' ');
 
-	printf("%s  | %s%s\n", terminal_colour(t, COLOUR_DIM), terminal_colour(t, COLOUR_PLAIN), rest ? rest + 1 : "");
+	printf("%s  | %s%s\n", terminal_colour(t, COLOUR_DIM), terminal_colour(t, COLOUR_PLAIN), message);
 }
 
 static void show_trouble(struct dev_log *l, const struct entry *e, const char *message)
@@ -75,46 +93,44 @@ static void show_trouble(struct dev_log *l, const struct entry *e, const char *m
 
 static void show(struct dev_log *l, const struct entry *e)
 {
-	struct buf message;
+	bool written = strcmp(e->event, "worker_stderr") == 0;
+	struct buf text;
 
-	buf_init(&message, (size_t)DEV_LINE_MAX * 4);
-	escape(e->message, &message);
-	if (strcmp(e->event, "worker_stderr") == 0)
-		show_written(l, (const char *)message.data);
+	buf_init(&text, (size_t)DEV_LINE_MAX * 4);
+	escape(e->message, &text);
+	if (!written)
+		add_words(e, &text);
+	buf_append(&text, "", 1);
+	if (written)
+		show_written(l, (const char *)text.data);
 	else
-		show_trouble(l, e, (const char *)message.data);
-	buf_free(&message);
+		show_trouble(l, e, (const char *)text.data);
+	buf_free(&text);
 }
 
 /* A reload ends the sessions and the worker, on purpose. */
 static bool is_expected(const struct entry *e)
 {
-	char reason[WORD_MAX];
-
-	word(e, " reason=", reason);
-	return strcmp(e->event, "worker_exit") == 0 && strncmp(reason, "\"recycled", strlen("\"recycled")) == 0;
+	return strcmp(e->event, "worker_exit") == 0 && strncmp(word(e, "reason"), "recycled", strlen("recycled")) == 0;
 }
 
 /* The start of one that is tried again has failed again: it was told when it failed first. */
 static bool is_repeated(const struct dev_log *l, const struct entry *e)
 {
 	static const char *const events[] = {"worker_stderr", "worker_exit", "worker_backoff", "workers_cannot_start"};
-	char worker[WORD_MAX] = "";
 	bool of_worker = false;
 
 	for (size_t i = 0; i < sizeof events / sizeof *events; i++)
 		of_worker |= strcmp(e->event, events[i]) == 0;
 	if (!l->only || !of_worker)
 		return false;
-	if (sscanf(e->message, "worker=%127[^ \n]", worker) != 1)
-		word(e, " worker=", worker);
-	return !*worker || strcmp(worker, l->only) != 0;
+	return !word_is(e, "worker", l->only);
 }
 
 static void take_entry(struct dev_log *l, const struct entry *e)
 {
 	bool repeated = is_repeated(l, e);
-	char value[WORD_MAX];
+	char value[32];
 
 	if (repeated && strcmp(e->event, "worker_backoff") != 0)
 		return;
@@ -123,15 +139,13 @@ static void take_entry(struct dev_log *l, const struct entry *e)
 	} else if (strcmp(e->event, "joined") == 0) {
 		l->event(l->ctx, DEV_JOINED, "");
 	} else if (strcmp(e->event, "http") == 0) {
-		word(e, " url=", value);
-		l->event(l->ctx, DEV_HTTP, value);
-	} else if (strcmp(e->event, "worker_state") == 0 && word_is(e, " from=", "INITIALIZING") && word_is(e, " to=", "READY")) {
-		word(e, " worker=", value);
-		l->event(l->ctx, DEV_WORKER_READY, value);
+		l->event(l->ctx, DEV_HTTP, word(e, "url"));
+	} else if (strcmp(e->event, "worker_state") == 0 && word_is(e, "from", "INITIALIZING") && word_is(e, "to", "READY")) {
+		l->event(l->ctx, DEV_WORKER_READY, word(e, "worker"));
 	} else if (strcmp(e->event, "worker_backoff") == 0) {
 		if (!repeated)
 			show(l, e);
-		word(e, " count=", value);
+		snprintf(value, sizeof value, "%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(e->line, "count")));
 		l->event(l->ctx, DEV_WORKER_FAILED, value);
 	} else if ((strcmp(e->level, "warn") == 0 || strcmp(e->level, "error") == 0) && !is_expected(e)) {
 		show(l, e);
@@ -141,7 +155,7 @@ static void take_entry(struct dev_log *l, const struct entry *e)
 /* What has not the form of a log line comes from below it, and is shown as it is. */
 static void take_line(struct dev_log *l)
 {
-	json_t *line = json_loadb((const char *)l->line.data, l->line.len, 0, NULL);
+	json_t *line = json_loadb((const char *)l->line.data, l->line.len, JSON_ALLOW_NUL, NULL);
 	struct entry e;
 
 	if (line && read_entry(line, &e))

@@ -33,12 +33,12 @@ void slow_told(struct engine *e, const struct request *r, const struct outcome *
 	if (e->cfg.slow_us == 0 || total < e->cfg.slow_us)
 		return;
 	snprintf(text, sizeof(text),
-		"request %.*s of session %.*s, command %.*s, worker %s: %s after %" PRIu32 " attempts; ms in broker %" PRId64
+		"request %.*s%s%.*s%s%.*s, worker %s: %s after %" PRIu32 " attempts; ms in broker %" PRId64
 		", behind its session %" PRId64 ", for a worker %" PRId64 ", between attempts %" PRId64 ", running %" PRId64,
-		shown(f->request_id), text_of(f->request_id), shown(f->session_id), text_of(f->session_id), shown(f->command),
-		text_of(f->command), o->worker ? o->worker->name : "none", status_name(o->status), r->attempts,
-		t->broker_us / MS_US, t->session_wait_us / MS_US, t->worker_wait_us / MS_US, t->retry_wait_us / MS_US,
-		t->run_us / MS_US);
+		shown(f->request_id), text_of(f->request_id), f->session_id.len ? " of session " : "", shown(f->session_id),
+		text_of(f->session_id), f->command.len ? ", command " : "", shown(f->command), text_of(f->command),
+		o->worker ? o->worker->name : "none", status_name(o->status), r->attempts, t->broker_us / MS_US,
+		t->session_wait_us / MS_US, t->worker_wait_us / MS_US, t->retry_wait_us / MS_US, t->run_us / MS_US);
 	n.reason = slice_of(text);
 	engine_note_of(e, r->partition, &n);
 }

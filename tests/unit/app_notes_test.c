@@ -16,10 +16,12 @@ static const struct settings settings = {
 
 static const char *text_of(const struct note *n, char out[1024])
 {
+	struct note_line line;
 	struct buf text;
 
 	buf_init(&text, 1023);
-	notes_text(&settings, n, &text);
+	notes_line(&settings, n, false, &line);
+	log_text(&line.entry, &text);
 	memcpy(out, text.data, text.len);
 	out[text.len] = '\0';
 	buf_free(&text);
@@ -81,6 +83,37 @@ START_TEST(a_partition_is_named_with_its_topic)
 	ck_assert_ptr_nonnull(strstr(text, " topic=requests partition=5"));
 	ck_assert_ptr_nonnull(strstr(text, " count=42"));
 	ck_assert_ptr_null(strstr(text, "worker="));
+}
+END_TEST
+
+START_TEST(what_a_count_is_stands_beside_it_and_not_without)
+{
+	struct note exit = {.kind = NOTE_WORKER_EXIT, .worker = {0, 3, 7}, .count = 2},
+		    rejected = {.kind = NOTE_REQUEST_REJECTED, .tp = {0, 5, 1}};
+	char text[1024];
+
+	ck_assert_str_eq(text_of(&exit, text),
+		"a worker ended; count says how many sessions ended with it worker=qa/3.7 count=2");
+	exit.count = 0;
+	ck_assert_str_eq(text_of(&exit, text), "a worker ended worker=qa/3.7");
+	/* An offset is one also when it is 0. */
+	ck_assert_str_eq(text_of(&rejected, text),
+		"a request was refused; count is its offset topic=requests partition=5 count=0");
+}
+END_TEST
+
+START_TEST(a_circuit_says_what_it_did)
+{
+	struct note n = {.kind = NOTE_CIRCUIT, .has_pool = true, .from = HEALTH_READY, .to = HEALTH_UNAVAILABLE, .count = 5};
+	char text[1024];
+
+	ck_assert_str_eq(text_of(&n, text),
+		"a pool's circuit opened; count says how many failures of workers came in a row pool=qa from=READY "
+		"to=UNAVAILABLE count=5");
+	n = (struct note){.kind = NOTE_CIRCUIT, .has_pool = true, .from = HEALTH_UNAVAILABLE, .to = HEALTH_DEGRADED};
+	ck_assert_str_eq(text_of(&n, text), "a pool's circuit tries one request pool=qa from=UNAVAILABLE to=DEGRADED");
+	n = (struct note){.kind = NOTE_CIRCUIT, .has_pool = true, .from = HEALTH_DEGRADED, .to = HEALTH_READY};
+	ck_assert_str_eq(text_of(&n, text), "a pool's circuit closed pool=qa from=DEGRADED to=READY");
 }
 END_TEST
 
@@ -172,6 +205,8 @@ int main(void)
 	tcase_add_test(tests, a_worker_is_named_with_its_generation);
 	tcase_add_test(tests, a_reason_with_quotes_in_it_is_one_token);
 	tcase_add_test(tests, a_partition_is_named_with_its_topic);
+	tcase_add_test(tests, what_a_count_is_stands_beside_it_and_not_without);
+	tcase_add_test(tests, a_circuit_says_what_it_did);
 	tcase_add_test(tests, the_state_it_goes_to_decides_how_loud_it_is);
 	tcase_add_test(tests, an_ordered_exit_is_no_warning_unless_sessions_went_with_it);
 	tcase_add_test(tests, a_note_becomes_a_health_event);

@@ -214,6 +214,64 @@ START_TEST(a_line_with_all_that_is_around_it_fits_into_a_pipe_at_once)
 }
 END_TEST
 
+/* ---- words ---- */
+
+static const struct log_word words[] = {
+	{.name = "worker", .text = SLICE("default/0.1")},
+	{.name = "count", .number = -3},
+	{.name = "reason", .text = SLICE("it said \"no\" \n\xff"), .quoted = true},
+};
+
+/* Without its time. */
+static const char *said(enum log_format format, struct log_entry e)
+{
+	size_t n = 0;
+
+	e.level = LOG_WARN;
+	e.event = "event";
+	open_pipe();
+	log_setup(LOG_INFO, format);
+	log_write(&e);
+	listen_on(&n);
+	close_log();
+	ck_assert_uint_le(n, 4096);
+	return strchr(heard, format == LOG_JSON ? ',' : ' ') + 1;
+}
+
+START_TEST(words_stand_behind_the_sentence_or_are_members)
+{
+	struct log_entry e = {.sentence = SLICE("a \"sentence\""), .words = words, .nwords = 3};
+
+	ck_assert_str_eq(said(LOG_TEXT, e),
+		"warn  event a \"sentence\" worker=default/0.1 count=-3 reason=\"it said \\\"no\\\" \\x0a\\xff\"\n");
+	ck_assert_str_eq(said(LOG_JSON, e),
+		"\"level\":\"warn\",\"event\":\"event\",\"message\":\"a \\\"sentence\\\"\",\"worker\":\"default/0.1\",\"count\":-3,"
+		"\"reason\":\"it said \\\"no\\\" \\u000a\\u00ff\"}\n");
+	e.left_out = 7;
+	ck_assert_ptr_nonnull(strstr(said(LOG_TEXT, e), "\\xff\" (7 lines like this were left out)\n"));
+	ck_assert_ptr_nonnull(strstr(said(LOG_JSON, e), "\\u00ff\",\"left_out\":7}\n"));
+	e = (struct log_entry){.sentence = SLICE("what it\0wrote"), .words = words, .nwords = 1, .words_first = true};
+	ck_assert_str_eq(said(LOG_TEXT, e), "warn  event worker=default/0.1 what it\\x00wrote\n");
+	ck_assert_ptr_nonnull(strstr(said(LOG_JSON, e), "\"message\":\"what it\\u0000wrote\",\"worker\":\"default/0.1\"}\n"));
+}
+END_TEST
+
+START_TEST(what_is_too_long_is_cut_and_the_line_keeps_its_form)
+{
+	static char text[20000];
+	struct log_word both[] = {{.name = "reason", .text = {text, sizeof text}, .quoted = true}, {.name = "left", .number = 1}};
+	struct log_entry e = {.sentence = {text, sizeof text}, .words = both, .nwords = 2};
+
+	for (int byte = 1; byte < 'y'; byte += 'w') { /* six bytes each, and one */
+		memset(text, byte, sizeof text);
+		ck_assert_ptr_nonnull(strstr(said(LOG_JSON, e), "...\",\"reason\":\""));
+		ck_assert_ptr_nonnull(strstr(heard, "...\",\"left\":1}\n"));
+		ck_assert_uint_gt(strlen(heard), 4096 - 32);
+		ck_assert_ptr_nonnull(strstr(said(LOG_TEXT, e), "...\n"));
+	}
+}
+END_TEST
+
 /* ---- a file that is full ---- */
 
 START_TEST(a_file_that_is_full_is_told_when_there_is_room_again)
@@ -345,6 +403,8 @@ int main(void)
 	tcase_add_test(tests, a_pipe_that_cannot_be_opened_again_holds_nobody_up);
 	tcase_add_test(tests, whom_else_the_pipe_belongs_to_is_not_disturbed);
 	tcase_add_test(tests, a_line_with_all_that_is_around_it_fits_into_a_pipe_at_once);
+	tcase_add_test(tests, words_stand_behind_the_sentence_or_are_members);
+	tcase_add_test(tests, what_is_too_long_is_cut_and_the_line_keeps_its_form);
 	tcase_add_test(tests, a_file_that_is_full_is_told_when_there_is_room_again);
 	tcase_add_test(tests, lines_of_several_threads_are_whole_and_none_is_forgotten);
 	tcase_add_test(tests, the_last_lines_wait_a_little_for_a_slow_reader);

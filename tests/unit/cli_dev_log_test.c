@@ -73,13 +73,45 @@ static void read_log(void)
 	read_log_of(NULL);
 }
 
+static void say_state(const char *from, const char *to, const char *reason)
+{
+	const struct log_word words[] = {
+		{.name = "worker", .text = SLICE("default/0.1")},
+		{.name = "from", .text = slice_of(from)},
+		{.name = "to", .text = slice_of(to)},
+		{.name = "reason", .text = slice_of(reason), .quoted = true},
+	};
+
+	log_write(&(struct log_entry){.level = LOG_INFO, .event = "worker_state", .sentence = SLICE("words"), words, 4});
+}
+
+static void say_trouble(const char *event, const char *worker, int64_t count, const char *reason)
+{
+	const struct log_word words[] = {
+		{.name = "worker", .text = slice_of(worker)},
+		{.name = "count", .number = count},
+		{.name = "reason", .text = slice_of(reason), .quoted = true},
+	};
+
+	log_write(&(struct log_entry){.level = LOG_WARN, .event = event, .sentence = SLICE("so it is"), words, 3});
+}
+
+static void say_written(const char *by, struct slice line)
+{
+	const struct log_word worker = {.name = "worker", .text = slice_of(by)};
+
+	log_write(&(struct log_entry){LOG_INFO, "worker_stderr", line, &worker, 1, true, 0});
+}
+
 START_TEST(events_are_told_by_their_names_and_words)
 {
+	const struct log_word url = {.name = "url", .text = SLICE("http://127.0.0.1:9464/")};
+
 	open_log();
-	log_line(LOG_INFO, "http", "whatever the sentence is url=http://127.0.0.1:9464/");
-	log_line(LOG_INFO, "worker_state", "some words worker=default/0.1 from=INITIALIZING to=READY");
-	log_line(LOG_INFO, "worker_state", "some words worker=default/0.1 from=DEGRADED to=READY");
-	log_line(LOG_INFO, "worker_state", "some words worker=default/0.1 from=READY to=TERMINATING reason=\"x to=READY\"");
+	log_write(&(struct log_entry){LOG_INFO, "http", SLICE("whatever the sentence is"), &url, 1, false, 0});
+	say_state("INITIALIZING", "READY", "it is up");
+	say_state("DEGRADED", "READY", "it answers again");
+	say_state("READY", "TERMINATING", "x to=READY");
 	log_line(LOG_INFO, "joined", "words");
 	log_line(LOG_INFO, "reload", "to=READY is said, and nothing more");
 	read_log();
@@ -91,16 +123,15 @@ END_TEST
 START_TEST(trouble_is_shown_but_not_what_was_to_come)
 {
 	open_log();
-	log_line(LOG_WARN, "worker_exit", "a worker ended worker=default/0.1 count=2 reason=\"recycled\"");
-	log_line(LOG_WARN, "worker_exit", "a worker ended worker=default/0.1 count=2 reason=\"crash: was it recycled?\"");
-	log_line(LOG_WARN, "worker_backoff", "a worker did not start worker=default/0.2");
+	say_trouble("worker_exit", "default/0.1", 2, "recycled: exit 0");
+	say_trouble("worker_exit", "default/0.1", 2, "crash: was it recycled?");
+	say_trouble("worker_backoff", "default/0.2", 200, "exit 1");
 	log_line(LOG_ERROR, "fenced", "another \"one\"");
 	read_log();
-	ck_assert_str_eq(events, "failed()over()");
-	ck_assert_str_eq(printed,
-		"  ! worker_exit: a worker ended worker=default/0.1 count=2 reason=\"crash: was it recycled?\"\n"
-		"  ! worker_backoff: a worker did not start worker=default/0.2\n"
-		"  ! fenced: another \"one\"\n");
+	ck_assert_str_eq(events, "failed(200)over()");
+	ck_assert_str_eq(printed, "  ! worker_exit: so it is worker=default/0.1 count=2 reason=\"crash: was it recycled?\"\n"
+				  "  ! worker_backoff: so it is worker=default/0.2 count=200 reason=\"exit 1\"\n"
+				  "  ! fenced: another \"one\"\n");
 }
 END_TEST
 
@@ -109,27 +140,29 @@ START_TEST(what_the_application_wrote_is_shown_and_does_nothing_to_the_terminal)
 	static const char foreign[] = "no line of the log\n{\"event\": 1}\n";
 
 	open_log();
-	log_line(LOG_INFO, "worker_stderr", "worker=default/0.1 %s", "caf\xc3\xa9 \"\\ \033[2J\ttab \xff");
+	say_written("default/0.1", SLICE("caf\xc3\xa9 \"\\ \033[2J\ttab \xff"));
+	say_written("default/0.1", SLICE("a\0b"));
 	ck_assert_int_eq(write(STDERR_FILENO, foreign, strlen(foreign)), (ssize_t)strlen(foreign));
 	read_log();
-	ck_assert_str_eq(printed, "  | caf\xc3\xa9 \"\\ \\x1b[2J\\x09tab \xc3\xbf\nno line of the log\n{\"event\": 1}\n");
+	ck_assert_str_eq(printed,
+		"  | caf\xc3\xa9 \"\\ \\x1b[2J\\x09tab \xc3\xbf\n  | a\\x00b\nno line of the log\n{\"event\": 1}\n");
 }
 END_TEST
 
 START_TEST(what_a_start_that_fails_again_says_is_not_shown_again)
 {
 	open_log();
-	log_line(LOG_INFO, "worker_stderr", "worker=default/0.1 of the one that serves worker=default/0.2");
-	log_line(LOG_INFO, "worker_stderr", "worker=default/0.2 a traceback");
-	log_line(LOG_WARN, "worker_exit", "a worker ended worker=default/0.2 count=0 reason=\"exit 1\"");
-	log_line(LOG_WARN, "worker_backoff", "a worker did not start worker=default/0.2 count=200 reason=\"exit 1\"");
+	say_written("default/0.1", SLICE("of the one that serves worker=default/0.2"));
+	say_written("default/0.2", SLICE("a traceback"));
+	say_trouble("worker_exit", "default/0.2", 0, "exit 1");
+	say_trouble("worker_backoff", "default/0.2", 200, "exit 1");
 	log_line(LOG_ERROR, "workers_cannot_start", "words");
-	log_line(LOG_WARN, "worker_exit", "a worker ended worker=default/0.1 count=1 reason=\"crash\"");
+	say_trouble("worker_exit", "default/0.1", 1, "crash");
 	log_line(LOG_ERROR, "fenced", "another");
 	read_log_of("default/0.1");
 	ck_assert_str_eq(events, "failed(200)over()");
 	ck_assert_str_eq(printed, "  | of the one that serves worker=default/0.2\n"
-				  "  ! worker_exit: a worker ended worker=default/0.1 count=1 reason=\"crash\"\n"
+				  "  ! worker_exit: so it is worker=default/0.1 count=1 reason=crash\n"
 				  "  ! fenced: another\n");
 }
 END_TEST

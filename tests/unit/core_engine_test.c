@@ -428,6 +428,11 @@ START_TEST(a_slow_request_is_told_with_where_its_time_went)
 	ck_assert_str_eq(w->note_reason[NOTE_REQUEST_SLOW],
 		"request second of session a, command say, worker default/0.1: OK after 1 attempts; "
 		"ms in broker 0, behind its session 4000, for a worker 0, between attempts 0, running 3000");
+	world_send(w, NULL, "{\"command\":\"say\",\"request_id\":\"third\"}");
+	world_pass(w, 6 * SECOND_US);
+	world_ok(w, world_last(w, CALL_REQUEST));
+	ck_assert_ptr_eq(strstr(w->note_reason[NOTE_REQUEST_SLOW], "request third, command say, worker default/0.1: OK"),
+		w->note_reason[NOTE_REQUEST_SLOW]);
 	world_free(w);
 }
 END_TEST
