@@ -35,6 +35,19 @@ void doubts_begin(struct consumer *c, struct part *part)
 	ask_later(c);
 }
 
+/* Those that close already keep their state: nothing of them is committed any more. */
+void doubts_begin_topic(struct consumer *c, uint32_t topic)
+{
+	for (struct part *p = NULL; (p = parts_next(c->parts, p));) {
+		if (p->tp.topic != topic)
+			continue;
+		if (p->state == PART_LIVE)
+			doubts_begin(c, p);
+		else if (p->state == PART_CLOSING)
+			p->doubted = true;
+	}
+}
+
 /* "Subscribed topic not available: TOPIC: REASON" */
 static bool names(const char *text, const char *topic)
 {
@@ -77,7 +90,8 @@ static bool settle(struct consumer *c, const struct position *p)
 		say_remade(p, part);
 		return false;
 	}
-	part->doubted = false;
+	part->doubted = part->silent = false;
+	part->known_at_us = clock_mono_us();
 	part_move(part, PART_LIVE);
 	rebalance_resume(c, part);
 	return true;

@@ -151,7 +151,7 @@ static void say_gap(const struct position *p, int64_t start, const char *why)
 static struct committed start_of(const struct position *p, struct part *part)
 {
 	const char *why;
-	struct committed at = {.tp = p->tp};
+	struct committed at = {.tp = p->tp, .none = p->committed < 0};
 
 	at.offset = position_start(p, &why);
 	if (why)
@@ -159,6 +159,8 @@ static struct committed start_of(const struct position *p, struct part *part)
 	else
 		at.metadata = (struct slice){p->metadata, p->metadata_len};
 	part->next = at.offset;
+	part->marked = !at.none;
+	part->known_at_us = clock_mono_us();
 	return at;
 }
 
