@@ -101,15 +101,17 @@ static void answers_in(struct lane_job *job)
 {
 	struct positions *p = (struct positions *)job;
 	struct consumer *c = p->ctx;
-	bool same = true;
+	rd_kafka_topic_partition_list_t *others = rd_kafka_topic_partition_list_new(0);
 
 	c->doubting = false;
-	for (size_t i = 0; !c->closing && same && i < p->n; i++)
-		same = settle(c, &p->at[i]);
+	for (size_t i = 0; !c->closing && i < p->n; i++)
+		if (!settle(c, &p->at[i]))
+			rd_kafka_topic_partition_list_add(others, p->at[i].topic, p->at[i].tp.partition);
 	positions_free(p);
-	if (!same)
-		rebalance_lose(c);
-	else if (!c->closing && count(c))
+	if (others->cnt)
+		rebalance_lose(c, others);
+	rd_kafka_topic_partition_list_destroy(others);
+	if (!c->closing && count(c))
 		ask_later(c);
 }
 

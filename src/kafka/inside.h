@@ -33,6 +33,7 @@ struct consumer {
 	size_t nended;
 
 	rd_kafka_topic_partition_list_t *revoking; /* a revoke that is not answered yet, or NULL */
+	bool losing;                               /* `revoking` is of our own making: the others stay */
 	bool cooperative;                          /* how the group rebalances, as of the last event */
 	struct positions *retry;                   /* positions to ask for again at retry_at_us, or NULL */
 	int64_t retry_at_us;
@@ -63,8 +64,9 @@ void rebalance_forget(struct consumer *c); /* at the end: what was kept for late
 bool rebalance_answered(const struct position *p);
 /* Reads on at part->next. */
 void rebalance_resume(struct consumer *c, struct part *part);
-/* All of this assignment is over, nothing of it is committed; the group is joined anew. */
-void rebalance_lose(struct consumer *c);
+/* Of these partitions nothing is committed any more: they are lost, and come as new ones, in a new epoch. The others go on.
+ * False: not now, the group is moving; if it does not take them away, try again. */
+bool rebalance_lose(struct consumer *c, const rd_kafka_topic_partition_list_t *list);
 /* Those of them that stand in the assignment; may be none. librdkafka refuses a cooperative removal as a whole, and the group
  * waits for ever, if one does not: its offset is still being read, or it was taken out before. */
 rd_kafka_topic_partition_list_t *rebalance_removable(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *asked);

@@ -216,6 +216,31 @@ def test_a_request_topic_that_is_made_anew_at_once_is_read_from_its_beginning(si
     assert s.end() == [0]
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_topic_that_is_made_anew_costs_the_others_nothing(site, at_once):
+    s = site('name = "a"; ' + MOCK + " size = 1;", source='pool = "a";', more=[('pool = "b";', 'name = "b"; ' + MOCK + " size = 1;")], partitions=1)
+    s.start("one")
+    other = s.topics[1]
+    assert s.ask("w", "count")["result"]["count"] == 1
+    s.send(*[(f"old{i}", "q", "count", {}) for i in range(2)], topic=other)
+    s.records("old1")
+    s.ask("w", "sleep", ms=300)  # what was answered is committed
+    if at_once:
+        make_anew(s, other)
+    else:
+        admin = AdminClient({"bootstrap.servers": s.brokers})
+        admin.delete_topics([other])[other].result(30)
+        eventually(lambda: "topic_missing" in s.log_text())
+        assert s.ask("w", "sleep", ms=2000)["session_new"] is False
+        admin.create_topics([NewTopic(other, 1, 1)])[other].result(30)
+    s.send(*[(f"new{i}", "q", "count", {}) for i in range(6)], topic=other)
+    assert [s.records(f"new{i}")[0]["status"] for i in range(6)] == ["OK"] * 6
+    after = s.ask("w", "count")
+    assert after["result"]["count"] == 2 and not after["session_new"]
+    assert "topic_remade" in s.log_text()
+    assert s.end() == [0]
+
+
 def test_an_end_after_a_topic_was_out_of_sight_is_prompt(site):
     s = site(MOCK + " size = 1;", partitions=1, kafka='properties = [ "topic.metadata.refresh.interval.ms=500" ];')
     daemon = s.start("one")
