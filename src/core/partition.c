@@ -146,6 +146,10 @@ void partition_offsets(struct engine *e, const struct committed *c)
 	p->comeback = false;
 	partition_set(p, PARTITION_ACTIVE);
 	p->accepted = p->sent = found;
+	if (c->none) { /* commits go with their topic: without one it cannot be seen that it was made anew */
+		p->dirty = true;
+		commit_soon(e);
+	}
 	p->sent_id = 0; /* whatever comes of one that is in flight was seen just now, or is over */
 	p->moved_at = e->now;
 	engine_note(e, &n);

@@ -27,6 +27,8 @@ static void pending_free(struct pending_commit *p)
 	*p->prev = p->next;
 	if (p->next)
 		p->next->prev = p->prev;
+	if (p->list)
+		rd_kafka_topic_partition_list_destroy(p->list);
 	free(p);
 }
 
@@ -36,12 +38,9 @@ static rd_kafka_topic_partition_list_t *list_of(const struct consumer *c, const 
 
 	for (size_t i = 0; i < k->n; i++) {
 		const struct commit_entry *e = &k->entries[i];
-		const struct part *part = parts_find(c->parts, e->tp);
-		rd_kafka_topic_partition_t *elem;
+		rd_kafka_topic_partition_t *elem = rd_kafka_topic_partition_list_add(list, parts_topic(c->parts, e->tp.topic),
+			e->tp.partition);
 
-		if (!part || part->doubted)
-			continue; /* an assignment that is over, or a log that may be another one */
-		elem = rd_kafka_topic_partition_list_add(list, parts_topic(c->parts, e->tp.topic), e->tp.partition);
 		elem->offset = e->base;
 		elem->metadata = xstrdup(e->metadata); /* the list frees it */
 		elem->metadata_size = strlen(e->metadata);
@@ -49,21 +48,64 @@ static rd_kafka_topic_partition_list_t *list_of(const struct consumer *c, const 
 	return list;
 }
 
+/* Of an assignment that is over, or of a log that may be another one, nothing is committed. */
+static void leave_out(struct pending_commit *p)
+{
+	struct consumer *c = p->consumer;
+	const struct part *part;
+
+	for (size_t i = 0; i < p->n; i++) {
+		part = parts_find(c->parts, p->tp[i]);
+		if (!part || part->doubted)
+			rd_kafka_topic_partition_list_del(p->list, parts_topic(c->parts, p->tp[i].topic), p->tp[i].partition);
+	}
+}
+
+static void refuse(struct pending_commit *p, rd_kafka_resp_err_t err)
+{
+	p->err = err;
+	p->consumer->refused_commits = true;
+	wake_signal(p->consumer->handle.wake);
+}
+
 /* An explicit list and not stored offsets: those lose the metadata in librdkafka before 2.2. */
+static void commit_send(struct pending_commit *p)
+{
+	struct consumer *c = p->consumer;
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__STATE;
+
+	leave_out(p);
+	if (p->list->cnt)
+		err = rd_kafka_commit_queue(c->handle.rk, p->list, c->control, NULL, p);
+	rd_kafka_topic_partition_list_destroy(p->list);
+	p->list = NULL;
+	if (err)
+		refuse(p, err);
+}
+
 void consumer_commit(struct consumer *c, const struct commit *k)
 {
 	struct pending_commit *p;
-	rd_kafka_topic_partition_list_t *list;
 
 	if (c->closing)
 		return;
 	p = pending_new(c, k);
-	list = list_of(c, k);
-	p->err = list->cnt ? rd_kafka_commit_queue(c->handle.rk, list, c->control, NULL, p) : RD_KAFKA_RESP_ERR__STATE;
-	rd_kafka_topic_partition_list_destroy(list);
-	if (p->err) {
-		c->refused_commits = true;
-		wake_signal(c->handle.wake);
+	p->list = list_of(c, k);
+	silence_look(c, p->tp, p->n);
+	if (!silence_lasts(c, p->tp, p->n))
+		commit_send(p);
+}
+
+/* Nothing is known when the broker does not answer, and then it does not take commits either. */
+void commits_go_on(struct consumer *c, bool known)
+{
+	for (struct pending_commit *p = c->commits; p; p = p->next) {
+		if (!p->list || p->err)
+			continue;
+		if (!known)
+			refuse(p, RD_KAFKA_RESP_ERR__STATE);
+		else if (!silence_lasts(c, p->tp, p->n))
+			commit_send(p);
 	}
 }
 
@@ -84,6 +126,7 @@ static void tell(struct pending_commit *p, rd_kafka_resp_err_t err, rd_kafka_top
 	struct consumer *c = p->consumer;
 	struct tp_fault *faults = xcalloc(p->n + 1, sizeof *faults);
 	bool any = err != RD_KAFKA_RESP_ERR_NO_ERROR;
+	struct part *part;
 
 	for (size_t i = 0; i < p->n; i++)
 		any = any || error_of(c, list, p->tp[i]);
@@ -93,6 +136,8 @@ static void tell(struct pending_commit *p, rd_kafka_resp_err_t err, rd_kafka_top
 		if (!own)
 			own = faults_commit(err) == COMMIT_TOO_LARGE && p->n > 1 ? RD_KAFKA_RESP_ERR__FAIL : err;
 		faults[i] = (struct tp_fault){p->tp[i], faults_commit(own), rd_kafka_err2str(own)};
+		if (!any && (part = parts_find(c->parts, p->tp[i])))
+			part->marked = true;
 	}
 	c->events.committed(c->events.ctx, p->id, faults, any ? p->n : 0);
 	free(faults);

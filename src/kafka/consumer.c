@@ -109,6 +109,7 @@ static bool one_message(struct consumer *c, rd_kafka_event_t *event, const rd_ka
 	part = parts_at(c->parts, topic, m->partition);
 	if (!part || part->state != PART_LIVE || m->offset < part->next)
 		return false;
+	silence_heard(c, part);
 	part->mean_bytes += ((double)(m->len + m->key_len) - part->mean_bytes) / 16;
 	if (!must_wait(part)) {
 		deliver(c, m, part);
@@ -150,6 +151,7 @@ bool consumer_event(struct consumer *c, rd_kafka_event_t *event)
 	case RD_KAFKA_EVENT_REBALANCE: rebalance_event(c, event); break;
 	case RD_KAFKA_EVENT_OFFSET_COMMIT: commits_event(c, event); break;
 	case RD_KAFKA_EVENT_ERROR: error_event(c, event); break;
+	case RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT: silence_event(c, event); break;
 	default: handle_event(&c->handle, event); break;
 	}
 	return false;
@@ -203,6 +205,7 @@ static void on_serve(void *ctx, struct work *work)
 	hold_look(c);
 	while (!c->closing && c->events.wants(c->events.ctx) && serve_one(c, c->messages, work))
 		;
+	silence_ask(c);
 }
 
 void consumer_kick(struct consumer *c)
@@ -337,6 +340,7 @@ static void consumer_clear(struct consumer *c)
 	commits_forget(c);
 	rd_kafka_topic_partition_list_destroy(c->subscription);
 	parts_free(c->parts);
+	free(c->group);
 	buf_free(&c->headers);
 	free(c);
 }
@@ -369,6 +373,7 @@ struct consumer *consumer_new(struct uv_loop_s *loop, const struct consumer_conf
 	c->events = *ev;
 	c->ahead_most = (uint64_t)number_of(conf, "queued.max.messages.kbytes") * 1024;
 	c->parts = parts_new(k->topics, k->ntopics);
+	c->group = xstrdup(k->group);
 	c->subscription = rd_kafka_topic_partition_list_new((int)k->ntopics);
 	for (size_t i = 0; i < k->ntopics; i++)
 		rd_kafka_topic_partition_list_add(c->subscription, k->topics[i], RD_KAFKA_PARTITION_UA);

@@ -35,6 +35,19 @@ void doubts_begin(struct consumer *c, struct part *part)
 	ask_later(c);
 }
 
+/* Those that close already keep their state: nothing of them is committed any more. */
+void doubts_begin_topic(struct consumer *c, uint32_t topic)
+{
+	for (struct part *p = NULL; (p = parts_next(c->parts, p));) {
+		if (p->tp.topic != topic)
+			continue;
+		if (p->state == PART_LIVE)
+			doubts_begin(c, p);
+		else if (p->state == PART_CLOSING)
+			p->doubted = true;
+	}
+}
+
 /* "Subscribed topic not available: TOPIC: REASON" */
 static bool names(const char *text, const char *topic)
 {
@@ -77,7 +90,8 @@ static bool settle(struct consumer *c, const struct position *p)
 		say_remade(p, part);
 		return false;
 	}
-	part->doubted = false;
+	part->doubted = part->silent = false;
+	part->known_at_us = clock_mono_us();
 	part_move(part, PART_LIVE);
 	rebalance_resume(c, part);
 	return true;
@@ -87,15 +101,17 @@ static void answers_in(struct lane_job *job)
 {
 	struct positions *p = (struct positions *)job;
 	struct consumer *c = p->ctx;
-	bool same = true;
+	rd_kafka_topic_partition_list_t *others = rd_kafka_topic_partition_list_new(0);
 
 	c->doubting = false;
-	for (size_t i = 0; !c->closing && same && i < p->n; i++)
-		same = settle(c, &p->at[i]);
+	for (size_t i = 0; !c->closing && i < p->n; i++)
+		if (!settle(c, &p->at[i]))
+			rd_kafka_topic_partition_list_add(others, p->at[i].topic, p->at[i].tp.partition);
 	positions_free(p);
-	if (!same)
-		rebalance_lose(c);
-	else if (!c->closing && count(c))
+	if (others->cnt)
+		rebalance_lose(c, others);
+	rd_kafka_topic_partition_list_destroy(others);
+	if (!c->closing && count(c))
 		ask_later(c);
 }
 

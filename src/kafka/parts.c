@@ -91,8 +91,8 @@ struct part *parts_open(struct parts *p, const char *topic, int32_t partition)
 	if (part->state != PART_NONE)
 		return NULL;
 	part->tp = (struct tp){(uint32_t)(t - p->topics), partition, ++p->epoch};
-	part->held = part->paused = part->doubted = false;
-	part->held_at_us = part->refused_at_us = part->unreadable_at_us = 0;
+	part->held = part->paused = part->doubted = part->marked = part->silent = part->asked = false;
+	part->held_at_us = part->known_at_us = part->refused_at_us = part->unreadable_at_us = 0;
 	part_move(part, PART_WAITING);
 	return part;
 }

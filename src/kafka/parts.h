@@ -22,6 +22,9 @@ struct part {
 	double mean_bytes;        /* of a message; the newest count most */
 	int64_t unreadable_at_us; /* when it was last told so; 0: never */
 	bool doubted;             /* nothing of it is committed, also when it closes */
+	bool marked;              /* the group has a committed offset of it */
+	bool silent, asked;       /* it was silent (silence.c), and that is not yet, or just being, looked into */
+	int64_t known_at_us;      /* when it was last known to be the log that we read */
 	int64_t next;             /* LIVE: the lowest offset that may still come */
 	rd_kafka_queue_t *queue;  /* LIVE and after: its own messages */
 };

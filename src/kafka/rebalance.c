@@ -151,7 +151,7 @@ static void say_gap(const struct position *p, int64_t start, const char *why)
 static struct committed start_of(const struct position *p, struct part *part)
 {
 	const char *why;
-	struct committed at = {.tp = p->tp};
+	struct committed at = {.tp = p->tp, .none = p->committed < 0};
 
 	at.offset = position_start(p, &why);
 	if (why)
@@ -159,6 +159,8 @@ static struct committed start_of(const struct position *p, struct part *part)
 	else
 		at.metadata = (struct slice){p->metadata, p->metadata_len};
 	part->next = at.offset;
+	part->marked = !at.none;
+	part->known_at_us = clock_mono_us();
 	return at;
 }
 
@@ -296,8 +298,14 @@ void rebalance_resume(struct consumer *c, struct part *part)
 /* Forward within the same epoch; back only as a new one, because what was done is known by its offset. */
 static void move_to(struct consumer *c, struct part *part, int64_t start)
 {
+	rd_kafka_topic_partition_list_t *list;
+
 	if (start < part->next) {
-		rebalance_lose(c);
+		list = rd_kafka_topic_partition_list_new(1);
+		list_part(c, list, part);
+		if (!rebalance_lose(c, list))
+			doubts_begin(c, part); /* and is asked for again */
+		rd_kafka_topic_partition_list_destroy(list);
 		return;
 	}
 	part->next = start;
@@ -338,13 +346,12 @@ void rebalance_out_of_range(struct consumer *c, struct part *part)
 
 /* ---- events ---- */
 
-static void on_assign(struct consumer *c, const rd_kafka_topic_partition_list_t *list)
+/* tp: has room for all of them; how many were opened. */
+static size_t open_parts(struct consumer *c, const rd_kafka_topic_partition_list_t *list, struct tp *tp)
 {
-	struct tp *tp = xcalloc((size_t)list->cnt + 1, sizeof *tp);
 	struct part *part;
 	size_t n = 0;
 
-	ended_drain(c); /* the group has moved on: they have stopped */
 	for (int i = 0; i < list->cnt; i++) {
 		part = parts_open(c->parts, list->elems[i].topic, list->elems[i].partition);
 		if (part)
@@ -354,6 +361,16 @@ static void on_assign(struct consumer *c, const rd_kafka_topic_partition_list_t 
 				"a partition that is not ours to take, or was here already topic=%s partition=%" PRId32,
 				list->elems[i].topic, list->elems[i].partition);
 	}
+	return n;
+}
+
+static void on_assign(struct consumer *c, const rd_kafka_topic_partition_list_t *list)
+{
+	struct tp *tp = xcalloc((size_t)list->cnt + 1, sizeof *tp);
+	size_t n;
+
+	ended_drain(c); /* the group has moved on: they have stopped */
+	n = open_parts(c, list, tp);
 	answer_assign(c);
 	c->events.assigned(c->events.ctx, tp, n);
 	free(tp);
@@ -401,7 +418,10 @@ void consumer_release(struct consumer *c)
 		if (part && part->state == PART_CLOSING)
 			part_leave(c, part);
 	}
-	answer_revoke(c, list);
+	if (c->losing && !c->cooperative)
+		assign_live(c, NULL, 0); /* the others */
+	else
+		answer_revoke(c, list);
 	rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -425,16 +445,26 @@ static void on_failure(struct consumer *c, const char *why)
 	lose_all(c);
 }
 
-/* A commit of this assignment could name an offset in the new log. A cooperative group does nothing when the subscription stays
- * what it is. */
-void rebalance_lose(struct consumer *c)
+/* The group is not asked, their owner stays who he is. What still comes of the former log finds a partition that waits. */
+bool rebalance_lose(struct consumer *c, const rd_kafka_topic_partition_list_t *list)
 {
+	struct tp *tp;
+	size_t n;
+
 	if (c->revoking)
-		return; /* the group is moving already, and tells where to start */
-	lose_all(c);
-	if (c->cooperative)
-		rd_kafka_unsubscribe(c->handle.rk);
-	consumer_subscribe(c);
+		return false;
+	c->losing = true;
+	on_revoke(c, list, true);
+	c->losing = false;
+	if (c->closing)
+		return true;
+	CHECK(!c->revoking);
+	ended_drain(c); /* their queues are used again */
+	tp = xcalloc((size_t)list->cnt + 1, sizeof *tp);
+	n = open_parts(c, list, tp);
+	c->events.assigned(c->events.ctx, tp, n);
+	free(tp);
+	return true;
 }
 
 void rebalance_event(struct consumer *c, rd_kafka_event_t *event)

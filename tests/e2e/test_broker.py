@@ -6,6 +6,7 @@ import pathlib
 import signal
 
 import pytest
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AclBinding, AclBindingFilter, AclOperation, AclPermissionType, AdminClient, NewTopic, ResourcePatternType, ResourceType
 from conftest import MOCK, by_request, eventually
 
@@ -183,6 +184,59 @@ def test_a_request_topic_that_is_made_anew_is_read_from_its_beginning(site):
     s.produce([count(i) for i in range(1000, 1500)])  # further than the former one had come
     s.read_results(lambda seen: len(by_request(seen)) >= 700, 60)
     assert all(len(by_request(s.seen)[f"r{i}"]) == 1 for i in range(1000, 1500))
+    assert "topic_remade" in s.log_text()
+    assert s.end() == [0]
+
+
+def make_anew(s, topic, partitions=1):
+    """Deletes a topic and makes it again within what librdkafka waits before it fetches once more: nobody is told of it."""
+    admin = AdminClient({"bootstrap.servers": s.brokers})
+    admin.delete_topics([topic])[topic].result(30)
+
+    def made():
+        try:
+            admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30)
+        except KafkaException:  # its deletion is not over
+            return False
+        return True
+    eventually(made)
+
+
+@pytest.mark.parametrize("command,ended", [("count", 5), ("sleep", 0)])
+def test_a_request_topic_that_is_made_anew_at_once_is_read_from_its_beginning(site, command, ended):
+    s = site(MOCK + " size = 1;", partitions=1)
+    s.start("one")
+    s.send(*[(f"old{i}", f"t{i}", command, {"args": {"ms": 20000}}) for i in range(5)])
+    eventually(lambda: s.committed()[0].offset == ended and s.status()["partitions"][0]["next"] == 5)
+    make_anew(s, s.requests)
+    s.produce([count(i) for i in range(30)])
+    s.read_results(lambda seen: {f"r{i}" for i in range(30)} <= set(by_request(seen)), 60)
+    assert "topic_remade" in s.log_text()
+    eventually(lambda: s.committed()[0].offset == 30)
+    assert s.end() == [0]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_topic_that_is_made_anew_costs_the_others_nothing(site, at_once):
+    s = site('name = "a"; ' + MOCK + " size = 1;", source='pool = "a";', more=[('pool = "b";', 'name = "b"; ' + MOCK + " size = 1;")], partitions=1)
+    s.start("one")
+    other = s.topics[1]
+    assert s.ask("w", "count")["result"]["count"] == 1
+    s.send(*[(f"old{i}", "q", "count", {}) for i in range(2)], topic=other)
+    s.records("old1")
+    s.ask("w", "sleep", ms=300)  # what was answered is committed
+    if at_once:
+        make_anew(s, other)
+    else:
+        admin = AdminClient({"bootstrap.servers": s.brokers})
+        admin.delete_topics([other])[other].result(30)
+        eventually(lambda: "topic_missing" in s.log_text())
+        assert s.ask("w", "sleep", ms=2000)["session_new"] is False
+        admin.create_topics([NewTopic(other, 1, 1)])[other].result(30)
+    s.send(*[(f"new{i}", "q", "count", {}) for i in range(6)], topic=other)
+    assert [s.records(f"new{i}")[0]["status"] for i in range(6)] == ["OK"] * 6
+    after = s.ask("w", "count")
+    assert after["result"]["count"] == 2 and not after["session_new"]
     assert "topic_remade" in s.log_text()
     assert s.end() == [0]
 

@@ -278,7 +278,7 @@ void bare_revoke(struct bare *b, int32_t partition)
 void bare_assign(struct bare *b, int32_t partition)
 {
 	struct place *p = &b->places[partition];
-	struct committed at = {{0, partition, ++p->epoch}, p->base, slice_of(p->metadata)};
+	struct committed at = {.tp = {0, partition, ++p->epoch}, .offset = p->base, .metadata = slice_of(p->metadata)};
 	int64_t since, now = enter(b, &since);
 
 	CHECK(p->base == p->next);
@@ -441,7 +441,7 @@ struct bare *bare_new(bool hooks)
 	for (int i = 0; i < BARE_PARTITIONS; i++) {
 		b->places[i].epoch = 1;
 		tps[i] = (struct tp){0, i, 1};
-		at[i] = (struct committed){tps[i], 0, SLICE("")};
+		at[i] = (struct committed){.tp = tps[i], .metadata = SLICE("")};
 	}
 	engine_assigned(b->engine, tps, BARE_PARTITIONS, now);
 	engine_offsets(b->engine, at, BARE_PARTITIONS, now);

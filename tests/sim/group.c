@@ -578,6 +578,7 @@ void group_offsets(struct world *w, struct instance *i, const struct event *ev)
 		.tp = tp,
 		.offset = log->committed < 0 ? log->start : log->committed,
 		.metadata = slice_of(log->metadata),
+		.none = log->committed < 0,
 	};
 	struct offsetmap map;
 

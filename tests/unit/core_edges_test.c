@@ -195,6 +195,26 @@ START_TEST(an_assignment_without_a_revoke_before_it_begins_anew)
 }
 END_TEST
 
+/* So that its loss can be seen: commits go with their topic. */
+START_TEST(a_partition_without_a_commit_has_one_before_anything_is_done)
+{
+	struct world *w = ready(plain, usual);
+	struct committed none = {.metadata = SLICE(""), .none = true};
+
+	world_pass(w, SECOND_US);
+	ck_assert_uint_eq(w->ncommits, 0);
+	none.tp = (struct tp){0, 5, ++w->epoch};
+	engine_assigned(w->e, &none.tp, 1, w->now);
+	engine_offsets(w->e, &none, 1, w->now);
+	world_pass(w, SECOND_US);
+	ck_assert_uint_eq(w->ncommits, 1);
+	engine_committed(w->e, w->commits[0].id, NULL, 0, w->now);
+	world_pass(w, SECOND_US);
+	ck_assert_uint_eq(w->ncommits, 1);
+	world_free(w);
+}
+END_TEST
+
 START_TEST(a_partition_revoked_again_before_its_position_was_read_keeps_its_sessions)
 {
 	struct world *w = ready(plain, usual);
@@ -212,7 +232,7 @@ START_TEST(a_partition_revoked_again_before_its_position_was_read_keeps_its_sess
 	ck_assert_uint_eq(w->releases, 2);
 	w->tp[0].epoch = ++w->epoch;
 	engine_assigned(w->e, w->tp, 1, w->now);
-	c = (struct committed){w->tp[0], 1, SLICE("")};
+	c = (struct committed){.tp = w->tp[0], .offset = 1, .metadata = SLICE("")};
 	engine_offsets(w->e, &c, 1, w->now);
 	world_send(w, "a", SAY);
 	ck_assert(!world_last(w, CALL_REQUEST)->call.session_new);
@@ -1093,6 +1113,7 @@ int main(void)
 	tcase_add_test(t, a_revoke_is_answered_although_its_commit_never_is);
 	tcase_add_test(t, a_second_drain_only_moves_its_end);
 	tcase_add_test(t, an_assignment_without_a_revoke_before_it_begins_anew);
+	tcase_add_test(t, a_partition_without_a_commit_has_one_before_anything_is_done);
 	tcase_add_test(t, a_partition_revoked_again_before_its_position_was_read_keeps_its_sessions);
 	tcase_add_test(t, what_is_adopted_is_held_by_its_share);
 	tcase_add_test(t, a_pool_whose_requests_wait_leaves_the_others_their_share);

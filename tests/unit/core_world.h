@@ -316,7 +316,7 @@ static void world_assign_at(struct world *w, int partition, int64_t offset, cons
 
 	w->tp[partition] = (struct tp){w->cfg.npools == 2 && partition >= WORLD_OTHERS ? 1 : 0, partition, ++w->epoch};
 	w->next_offset[partition] = offset;
-	c = (struct committed){w->tp[partition], offset, slice_of(metadata)};
+	c = (struct committed){.tp = w->tp[partition], .offset = offset, .metadata = slice_of(metadata)};
 	engine_assigned(w->e, &w->tp[partition], 1, w->now);
 	engine_offsets(w->e, &c, 1, w->now);
 	engine_check(w->e);

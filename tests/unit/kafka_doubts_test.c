@@ -1,8 +1,10 @@
 /* kafka_doubts_test.c: a topic that is gone for a moment: the same one is read on, another one of that name from its
  * beginning. And a partition that cannot be read for a while. */
+#include <unistd.h>
+
 #include "kafka_cluster.h"
 
-enum { RECORDS = 20, FETCH = 1 };
+enum { RECORDS = 20, FETCH = 1, OFFSET_FETCH = 9 };
 
 static size_t awaited;
 static const char *topic;
@@ -215,6 +217,27 @@ START_TEST(a_partition_that_is_given_back_while_its_topic_is_gone_does_not_hold_
 }
 END_TEST
 
+/* Who was silent for a while is committed when its last commit was found; if it cannot be asked for, that is said. */
+START_TEST(a_partition_that_was_silent_is_committed_when_it_is_known_to_be_the_same)
+{
+	struct member *m = reading();
+
+	commit(m, 1, m->parts[0].tp, 5);
+	ck_assert_uint_eq(m->faulty_commits, 0);
+	usleep(400 * 1000);
+	rd_kafka_mock_push_request_errors(cluster, OFFSET_FETCH, 1, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+	commit(m, 2, m->parts[0].tp, 6);
+	ck_assert_uint_eq(m->faulty_commits, 1);
+	ck_assert_int_eq(m->last_verdict, COMMIT_UNKNOWN);
+	commit(m, 3, m->parts[0].tp, 6);
+	ck_assert_uint_eq(m->faulty_commits, 1);
+	ck_assert_uint_eq(m->lost, 0);
+	usleep(400 * 1000);
+	member_commit(m, 4, m->parts[0].tp, 7, "map"); /* the end does not wait for the answer */
+	member_close_consumer(m);
+}
+END_TEST
+
 START_TEST(a_partition_that_cannot_be_read_is_told_once_and_read_on_when_it_can)
 {
 	static const rd_kafka_resp_err_t errors[] = {
@@ -249,6 +272,7 @@ int main(void)
 	tcase_add_test(t, a_partition_that_never_had_a_record_is_no_sign_of_another_topic);
 	tcase_add_test(t, a_full_house_does_not_commit_what_it_had_of_a_topic_that_is_gone);
 	tcase_add_test(t, a_partition_that_is_given_back_while_its_topic_is_gone_does_not_hold_up_the_end);
+	tcase_add_test(t, a_partition_that_was_silent_is_committed_when_it_is_known_to_be_the_same);
 	tcase_add_test(t, a_partition_that_cannot_be_read_is_told_once_and_read_on_when_it_can);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_ENV);

@@ -57,6 +57,7 @@ struct committed {
 	struct tp tp;
 	int64_t offset;
 	struct slice metadata;
+	bool none; /* nothing was committed */
 };
 
 enum stop_step { STOP_CLOSE /* close its stdin */, STOP_TERM, STOP_KILL };

@@ -22,7 +22,8 @@ enum kafka_fault {
 struct consumer_events {
 	void *ctx;
 	void (*assigned)(void *ctx, const struct tp *tp, size_t n);
-	void (*revoked)(void *ctx, const struct tp *tp, size_t n, bool lost); /* librdkafka stands still until consumer_release */
+	/* librdkafka stands still until consumer_release; lost: called within, and what is lost alone comes again at once */
+	void (*revoked)(void *ctx, const struct tp *tp, size_t n, bool lost);
 	void (*offsets)(void *ctx, const struct committed *c, size_t n);
 	bool (*wants)(void *ctx); /* messages, now */
 	void (*message)(void *ctx, const struct message *m);
