@@ -66,6 +66,7 @@ static void daemon_move(struct daemon *d, enum health_state to, const char *reas
 
 	CHECK(legal[d->state][to]);
 	d->state = d->pages.state = to;
+	snprintf(d->pages.state_why, sizeof d->pages.state_why, "%s", reason ? reason : "");
 	tell_supervisor(d, to, reason);
 	flow_note(d->flow, &n);
 }
@@ -209,14 +210,23 @@ static void on_assigned(void *ctx)
 {
 	struct daemon *d = ctx;
 
+	d->pages.joined = true;
 	if (d->told_ready)
 		return;
-	d->told_ready = d->pages.joined = true;
+	d->told_ready = true;
 	supervisor_ready();
 	log_line(LOG_INFO, "joined", "this instance is a member of the group and works instance=%s group=%s",
 		d->identity.instance, d->settings.kafka.group);
 	if (d->hooks)
 		d->hooks->ready(d->hooks->ctx);
+}
+
+static void on_out(void *ctx, const char *why)
+{
+	struct daemon *d = ctx;
+
+	d->pages.joined = false;
+	snprintf(d->pages.out_why, sizeof d->pages.out_why, "%s", why);
 }
 
 static void on_exec_failed(void *ctx, struct slot_ref w, struct slice why)
@@ -418,7 +428,7 @@ int daemon_run(const struct settings *settings, const struct settings_origin *or
 	d = daemon_new(settings, origin, hooks);
 	if (!d)
 		return EXIT_INTERNAL;
-	const struct flow_events ev = {d, on_turn, on_note, on_assigned, on_exec_failed, on_fault, on_closed};
+	const struct flow_events ev = {d, on_turn, on_note, on_assigned, on_out, on_exec_failed, on_fault, on_closed};
 
 	open_signals(d);
 	open_watchdog(d);

@@ -247,6 +247,13 @@ static void on_closed(void *ctx)
 	f->consumer_closed = true;
 }
 
+static void on_out(void *ctx, const char *why)
+{
+	struct flow *f = ctx;
+
+	f->events.out(f->events.ctx, why);
+}
+
 static void on_left(void *ctx)
 {
 	struct flow *f = ctx;
@@ -434,7 +441,7 @@ static bool open_adapters(struct flow *f, char *errstr, size_t size)
 static bool open_kafka(struct flow *f, bool *lacks, char *errstr, size_t size)
 {
 	const struct consumer_events cev = {f, on_assigned, on_revoked, on_offsets, on_wants, on_message, on_committed, on_fault,
-		on_closed, on_left};
+		on_closed, on_out, on_left};
 	const struct producer_events pev = {f, on_delivered, on_fault, on_room};
 
 	f->producer = producer_new(f->loop, &f->wiring->producer, &pev, errstr, size);

@@ -15,6 +15,7 @@ struct flow_events {
 	void (*turn)(void *ctx);                       /* once per turn of the loop, before its orders are sent */
 	void (*note)(void *ctx, const struct note *n); /* from inside the engine: look, call nothing */
 	void (*assigned)(void *ctx);                   /* the group gave us an assignment, perhaps an empty one */
+	void (*out)(void *ctx, const char *why);       /* not a member of the group until `assigned`; why: or how it is refused */
 	void (*exec_failed)(void *ctx, struct slot_ref w, struct slice why);
 	void (*fault)(void *ctx, enum kafka_fault fault, const char *why);
 	void (*closed)(void *ctx); /* the consumer has left the group */

@@ -48,15 +48,19 @@ static void page_live(const struct pages *p, const struct http_query *q, struct 
 	buf_text(a->body, "ok\n");
 }
 
-bool pages_readiness(enum health_state state, bool joined, const char *pool, struct buf *out)
+bool pages_readiness(const struct pages *p, const char *pool, struct buf *out)
 {
-	bool ready = state == HEALTH_READY && joined && !pool;
+	bool ready = p->state == HEALTH_READY && p->joined && !pool;
 
 	if (ready)
 		buf_text(out, "ok\n");
-	else if (state != HEALTH_READY)
-		buf_printf(out, "the instance is %s\n", health_state_name(state));
-	else if (!joined)
+	else if (p->state == HEALTH_UNAVAILABLE)
+		buf_printf(out, "the instance is %s: no broker answers: %s\n", health_state_name(p->state), p->state_why);
+	else if (p->state != HEALTH_READY)
+		buf_printf(out, "the instance is %s\n", health_state_name(p->state));
+	else if (!p->joined && *p->out_why)
+		buf_printf(out, "the instance is not in the group: %s\n", p->out_why);
+	else if (!p->joined)
 		buf_text(out, "the group was not joined yet\n");
 	else
 		buf_printf(out, "%s\n", pool);
@@ -69,7 +73,7 @@ static void page_ready(const struct pages *p, const struct http_query *q, struct
 	bool good = engine_ready_why(flow_engine(p->flow), clock_mono_us(), why, sizeof why);
 
 	(void)q;
-	a->status = pages_readiness(p->state, p->joined, good ? NULL : why, a->body) ? HTTP_OK : HTTP_UNAVAILABLE;
+	a->status = pages_readiness(p, good ? NULL : why, a->body) ? HTTP_OK : HTTP_UNAVAILABLE;
 }
 
 static void page_status(const struct pages *p, const struct http_query *q, struct http_answer *a)

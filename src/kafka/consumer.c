@@ -298,6 +298,15 @@ static void on_fault(void *ctx, enum kafka_fault fault, const char *why)
 	c->events.fault(c->events.ctx, fault, why);
 }
 
+/* Who has partitions is a member still: another request was refused. */
+static void on_refused(void *ctx, const char *why)
+{
+	struct consumer *c = ctx;
+
+	if (!parts_next(c->parts, NULL))
+		c->events.out(c->events.ctx, why);
+}
+
 static void leave_queue(struct consumer *c, rd_kafka_queue_t *queue)
 {
 	wake_ignore(c->handle.wake, queue);
@@ -386,6 +395,7 @@ struct consumer *consumer_new(struct uv_loop_s *loop, const struct consumer_conf
 		return NULL;
 	}
 	c->handle.events.ctx = c;
+	c->handle.refused = on_refused;
 	open_queues(c);
 	return c;
 }

@@ -129,11 +129,19 @@ static const char *refusal_of(rd_kafka_resp_err_t err)
 	}
 }
 
+static void handle_refused(struct handle *h, const char *why)
+{
+	if (h->refused)
+		h->refused(h->events.ctx, why);
+}
+
 static void handle_other(struct handle *h, rd_kafka_resp_err_t err, const char *why)
 {
 	const char *mend = refusal_of(err);
 	unsigned dropped;
 
+	if (mend)
+		handle_refused(h, why);
 	if (!mend)
 		log_line(LOG_DEBUG, "kafka_error", "client=%s %s: %s", h->name, rd_kafka_err2name(err), why);
 	else if (log_allow(&h->refusal_limit, 1, LIMIT_PER_US, clock_mono_us(), &dropped))
@@ -155,6 +163,8 @@ void handle_error(struct handle *h, rd_kafka_resp_err_t err, const char *why)
 		handle_fatal(h);
 		return;
 	}
+	if (err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+		handle_refused(h, why);
 	switch (faults_class(err)) {
 	case ERROR_CONNECTION: handle_suspect(h, why); break;
 	case ERROR_TOPIC: handle_fault(h, KAFKA_TOPIC_MISSING, why); break;

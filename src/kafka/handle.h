@@ -29,7 +29,8 @@ struct handle {
 	struct wake *wake;
 	struct lane *lane;
 	struct handle_events events;
-	const char *name; /* for log lines */
+	void (*refused)(void *ctx, const char *why); /* us, by the group: each time; ctx is that of events. Or NULL */
+	const char *name;                            /* for log lines */
 	bool closing, serving;
 	enum reach_state reach; /* handle_reach is its only writer */
 	bool asking;

@@ -443,6 +443,7 @@ static void on_failure(struct consumer *c, const char *why)
 		return; /* its answer ends this assignment too */
 	c->cooperative = false;
 	lose_all(c);
+	c->events.out(c->events.ctx, why);
 }
 
 /* The group is not asked, their owner stays who he is. What still comes of the former log finds a partition that waits. */
@@ -467,6 +468,12 @@ bool rebalance_lose(struct consumer *c, const rd_kafka_topic_partition_list_t *l
 	return true;
 }
 
+static void on_lost(struct consumer *c, const rd_kafka_topic_partition_list_t *list)
+{
+	on_revoke(c, list, true);
+	c->events.out(c->events.ctx, "its partitions were taken away, because it was not heard or not let in");
+}
+
 void rebalance_event(struct consumer *c, rd_kafka_event_t *event)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(event);
@@ -474,7 +481,12 @@ void rebalance_event(struct consumer *c, rd_kafka_event_t *event)
 	c->cooperative = strcmp(rd_kafka_rebalance_protocol(c->handle.rk), "COOPERATIVE") == 0;
 	switch (rd_kafka_event_error(event)) {
 	case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS: on_assign(c, list); break;
-	case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS: on_revoke(c, list, rd_kafka_assignment_lost(c->handle.rk)); break;
+	case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS:
+		if (rd_kafka_assignment_lost(c->handle.rk))
+			on_lost(c, list);
+		else
+			on_revoke(c, list, false);
+		break;
 	default: on_failure(c, rd_kafka_event_error_string(event)); break;
 	}
 }

@@ -39,6 +39,8 @@ def test_a_broker_that_goes_away_under_load_and_comes_back(site, cluster):
     s.read_results(lambda seen: len(seen) > 200, 60)
     cluster.act("kill")
     eventually(lambda: "to=UNAVAILABLE" in s.log_text())
+    status, said = s.get("/readyz")
+    assert status == 503 and said.startswith("the instance is UNAVAILABLE: no broker answers: ") and s.brokers in said
     before, lines = cpu_seconds(daemon), s.log_text().count("\n")
     cluster.act("restart")  # takes seconds
     assert cpu_seconds(daemon) - before < 1.0
@@ -95,12 +97,12 @@ def test_more_health_events_at_once_than_may_be_under_way_come_all_and_in_their_
 
 
 @contextlib.contextmanager
-def forbidden(s, topic, operation):
-    """While it lasts nobody may do that with the topic."""
+def forbidden(s, name, operation, kind=ResourceType.TOPIC):
+    """While it lasts nobody may do that with the topic, or the group."""
     admin = AdminClient({"bootstrap.servers": s.brokers})
 
     def rule(permission, operation):
-        return AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, permission)
+        return AclBinding(kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, permission)
 
     def act(futures):
         for future in futures.values():
@@ -110,7 +112,7 @@ def forbidden(s, topic, operation):
     try:
         yield
     finally:
-        act(admin.delete_acls([AclBindingFilter(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, None, None, AclOperation.ANY, AclPermissionType.ANY)]))
+        act(admin.delete_acls([AclBindingFilter(kind, name, ResourcePatternType.LITERAL, None, None, AclOperation.ANY, AclPermissionType.ANY)]))
 
 
 def test_results_that_may_not_be_written_wait(site):
@@ -213,6 +215,19 @@ def test_a_request_topic_that_is_made_anew_at_once_is_read_from_its_beginning(si
     s.read_results(lambda seen: {f"r{i}" for i in range(30)} <= set(by_request(seen)), 60)
     assert "topic_remade" in s.log_text()
     eventually(lambda: s.committed()[0].offset == 30)
+    assert s.end() == [0]
+
+
+def test_who_is_not_in_the_group_any_more_is_not_ready_and_says_why(site):
+    s = site(MOCK + " size = 1;", partitions=1)
+    s.start()
+    s.wait_joined()
+    assert s.get("/readyz") == (200, "ok\n")
+    with forbidden(s, s.group, AclOperation.READ, ResourceType.GROUP):
+        eventually(lambda: s.get("/readyz")[0] == 503)
+        eventually(lambda: "the instance is not in the group: " in (said := s.get("/readyz")[1]) and "authorization failed" in said)
+    eventually(lambda: s.get("/readyz") == (200, "ok\n"))
+    assert s.ask("s0", "count")["status"] == "OK"
     assert s.end() == [0]
 
 

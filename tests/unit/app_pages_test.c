@@ -5,14 +5,21 @@
 
 #include "pages.h"
 
-static void expect(enum health_state state, bool joined, const char *pool, const char *said)
+static void expect_of(const struct pages *p, const char *pool, const char *said)
 {
 	struct buf text;
 
 	buf_init(&text, 256);
-	ck_assert_int_eq(pages_readiness(state, joined, pool, &text), strcmp(said, "ok\n") == 0);
+	ck_assert_int_eq(pages_readiness(p, pool, &text), strcmp(said, "ok\n") == 0);
 	ck_assert_msg(slice_is(buf_slice(&text), said), "%.*s", (int)text.len, (const char *)text.data);
 	buf_free(&text);
+}
+
+static void expect(enum health_state state, bool joined, const char *pool, const char *said)
+{
+	const struct pages p = {.state = state, .state_why = "b:9092: refused", .joined = joined, .out_why = ""};
+
+	expect_of(&p, pool, said);
 }
 
 START_TEST(ready_is_who_takes_requests)
@@ -21,8 +28,10 @@ START_TEST(ready_is_who_takes_requests)
 	expect(HEALTH_READY, true, "pool slow: 1 of 2 workers are READY", "pool slow: 1 of 2 workers are READY\n");
 	expect(HEALTH_READY, false, NULL, "the group was not joined yet\n");
 	expect(HEALTH_STARTING, false, "pool slow: 0 of 2 workers are READY", "the instance is STARTING\n");
-	expect(HEALTH_UNAVAILABLE, true, NULL, "the instance is UNAVAILABLE\n");
+	expect(HEALTH_UNAVAILABLE, true, NULL, "the instance is UNAVAILABLE: no broker answers: b:9092: refused\n");
 	expect(HEALTH_DRAINING, true, NULL, "the instance is DRAINING\n");
+	expect_of(&(struct pages){.state = HEALTH_READY, .out_why = "not authorized"}, NULL,
+		"the instance is not in the group: not authorized\n");
 	expect(HEALTH_STOPPED, true, NULL, "the instance is STOPPED\n");
 }
 END_TEST

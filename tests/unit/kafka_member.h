@@ -180,6 +180,14 @@ static void member_delivered(void *ctx, uint64_t serial, enum delivery d)
 	m->last_serial = serial;
 }
 
+static void member_out(void *ctx, const char *why)
+{
+	struct member *m = ctx;
+
+	ck_assert(!m->inside);
+	ck_assert(*why != '\0');
+}
+
 static void member_left(void *ctx)
 {
 	struct member *m = ctx;
@@ -220,7 +228,7 @@ static inline struct member *member_consumer(uv_loop_t *loop, const struct consu
 {
 	struct member *m = member_new(loop);
 	const struct consumer_events ev = {m, member_assigned, member_revoked, member_offsets, member_wants, member_message,
-		member_committed, member_fault, member_closed, member_left};
+		member_committed, member_fault, member_closed, member_out, member_left};
 	char why[512] = "";
 
 	m->consumer = consumer_new(loop, k, &ev, why, sizeof why);

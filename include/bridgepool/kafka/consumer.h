@@ -30,6 +30,8 @@ struct consumer_events {
 	void (*committed)(void *ctx, uint64_t commit, const struct tp_fault *faults, size_t n);
 	void (*fault)(void *ctx, enum kafka_fault fault, const char *why);
 	void (*closed)(void *ctx);
+	/* no member of the group any more, or refused as one: until it is assigned something, or nothing, the next time */
+	void (*out)(void *ctx, const char *why);
 	void (*left)(void *ctx); /* out of the group, all commits answered or given up; `closed` follows. Or NULL */
 };
 
