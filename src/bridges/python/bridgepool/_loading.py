@@ -17,7 +17,7 @@ def load_app(target: str, setting: str = "PYTHONPATH") -> App:
     raises."""
     where, _, attribute = target.partition(":")
     if not where:
-        raise LoadError(f"{target!r} names no module; write module:app or path/to/file.py:app")
+        raise NotThere(f"{target!r} names no module; write module:app or path/to/file.py:app")
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     module = _import_file(where) if where.endswith(".py") or os.sep in where else _import_module(where, setting)
