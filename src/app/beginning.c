@@ -1,5 +1,6 @@
 /* beginning.c: what comes before the work: a broker is waited for, and it is looked whether what was promised can be kept: are
  * the topics there, does the memory suffice? */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "bridgepool/app/preflight.h"
@@ -32,6 +33,16 @@ void beginning_tell_surroundings(const struct daemon *d)
 	preflight_environment(&d->settings, &report);
 }
 
+/* left_us: 0: without an end. */
+static void say_away(int64_t left_us, const char *why)
+{
+	char end[64] = "";
+
+	if (left_us)
+		snprintf(end, sizeof end, " for %" PRId64 " s more (kafka.start_timeout)", (left_us + SECOND_US - 1) / SECOND_US);
+	log_line(LOG_WARN, "broker_away", "no broker answers, waiting for one%s: %s", end, why);
+}
+
 /* As beginning_await. */
 static bool await_broker(struct daemon *d, struct admin *a)
 {
@@ -51,7 +62,7 @@ static bool await_broker(struct daemon *d, struct admin *a)
 			return false;
 		}
 		if (clock_mono_us() - said >= REACH_SAY_MS * MS_US) {
-			log_line(LOG_WARN, "broker_away", "waiting for a broker: %s", why);
+			say_away(patience ? patience - (clock_mono_us() - begun) : 0, why);
 			said = clock_mono_us();
 		}
 	}

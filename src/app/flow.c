@@ -40,7 +40,7 @@ struct flow {
 	bool starved;      /* the consumer was told that no message is taken */
 	bool stalled;      /* the last turn found that we had stood still */
 	bool inside;       /* the engine is being called */
-	bool draining, consumer_closed, closing;
+	bool started, draining, consumer_closed, closing;
 };
 
 /* Every call of the engine stands between enter and leave. */
@@ -227,7 +227,9 @@ static void on_fault(void *ctx, enum kafka_fault fault, const char *why)
 {
 	struct flow *f = ctx;
 
-	journal_fault(f->journal, fault, why ? why : "");
+	if (f->started ||
+		(fault != KAFKA_UNREACHABLE && fault != KAFKA_REACHABLE)) /* else the daemon waits for one, and says so */
+		journal_fault(f->journal, fault, why ? why : "");
 	if (fault == KAFKA_UNREADABLE)
 		tell_unreadable(f, why);
 	if (fault == KAFKA_REACHABLE)
@@ -508,6 +510,7 @@ void flow_start(struct flow *f)
 {
 	int64_t now;
 
+	f->started = true;
 	uv_prepare_start(&f->prepare, flow_turn);
 	arm_beat(f);
 	now = flow_enter(f);

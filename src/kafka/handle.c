@@ -19,6 +19,22 @@ static const int64_t LIMIT_PER_US = 30 * SECOND_US;
 
 /* ---- log lines of the library ---- */
 
+static const char *name_of(const rd_kafka_t *rk)
+{
+	return rd_kafka_type(rk) == RD_KAFKA_CONSUMER ? "consumer" : "producer";
+}
+
+static enum log_level level_of(int syslog_level)
+{
+	return syslog_level >= 7 ? LOG_DEBUG : syslog_level >= 5 ? LOG_INFO : LOG_WARN;
+}
+
+/* What rd_kafka_consumer_close() finds in the queues, in the side thread; the library would write it to stderr as it is. */
+static void on_last_log(const rd_kafka_t *rk, int syslog_level, const char *facility, const char *text)
+{
+	log_line(level_of(syslog_level), "librdkafka", "client=%s %s: %s", name_of(rk), facility, text);
+}
+
 static void handle_log(struct handle *h, rd_kafka_event_t *event)
 {
 	const char *facility, *text;
@@ -28,7 +44,7 @@ static void handle_log(struct handle *h, rd_kafka_event_t *event)
 
 	if (rd_kafka_event_log(event, &facility, &text, &syslog_level))
 		return;
-	level = syslog_level >= 7 ? LOG_DEBUG : syslog_level >= 5 ? LOG_INFO : LOG_WARN;
+	level = level_of(syslog_level);
 	if (level != LOG_DEBUG && !log_allow(&h->log_limit, LOG_BURST, LIMIT_PER_US, clock_mono_us(), &dropped))
 		return;
 	log_line(level, "librdkafka", "client=%s %s: %s", h->name, facility, text);
@@ -299,6 +315,7 @@ bool handle_open(struct handle *h, uv_loop_t *loop, rd_kafka_type_t type, rd_kaf
 	int error;
 
 	*h = (struct handle){.events = *ev, .name = type == RD_KAFKA_CONSUMER ? "consumer" : "producer"};
+	rd_kafka_conf_set_log_cb(conf, on_last_log);
 	h->rk = rd_kafka_new(type, conf, why, sizeof why);
 	if (!h->rk) {
 		snprintf(errstr, size, "the Kafka %s cannot be made: %s; look at kafka.properties and kafka.%s_properties",

@@ -425,6 +425,7 @@ def test_a_broker_that_is_not_there(site):
     code, said, seconds = run_to_end(s, "--set", "kafka.brokers=127.0.0.1:1", "--set", "kafka.start_timeout=2s")
     assert code == 69 and 2 <= seconds < 10, said
     assert "127.0.0.1:1" in said and len(said.splitlines()) < 20, said
+    assert "waiting for one for 2 s more (kafka.start_timeout)" in said and "until one does" not in said, said
 
 
 def test_a_configuration_that_is_wrong_tells_all_its_errors(site):

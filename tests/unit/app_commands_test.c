@@ -200,7 +200,7 @@ START_TEST(a_daemon_that_waits_for_a_broker_does_not_reload)
 
 	strcpy(brokers, "127.0.0.1:1");
 	daemon = start_daemon("waiting.cfg", "waiting", "waiting.log");
-	await_text(daemon, "waiting.log", "waiting for a broker");
+	await_text(daemon, "waiting.log", "no broker answers, waiting for one");
 	expect("reload -c waiting.cfg", 78, "refused: the daemon still waits for a broker");
 	snprintf(line, sizeof line, "reload --pid %d", (int)daemon);
 	expect(line, 78, "refused: the daemon still waits for a broker");

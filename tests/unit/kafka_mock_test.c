@@ -1,5 +1,7 @@
 /* Consumer, producer and client against the embedded broker, as far as it is a fair judge: the way of a message, commit metadata,
  * credit, hold, the end of a member. Rebalances, loss and outages are tested on a real broker (tests/kafka). */
+#include <unistd.h>
+
 #include "bridgepool/kafka/client.h"
 #include "bridgepool/kafka/embedded.h"
 #include "bridgepool/wire/pairs.h"
@@ -9,7 +11,7 @@
 enum { RECORDS = 500, PARTITIONS = 2 };
 
 /* One broker for all, and a topic for each test: to end a broker can take a second. */
-static const char *const topics[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", NULL};
+static const char *const topics[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", NULL};
 static const char *const *in; /* the test's own */
 /* Who joins a group that somebody has just left waits here until nearly a session timeout is over; below 4 s no group forms at
  * all. */
@@ -429,6 +431,32 @@ START_TEST(the_client_reads_what_it_wrote_and_knows_the_end)
 }
 END_TEST
 
+/* What was not taken out of the queues yet; the library looks into them now and then only, one time of three to ten. */
+START_TEST(what_the_library_says_at_the_end_is_in_our_log_as_all_else)
+{
+	const struct consumer_config k = {.brokers = "127.0.0.1:1", .group = "g", .topics = in, .ntopics = 1};
+	struct member *m;
+	int ours = dup(STDERR_FILENO);
+	static char text[1 << 16];
+	FILE *f = tmpfile();
+	size_t n;
+
+	ck_assert(f && ours >= 0 && dup2(fileno(f), STDERR_FILENO) >= 0);
+	for (int i = 0; i < 40; i++) {
+		m = member_consumer(loop, &k);
+		usleep(30 * 1000); /* so long no loop turns */
+		member_close_consumer(m);
+	}
+	dup2(ours, STDERR_FILENO);
+	close(ours);
+	rewind(f);
+	n = fread(text, 1, sizeof text - 1, f);
+	text[n] = '\0';
+	fclose(f);
+	ck_assert_msg(strstr(text, "%3|") == NULL, "%s", text);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("kafka mock");
@@ -444,6 +472,7 @@ int main(void)
 	tcase_add_test(t, a_held_partition_stands_with_what_was_fetched_of_it_while_others_flow);
 	tcase_add_test(t, for_a_partition_that_is_held_for_long_nothing_is_fetched);
 	tcase_add_test(t, a_consumer_that_never_subscribed_closes);
+	tcase_add_test(t, what_the_library_says_at_the_end_is_in_our_log_as_all_else);
 	tcase_add_test(t, a_record_over_the_limit_is_reported_and_not_called_back_from_inside);
 	tcase_add_test(t, all_of_many_records_are_delivered);
 	tcase_add_test(t, a_producer_closes_with_records_that_it_holds_back);
