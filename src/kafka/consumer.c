@@ -151,7 +151,6 @@ bool consumer_event(struct consumer *c, rd_kafka_event_t *event)
 	case RD_KAFKA_EVENT_REBALANCE: rebalance_event(c, event); break;
 	case RD_KAFKA_EVENT_OFFSET_COMMIT: commits_event(c, event); break;
 	case RD_KAFKA_EVENT_ERROR: error_event(c, event); break;
-	case RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT: silence_event(c, event); break;
 	default: handle_event(&c->handle, event); break;
 	}
 	return false;
@@ -349,7 +348,6 @@ static void consumer_clear(struct consumer *c)
 	commits_forget(c);
 	rd_kafka_topic_partition_list_destroy(c->subscription);
 	parts_free(c->parts);
-	free(c->group);
 	buf_free(&c->headers);
 	free(c);
 }
@@ -382,7 +380,6 @@ struct consumer *consumer_new(struct uv_loop_s *loop, const struct consumer_conf
 	c->events = *ev;
 	c->ahead_most = (uint64_t)number_of(conf, "queued.max.messages.kbytes") * 1024;
 	c->parts = parts_new(k->topics, k->ntopics);
-	c->group = xstrdup(k->group);
 	c->subscription = rd_kafka_topic_partition_list_new((int)k->ntopics);
 	for (size_t i = 0; i < k->ntopics; i++)
 		rd_kafka_topic_partition_list_add(c->subscription, k->topics[i], RD_KAFKA_PARTITION_UA);

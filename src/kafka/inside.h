@@ -45,7 +45,6 @@ struct consumer {
 	bool asking;         /* whether the group's commits of those that were silent are there still */
 	int64_t asked_at_us; /* since when */
 	int64_t ask_at_us;   /* not before */
-	char *group;
 
 	struct pending_commit *commits; /* sent or refused, not yet told */
 	bool refused_commits;           /* some of them have err set */
@@ -83,7 +82,6 @@ void silence_look(struct consumer *c, const struct tp *tp, size_t n); /* they ar
 /* True: of some of them it is not known whether they are still what they were; commits_go_on is called when it is. */
 bool silence_lasts(struct consumer *c, const struct tp *tp, size_t n);
 void silence_ask(struct consumer *c); /* when there is somebody to ask for */
-void silence_event(struct consumer *c, rd_kafka_event_t *event);
 
 /* hold.c */
 void hold_look(struct consumer *c); /* who of those that are held is to be paused, and who of those to be resumed */

@@ -3,13 +3,25 @@
  * Of a topic that is gone when it is fetched from librdkafka says nothing; half a second later (fetch.error.backoff.ms) it
  * fetches again, and what has the name by then may be longer already than what was read of the former one. Such a partition has
  * been silent for that time. So when one that was silent speaks again, and before it is committed, the broker is asked for the
- * group's commit of it, which goes with its topic. Asked without the side thread, which others may hold up. */
+ * group's commit of it, which goes with its topic.
+ *
+ * rd_kafka_ListConsumerGroupOffsets would need no side thread, but in librdkafka 2.0.2 it ends the process (an assertion in
+ * rd_kafka_enq_once_del_source_return) when the broker goes away meanwhile. */
+#include <stdlib.h>
+
 #include "bridgepool/base/check.h"
 #include "bridgepool/base/clock.h"
 #include "inside.h"
 
-enum { TIMEOUT_MS = 5000, AGAIN_MS = 500 };
+enum { TIMEOUT_MS = 2000, AGAIN_MS = 500 };
 static const int64_t silence_us = 250 * MS_US;
+
+struct commit_question {
+	struct lane_job job;
+	struct consumer *consumer; /* in the side thread only its client is used */
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_resp_err_t err;
+};
 
 /* Of what has no commit nothing can be seen in the commits. */
 static void look(struct part *part, int64_t now)
@@ -68,48 +80,6 @@ static rd_kafka_topic_partition_list_t *list_silent(struct consumer *c)
 	return list;
 }
 
-static void ask(struct consumer *c, const rd_kafka_topic_partition_list_t *list)
-{
-	rd_kafka_ListConsumerGroupOffsets_t *wanted = rd_kafka_ListConsumerGroupOffsets_new(c->group, list);
-	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(c->handle.rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-	char why[256];
-
-	CHECK(!rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, why, sizeof why));
-	rd_kafka_ListConsumerGroupOffsets(c->handle.rk, &wanted, 1, options, c->control);
-	rd_kafka_AdminOptions_destroy(options);
-	rd_kafka_ListConsumerGroupOffsets_destroy(wanted);
-	c->asking = true;
-	c->asked_at_us = clock_mono_us();
-}
-
-void silence_ask(struct consumer *c)
-{
-	rd_kafka_topic_partition_list_t *list;
-
-	if (!c->silence || c->asking || c->closing || clock_mono_us() < c->ask_at_us)
-		return;
-	c->silence = false;
-	list = list_silent(c);
-	if (list->cnt)
-		ask(c, list);
-	else
-		commits_go_on(c, true); /* what they waited for was given back, or is doubted */
-	rd_kafka_topic_partition_list_destroy(list);
-}
-
-/* NULL: there is no answer. */
-static const rd_kafka_topic_partition_list_t *answer_of(rd_kafka_event_t *event)
-{
-	const rd_kafka_ListConsumerGroupOffsets_result_t *result = rd_kafka_event_ListConsumerGroupOffsets_result(event);
-	const rd_kafka_group_result_t **groups;
-	size_t n = 0;
-
-	if (rd_kafka_event_error(event) || !result)
-		return NULL;
-	groups = rd_kafka_ListConsumerGroupOffsets_result_groups(result, &n);
-	return n == 1 && !rd_kafka_group_result_error(groups[0]) ? rd_kafka_group_result_partitions(groups[0]) : NULL;
-}
-
 /* False: not known. */
 static bool take(struct consumer *c, const rd_kafka_topic_partition_t *found)
 {
@@ -126,17 +96,49 @@ static bool take(struct consumer *c, const rd_kafka_topic_partition_t *found)
 	return true;
 }
 
-void silence_event(struct consumer *c, rd_kafka_event_t *event)
+static void answer_in(struct lane_job *job)
 {
-	const rd_kafka_topic_partition_list_t *list = answer_of(event);
-	bool known = list != NULL;
+	struct commit_question *q = (struct commit_question *)job;
+	struct consumer *c = q->consumer;
+	bool known = !q->err;
 
 	c->asking = false;
-	for (int i = 0; list && i < list->cnt; i++)
-		known &= take(c, &list->elems[i]);
-	if (!known) {
+	for (int i = 0; !c->closing && !q->err && i < q->list->cnt; i++)
+		known &= take(c, &q->list->elems[i]);
+	if (!known && !c->closing) {
 		c->ask_at_us = clock_mono_us() + AGAIN_MS * MS_US;
 		wake_within(c->handle.wake, AGAIN_MS);
 	}
-	commits_go_on(c, known);
+	if (!c->closing)
+		commits_go_on(c, known);
+	rd_kafka_topic_partition_list_destroy(q->list);
+	free(q);
+}
+
+static void ask(struct lane_job *job)
+{
+	struct commit_question *q = (struct commit_question *)job;
+
+	q->err = rd_kafka_committed(q->consumer->handle.rk, q->list, TIMEOUT_MS);
+}
+
+void silence_ask(struct consumer *c)
+{
+	rd_kafka_topic_partition_list_t *list;
+	struct commit_question *q;
+
+	if (!c->silence || c->asking || c->closing || clock_mono_us() < c->ask_at_us)
+		return;
+	c->silence = false;
+	list = list_silent(c);
+	if (!list->cnt) {
+		rd_kafka_topic_partition_list_destroy(list);
+		commits_go_on(c, true); /* what they waited for was given back, or is doubted */
+		return;
+	}
+	q = xcalloc(1, sizeof *q);
+	*q = (struct commit_question){.job = {ask, answer_in, NULL}, .consumer = c, .list = list};
+	c->asking = true;
+	c->asked_at_us = clock_mono_us();
+	lane_post(c->handle.lane, &q->job);
 }

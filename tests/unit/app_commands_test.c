@@ -216,7 +216,7 @@ START_TEST(a_log_at_its_limit_is_not_the_end_of_the_daemon)
 
 	strcpy(brokers, "127.0.0.1:1");
 	daemon = start_daemon("waiting.cfg", "waiting", "waiting.log");
-	await_text(daemon, "waiting.log", "waiting for a broker");
+	await_text(daemon, "waiting.log", "no broker answers, waiting for one");
 	ck_assert_int_eq(prlimit(daemon, RLIMIT_FSIZE, &none, NULL), 0);
 	expect("reload -c waiting.cfg", 78, "refused: the daemon still waits for a broker"); /* which the log is told, too */
 	ck_assert_int_eq(stop(daemon), 0);
