@@ -375,7 +375,8 @@ static void allow_files(void)
 	setrlimit(RLIMIT_NOFILE, &l);
 }
 
-/* Not on the stack: what did not close in time has threads that may still look at it, until the process ends. */
+/* Not on the stack: what did not close in time has threads that may still look at it, until the process ends. Each knows the one
+ * before it, in a process that runs several one after the other. */
 static struct daemon *abandoned;
 
 /* NULL: there is no loop to be had; it is logged. */
@@ -406,6 +407,7 @@ static struct daemon *daemon_new(const struct settings *settings, const struct s
 static void daemon_free(struct daemon *d)
 {
 	if (!daemon_finish(d)) {
+		d->abandoned = abandoned;
 		abandoned = d;
 		return;
 	}

@@ -35,6 +35,7 @@ struct daemon {
 	bool halt;       /* close everything at the next turn */
 	bool flush_over; /* no more waiting for the last records */
 	int exit_code;
+	struct daemon *abandoned; /* the one before it that did not close in time */
 };
 
 /* daemon.c: the start has failed, though a broker is there: who watches the group is told before the end */
