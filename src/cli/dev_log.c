@@ -124,7 +124,7 @@ static bool is_repeated(const struct dev_log *l, const struct entry *e)
 		of_worker |= strcmp(e->event, events[i]) == 0;
 	if (!l->only || !of_worker)
 		return false;
-	return !word_is(e, "worker", l->only);
+	return !*word(e, "worker") || !word_is(e, "worker", l->only);
 }
 
 static void take_entry(struct dev_log *l, const struct entry *e)

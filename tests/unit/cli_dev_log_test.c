@@ -167,6 +167,17 @@ START_TEST(what_a_start_that_fails_again_says_is_not_shown_again)
 }
 END_TEST
 
+START_TEST(where_none_serves_nothing_of_the_start_is_shown_again)
+{
+	open_log();
+	say_trouble("worker_exit", "default/0.2", 0, "exit 1");
+	log_line(LOG_ERROR, "workers_cannot_start", "words");
+	log_line(LOG_ERROR, "fenced", "another");
+	read_log_of("");
+	ck_assert_str_eq(printed, "  ! fenced: another\n");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cli_dev_log");
@@ -178,6 +189,7 @@ int main(void)
 	tcase_add_test(tests, trouble_is_shown_but_not_what_was_to_come);
 	tcase_add_test(tests, what_the_application_wrote_is_shown_and_does_nothing_to_the_terminal);
 	tcase_add_test(tests, what_a_start_that_fails_again_says_is_not_shown_again);
+	tcase_add_test(tests, where_none_serves_nothing_of_the_start_is_shown_again);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
