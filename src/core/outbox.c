@@ -1,6 +1,7 @@
 /* outbox.c: see outbox.h. */
 #include "outbox.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,14 +188,21 @@ static void came_back(struct engine *e, struct outgoing *r)
 	outlet_pause(e, &e->outbox.outlet[r->record.kind], full_wait_us, again_most_us);
 }
 
-static void tell_refused(struct engine *e, const struct outgoing *r, const char *results, const char *dead_letters)
+static const char *kind_name(const struct outgoing *r)
 {
+	return r->record.kind == RECORD_RESULT ? "results" : "dead letters";
+}
+
+static void tell_refused(struct engine *e, const struct outgoing *r, const char *which)
+{
+	char reason[64];
 	struct note n = {
 		.kind = NOTE_DELIVERY_REFUSED,
-		.reason = slice_of(r->record.kind == RECORD_RESULT ? results : dead_letters),
 		.count = (int64_t)e->outbox.n[OUTBOX_PENDING],
 	};
 
+	snprintf(reason, sizeof(reason), "%s%s", kind_name(r), which);
+	n.reason = slice_of(reason);
 	engine_note(e, &n);
 }
 
@@ -202,7 +210,7 @@ static void refused(struct engine *e, struct outgoing *r)
 {
 	pend_again(e, r);
 	if (outlet_pause(e, &e->outbox.outlet[r->record.kind], refused_wait_us, refused_most_us))
-		tell_refused(e, r, "results", "dead letters");
+		tell_refused(e, r, "");
 }
 
 /* A topic that is compacted takes no record without a key: it gets one that is its request's place, which nothing else has. */
@@ -230,7 +238,7 @@ static void invalid(struct engine *e, struct outgoing *r)
 	}
 	outlet_lay_aside(e, outlet, r);
 	move(&e->outbox, r, OUTBOX_PENDING);
-	tell_refused(e, r, "results: some for what is in them", "dead letters: some for what is in them");
+	tell_refused(e, r, ": some for what is in them");
 }
 
 static void drop_body(struct outgoing *r)
@@ -317,7 +325,7 @@ static void taken(struct engine *e, struct outlet *outlet, const struct outgoing
 {
 	struct note n = {
 		.kind = NOTE_BATCHES_SMALLER,
-		.reason = slice_of(r->record.kind == RECORD_RESULT ? "results" : "dead letters"),
+		.reason = slice_of(kind_name(r)),
 	};
 
 	outlet->refusals = 0;

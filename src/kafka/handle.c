@@ -19,9 +19,9 @@ static const int64_t LIMIT_PER_US = 30 * SECOND_US;
 
 /* ---- log lines of the library ---- */
 
-static const char *name_of(const rd_kafka_t *rk)
+static const char *name_of(rd_kafka_type_t type)
 {
-	return rd_kafka_type(rk) == RD_KAFKA_CONSUMER ? "consumer" : "producer";
+	return type == RD_KAFKA_CONSUMER ? "consumer" : "producer";
 }
 
 static enum log_level level_of(int syslog_level)
@@ -32,7 +32,7 @@ static enum log_level level_of(int syslog_level)
 /* What rd_kafka_consumer_close() finds in the queues, in the side thread; the library would write it to stderr as it is. */
 static void on_last_log(const rd_kafka_t *rk, int syslog_level, const char *facility, const char *text)
 {
-	log_line(level_of(syslog_level), "librdkafka", "client=%s %s: %s", name_of(rk), facility, text);
+	log_line(level_of(syslog_level), "librdkafka", "client=%s %s: %s", name_of(rd_kafka_type(rk)), facility, text);
 }
 
 static void handle_log(struct handle *h, rd_kafka_event_t *event)
@@ -314,7 +314,7 @@ bool handle_open(struct handle *h, uv_loop_t *loop, rd_kafka_type_t type, rd_kaf
 	char why[512];
 	int error;
 
-	*h = (struct handle){.events = *ev, .name = type == RD_KAFKA_CONSUMER ? "consumer" : "producer"};
+	*h = (struct handle){.events = *ev, .name = name_of(type)};
 	rd_kafka_conf_set_log_cb(conf, on_last_log);
 	h->rk = rd_kafka_new(type, conf, why, sizeof why);
 	if (!h->rk) {

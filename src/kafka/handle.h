@@ -12,7 +12,7 @@
 #include "lane.h"
 #include "wake.h"
 
-/* GOOD -> an error came, a probe runs: SUSPECT -> no broker answers it: AWAY, told -> a later probe is answered: GOOD, told. */
+/* GOOD -> an error came, a broker is asked: SUSPECT -> none answers: AWAY, told -> a later question is answered: GOOD, told. */
 enum reach_state { REACH_GOOD, REACH_SUSPECT, REACH_AWAY };
 
 struct handle_events {

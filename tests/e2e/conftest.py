@@ -20,6 +20,7 @@ import uuid
 import fastavro
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -201,6 +202,14 @@ pools = ( {pools} );
         found = reader.committed([TopicPartition(self.requests, p) for p in partitions], timeout=30)
         reader.close()
         return found
+
+    def alter(self, topic, name, value):
+        """Sets one setting of a topic."""
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+        admin = AdminClient({"bootstrap.servers": self.brokers})  # it has to live until they are done
+        for done in admin.incremental_alter_configs([resource]).values():
+            done.result(30)
 
     def read_all(self, topic):
         """All records that a topic has now."""

@@ -7,7 +7,6 @@ import time
 
 import fastavro
 import pytest
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from conftest import BRIDGEPOOL, MOCK, PYTHON, ROOT, decode, place_of
 
 REQUEST = fastavro.schema.load_schema(ROOT / "schemas" / "ProgramRequest.avsc")
@@ -120,11 +119,7 @@ def check_dead_letter(row, letters, place):
 
 def shrink(site, topic):
     """A topic that somebody made with Kafka's default size: it does not take every record that the daemon reads."""
-    entry = ConfigEntry("max.message.bytes", str(1048588), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": site.brokers})
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(30)
+    site.alter(topic, "max.message.bytes", str(1048588))
 
 
 def test_bad_records(site):

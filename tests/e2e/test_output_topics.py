@@ -1,20 +1,10 @@
 """What the output topics take: a broker judges whole batches, and nothing that fits by itself may suffer for it."""
 import json
 
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
-
 from conftest import MOCK, decode, eventually
 
 SMALL = 'limits = { request = "32KiB"; result = "32KiB"; };'
 LIMIT = 96 * 1024  # what `check` asks for with these limits; far below a full batch
-
-
-def alter(site, topic, name, value):
-    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": site.brokers})
-    for done in admin.incremental_alter_configs([resource]).values():
-        done.result(30)
 
 
 def echo_all(s, word, count, size):
@@ -27,7 +17,7 @@ def echo_all(s, word, count, size):
 
 def test_results_that_fit_alone_are_written_although_their_batches_are_too_large(site):
     s = site(MOCK + ' size = 1;', SMALL, partitions=1)
-    alter(s, s.results, "max.message.bytes", str(LIMIT))
+    s.alter(s.results, "max.message.bytes", str(LIMIT))
     s.start()
     s.wait_joined()
     for word, count, size in [("small", 400, 1000), ("large", 100, 20000)]:
@@ -40,7 +30,7 @@ def test_results_that_fit_alone_are_written_although_their_batches_are_too_large
 
 def test_dead_letters_keep_their_bodies_although_their_batches_are_too_large(site):
     s = site(MOCK + ' size = 1;', SMALL, partitions=1)
-    alter(s, s.dead, "max.message.bytes", str(LIMIT))
+    s.alter(s.dead, "max.message.bytes", str(LIMIT))
     s.start()
     s.wait_joined()
     s.produce([(f"k{i}", "{" + "x" * 27000) for i in range(60)])
@@ -52,7 +42,7 @@ def test_dead_letters_keep_their_bodies_although_their_batches_are_too_large(sit
 
 def test_a_request_without_a_key_holds_up_nobody_where_results_are_compacted(site):
     s = site(MOCK + ' size = 1;', partitions=1)
-    alter(s, s.results, "cleanup.policy", "compact")
+    s.alter(s.results, "cleanup.policy", "compact")
     s.start()
     s.wait_joined()
     ask = {"command": "echo", "args": {}}
